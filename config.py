@@ -1,0 +1,307 @@
+"""Settings: read from the environment and ``.env``, judged before anything starts.
+
+``load()`` picks the class by ``PYCODER_ENV``; ``create_app`` calls ``check()``, which refuses an
+unsafe setting by its name and reason, never by its value. docs/operations.md explains each.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+MINIMUM_SECRET_BYTES = 32
+MINIMUM_PRODUCTION_ROUNDS = 12
+PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
+
+
+class ConfigError(Exception):
+    """The settings are unsafe or unreadable; the message is the report of ``flask doctor``."""
+
+
+class Setting:
+    """One line of the settings table: how its text is read, its default, and whether it is secret.
+
+    A default may be a function of the configuration. Reading raises ``ValueError`` with a reason
+    that does not quote the text, because the text may be a secret.
+    """
+
+    def __init__(self, read: Callable[[str], Any], default: Any, *, secret: bool = False):
+        self.read, self.default, self.secret = read, default, secret
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, config: Any, owner: type | None = None) -> Any:
+        if config is None:
+            return self
+        text = config.environ.get(self.name, "")
+        if text:
+            return self.read(text)
+        return self.default(config) if callable(self.default) else self.default
+
+
+def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and lowest <= int(text) <= highest):
+            raise ValueError(f"must be a whole number from {lowest} to {highest}")
+        return int(text)
+
+    return read
+
+
+def on_or_off(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("must be on or off")
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text
+
+    return read
+
+
+def secret_key(text: str) -> str:
+    if len(text.encode()) < MINIMUM_SECRET_BYTES:
+        raise ValueError(f"must be {MINIMUM_SECRET_BYTES} bytes or more")
+    return text
+
+
+def database_url(text: str) -> str:
+    """Read a database URL; PostgreSQL is always reached through psycopg 3."""
+    scheme, _, rest = text.partition("://")
+    if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        return f"postgresql+psycopg://{rest}"
+    if scheme == "sqlite" and rest.strip("/") not in ("", ":memory:"):
+        return text
+    raise ValueError("must be a postgresql:// URL, or sqlite:/// and a file")
+
+
+def web_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be a http:// or https:// URL without query or fragment")
+    return text.rstrip("/")
+
+
+def origins(text: str) -> list[str]:
+    listed = [origin.strip().rstrip("/") for origin in text.split(",") if origin.strip()]
+    for origin in listed:
+        if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", origin):
+            raise ValueError("must be origins like https://app.pycoder.dev, separated by commas")
+    return listed
+
+
+def url_of(*schemes: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not text.startswith(schemes):
+            raise ValueError(f"must start with {' or '.join(schemes)}")
+        return text
+
+    return read
+
+
+def kept_secret(config: "Config") -> str:
+    """Return the secret kept in ``instance/``, made at the first start.
+
+    Linking a finished file into place makes one winner of workers that start together.
+    """
+    kept = config.instance / "secret_key"
+    if not kept.exists():
+        config.instance.mkdir(parents=True, exist_ok=True)
+        draft = config.instance / f"secret_key.{secrets.token_hex(4)}"
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(draft, kept)
+        except FileExistsError:
+            pass
+        draft.unlink()
+    if kept.stat().st_mode & 0o077:
+        raise ValueError("is kept in a file that others may read; chmod 600 instance/secret_key")
+    return kept.read_text().strip()
+
+
+class Config:
+    """What every environment shares: the contract's settings, then constants of the libraries.
+
+    ``environ`` holds the settings as text; ``folder`` is where ``instance/`` stands, the directory
+    that the process was started in.
+    """
+
+    PYCODER_ENV = Setting(one_of("development", "testing", "production"), "development")
+    SECRET_KEY = Setting(secret_key, kept_secret, secret=True)
+    DATABASE_URL = Setting(
+        database_url, lambda config: f"sqlite:///{config.instance / 'pycoder.db'}"
+    )
+    PORT = Setting(whole_number(1, 65535), 8000)
+    WEB_CONCURRENCY = Setting(whole_number(1, 512), os.cpu_count() or 1)
+    JWT_ACCESS_TOKEN_EXPIRES = Setting(whole_number(1, 86_400), 3600)
+    JWT_REFRESH_TOKEN_EXPIRES = Setting(whole_number(1, 31_536_000), 604_800)
+    SESSION_LIFETIME = Setting(whole_number(1, 31_536_000), 7_776_000)
+    REFRESH_REUSE_LEEWAY = Setting(whole_number(0, 60), 0)
+    BCRYPT_ROUNDS = Setting(whole_number(4, 18), 12)
+    REGISTRATION_OPEN = Setting(on_or_off, True)
+    PASSWORD_BLOCKLIST = Setting(on_or_off, False)
+    PUBLIC_URL = Setting(web_url, lambda config: f"http://localhost:{config.PORT}")
+    MAIL_URL = Setting(url_of("console:", "file:", "smtp://"), "console:")
+    CORS_ORIGINS = Setting(origins, [])
+    TRUSTED_PROXIES = Setting(whole_number(0, 8), 0)
+    RATE_LIMIT_STORAGE = Setting(url_of("database", "redis://", "memory:"), "database")
+    RATE_LIMITS = Setting(on_or_off, True)
+
+    MAX_CONTENT_LENGTH = 64 * 1024
+    JWT_REFRESH_JSON_KEY = "refresh"
+
+    def __init__(self, environ: Mapping[str, str], folder: Path, from_file: Mapping[str, str] = {}):
+        self.environ, self.from_file = environ, from_file
+        self.instance = folder / "instance"
+
+    @property
+    def SQLALCHEMY_DATABASE_URI(self) -> Any:
+        return self.DATABASE_URL
+
+    @property
+    def SQLALCHEMY_ENGINE_OPTIONS(self) -> dict[str, Any]:
+        """Engine options: parameters (e-mails, hashes) never reach a log; waits are short."""
+        postgresql = self.DATABASE_URL.startswith("postgresql")
+        return {
+            "hide_parameters": True,
+            "connect_args": {"connect_timeout": 2} if postgresql else {"timeout": 2.5},
+            "pool_timeout": 2.5,
+            "pool_size": 8,
+        }
+
+    @classmethod
+    def settings(cls) -> dict[str, Setting]:
+        """Return every setting by name, in the order of the table below."""
+        named = {name: one for kind in reversed(cls.__mro__) for name, one in vars(kind).items()}
+        return {name: one for name, one in named.items() if isinstance(one, Setting)}
+
+    def source(self, name: str) -> str:
+        if not self.environ.get(name):
+            return "default"
+        return ".env" if self.from_file.get(name) == self.environ[name] else "environment"
+
+    def complaints(self) -> dict[str, str]:
+        """Name every setting that cannot be started with, and the reason."""
+        found = {}
+        for name in self.settings():
+            try:
+                getattr(self, name)
+            except (ValueError, OSError) as error:
+                found[name] = error.strerror or "" if isinstance(error, OSError) else str(error)
+        return found or self.judge()
+
+    def judge(self) -> dict[str, str]:
+        """Name the settings that are readable and yet do not fit together."""
+        found = {}
+        if self.JWT_ACCESS_TOKEN_EXPIRES > self.JWT_REFRESH_TOKEN_EXPIRES:
+            found["JWT_ACCESS_TOKEN_EXPIRES"] = "must not outlive JWT_REFRESH_TOKEN_EXPIRES"
+        if self.JWT_REFRESH_TOKEN_EXPIRES > self.SESSION_LIFETIME:
+            found["JWT_REFRESH_TOKEN_EXPIRES"] = "must not outlive SESSION_LIFETIME"
+        if self.RATE_LIMIT_STORAGE.startswith("memory:") and self.WEB_CONCURRENCY > 1:
+            found["RATE_LIMIT_STORAGE"] = (
+                "memory: counts for one worker, and WEB_CONCURRENCY is more"
+            )
+        return found
+
+    def report(self) -> list[tuple[str, str, str, str]]:
+        """List (name, value as it may be shown, source, complaint) of every setting."""
+        complaints = self.complaints()
+        rows = []
+        for name, setting in self.settings().items():
+            hidden = name in complaints or setting.secret
+            shown = "(hidden)" if hidden else masked(str(getattr(self, name)))
+            rows.append((name, shown, self.source(name), complaints.get(name, "")))
+        return rows
+
+    def check(self) -> None:
+        """Refuse to go on with an unsafe setting; raises ``ConfigError``."""
+        if self.complaints():
+            raise ConfigError(in_words(self.report()))
+
+
+class DevelopmentConfig(Config):
+    """One person's machine: works without a single setting."""
+
+    CORS_ORIGINS = Setting(origins, [r"http://(localhost|127\.0\.0\.1)(:\d+)?"])
+
+
+class TestingConfig(Config):
+    """The test suite: the real hash at its lowest cost."""
+
+    TESTING = True
+    BCRYPT_ROUNDS = Setting(whole_number(4, 18), 4)
+
+
+class ProductionConfig(Config):
+    """Strangers can reach it: every unsafe default is an error at start."""
+
+    PASSWORD_BLOCKLIST = Setting(on_or_off, True)
+
+    def judge(self) -> dict[str, str]:
+        found = super().judge()
+        if self.source("SECRET_KEY") == "default":
+            found["SECRET_KEY"] = "is required in production"
+        elif guessable(self.SECRET_KEY):
+            found["SECRET_KEY"] = "can be guessed; make one with: openssl rand -base64 48"
+        if self.source("PUBLIC_URL") == "default" or not self.PUBLIC_URL.startswith("https://"):
+            found["PUBLIC_URL"] = "is required in production, and must be https://"
+        if self.BCRYPT_ROUNDS < MINIMUM_PRODUCTION_ROUNDS:
+            found["BCRYPT_ROUNDS"] = f"must be {MINIMUM_PRODUCTION_ROUNDS} or more in production"
+        if not self.RATE_LIMITS:
+            found["RATE_LIMITS"] = "may be off only outside production"
+        if any(origin.startswith("http://") for origin in self.CORS_ORIGINS):
+            found["CORS_ORIGINS"] = "must be https:// in production"
+        if self.environ.get("FLASK_DEBUG", "0").lower() not in ("", "0", "false", "no"):
+            found["PYCODER_ENV"] = "production does not go with FLASK_DEBUG"
+        return found
+
+
+def masked(text: str) -> str:
+    """Hide what a URL may carry of passwords: the part before @, and the query."""
+    return re.sub(r"(?<=://)[^@/]*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
+
+
+def guessable(secret: str) -> bool:
+    """Tell a typed-in or copied secret from a random one: few characters, or a known word."""
+    return len(set(secret)) < 10 or any(word in secret.lower() for word in PLACEHOLDERS)
+
+
+def in_words(report: list[tuple[str, str, str, str]]) -> str:
+    """Write a report as aligned lines, the refused settings marked."""
+    lines = [
+        f"{'REFUSED' if complaint else 'ok':8}{name:27}{complaint or shown}  [{source}]"
+        for name, shown, source, complaint in report
+    ]
+    return "\n".join(lines)
+
+
+CLASSES = {
+    "development": DevelopmentConfig,
+    "testing": TestingConfig,
+    "production": ProductionConfig,
+}
+
+
+def load() -> Config:
+    """Read the settings of this process: the environment, then ``.env`` beside ``instance/``.
+
+    An unknown ``PYCODER_ENV`` is judged as production, so that a typing error opens nothing.
+    """
+    folder = Path.cwd()
+    file = {name: text or "" for name, text in dotenv_values(folder / ".env").items()}
+    environ = {**file, **os.environ}
+    chosen = CLASSES.get(environ.get("PYCODER_ENV") or "development", ProductionConfig)
+    return chosen(environ, folder, file)

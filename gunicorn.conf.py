@@ -1,0 +1,22 @@
+"""How gunicorn serves PyCoder. Any of it can be overridden by GUNICORN_CMD_ARGS."""
+
+import gunicorn.http.wsgi
+
+import config
+
+settings = config.load()
+
+# Before a proxy on the same machine, or for one's own browser. To be reached from other
+# machines: GUNICORN_CMD_ARGS="--bind 0.0.0.0:8000"
+bind = f"127.0.0.1:{settings.PORT}"
+workers = settings.WEB_CONCURRENCY
+worker_class = "gthread"
+threads = 4
+preload_app = True  # read once, shared by all workers; an unsafe setting ends the master at once
+max_requests = 0
+timeout = 30
+graceful_timeout = 30
+keepalive = 5
+control_socket_disable = True  # nothing outside the project's folder
+
+gunicorn.http.wsgi.SERVER = "PyCoder"  # the Server header: no product, no version

@@ -1,0 +1,39 @@
+"""PyCoder signs people in with JWTs. ``create_app`` is the table of contents."""
+
+from pathlib import Path
+
+from flask import Flask
+
+import config as settings
+from pycoder import auth, cli, errors, keys, ops, tokens, wire
+from pycoder.extensions import cors, db, migrate
+from pycoder.openapi import api
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def create_app(config: settings.Config | None = None) -> Flask:
+    """Return the application for these settings, by default those of the process.
+
+    Raises ``ConfigError`` for an unsafe setting, before anything else happens.
+    """
+    config = config or settings.load()
+    config.check()
+    app = Flask(__name__, instance_path=str(config.instance))
+    app.config.from_object(config)
+    app.extensions["pycoder.config"] = config
+    config.instance.mkdir(parents=True, exist_ok=True)
+
+    wire.init_app(app)
+    errors.init_app(app)
+    keys.init_app(app)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(MIGRATIONS))
+    tokens.jwt.init_app(app)
+    cors.init_app(app, **wire.cors_options(config.CORS_ORIGINS))
+    api.init_app(app)
+
+    api.register_blueprint(auth.bp)
+    api.register_blueprint(ops.bp)
+    cli.init_app(app)
+    return app

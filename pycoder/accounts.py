@@ -1,0 +1,169 @@
+"""Accounts: register, create, activate, set a password, delete. One function, one transaction."""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterator
+
+from email_validator import EmailNotValidError, validate_email
+from flask import current_app
+from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy.exc import IntegrityError
+
+from pycoder import audit, passwords, sessions, tokens
+from pycoder.audit import Client, Event
+from pycoder.errors import InvalidInput, NotFound, RegistrationClosed
+from pycoder.extensions import changed, db
+from pycoder.models import AuditEvent, User, canonical
+from pycoder.sessions import SignedIn
+
+USERNAME = re.compile(r"[\w.+-]{3,150}")  # \w: letters and digits of every script, and _
+EMAIL_LENGTH = 254
+
+
+def register(*, email: str, password: str, client: Client, **profile: str) -> SignedIn:
+    """Make an account and sign it in, in one transaction.
+
+    ``profile`` holds any of ``username``, ``first_name``, ``last_name``. Raises
+    ``RegistrationClosed``, and ``InvalidInput`` naming each field that does not fit or is taken.
+    """
+    if not current_app.config["REGISTRATION_OPEN"]:
+        raise RegistrationClosed
+    user = _add(email, password, **profile)
+    session = sessions.start(user, client)
+    audit.record(Event.USER_REGISTERED, client, user_id=user.id, session_id=session.id)
+    db.session.commit()
+    return SignedIn(user, tokens.issue(session))
+
+
+def create(*, email: str, password: str, client: Client, **profile: str) -> User:
+    """Make an account on an operator's word, also where registration is closed."""
+    user = _add(email, password, **profile)
+    audit.record(Event.USER_CREATED, client, user_id=user.id)
+    db.session.commit()
+    return user
+
+
+def _add(email: str, password: str, username: str = "", **names: str) -> User:
+    """Add a user to the transaction; the unique indexes decide who comes first.
+
+    The hash is made before anybody looks whether the address is taken, so that both answers
+    take as long.
+    """
+    username = unicodedata.normalize("NFC", username)
+    email = _judge(email, password, username)
+    hashed = passwords.hash_password(password)
+    for name in [username] if username else _usernames_from(email):
+        user = User(
+            email=email,
+            email_key=canonical(email),
+            username=name,
+            username_key=canonical(name),
+            password_hash=hashed,
+            **names,
+        )
+        db.session.add(user)
+        try:
+            db.session.flush()
+        except IntegrityError:
+            db.session.rollback()
+            _refuse_taken(email, username)
+        else:
+            return user
+    raise InvalidInput({"username": ["Please choose a username."]})
+
+
+def _judge(email: str, password: str, username: str) -> str:
+    """Return the e-mail in its stored form; raises ``InvalidInput`` with all that does not fit."""
+    errors = {}
+    try:
+        checked = validate_email(email, check_deliverability=False)
+        email = unicodedata.normalize("NFC", checked.normalized.lower())
+        if max(len(email), len(canonical(email))) > EMAIL_LENGTH:
+            raise EmailNotValidError
+    except EmailNotValidError:
+        errors["email"] = ["This is not a valid e-mail address."]
+    if username and not _fits(username, email):
+        errors["username"] = ["Use 3 to 150 letters, digits and . + - _"]
+    if reasons := passwords.reasons_against(password, email=email, username=username):
+        errors["password"] = reasons
+    if errors:
+        raise InvalidInput(errors)
+    return email
+
+
+def _fits(username: str, email: str) -> bool:
+    """No name can pose as another's address: an ``@`` stands only in one's own."""
+    own_address = canonical(username) == canonical(email)
+    well_formed = USERNAME.fullmatch(username) is not None and len(canonical(username)) <= 150
+    return own_address or well_formed
+
+
+def _usernames_from(email: str) -> Iterator[str]:
+    """Yield names made from the local part, each less likely to be taken than the one before."""
+    stem = re.sub(r"[^\w.+-]", "", email.rpartition("@")[0])[:100].ljust(3, "_")
+    yield stem
+    for length in (2, 4, 8, 16):
+        yield f"{stem}-{secrets.token_hex(length // 2)}"
+
+
+def _refuse_taken(email: str, username: str) -> None:
+    """Raise ``InvalidInput`` for what is taken; return if it was only a derived username."""
+    taken = {"email": (User.email_key, email), "username": (User.username_key, username)}
+    errors = {
+        field: [f"An account with this {field.replace('email', 'e-mail address')} exists already."]
+        for field, (column, value) in taken.items()
+        if value and db.session.scalar(select(User.id).where(column == canonical(value)))
+    }
+    db.session.rollback()
+    if errors:
+        raise InvalidInput(errors)
+
+
+def find(identifier: str) -> User:
+    """Return the user with this id, e-mail address or username; raises ``NotFound``."""
+    key = canonical(identifier)
+    named: ColumnElement[bool] = (User.email_key == key) | (User.username_key == key)
+    if re.fullmatch(r"[0-9]{1,18}", identifier):  # an id, never a name that looks like one
+        named = User.id == int(identifier)
+    user = db.session.scalar(select(User).where(named))
+    if user is None:
+        raise NotFound
+    return user
+
+
+def everyone() -> Iterator[User]:
+    """Yield all users in the order of their ids, without holding all of them in memory."""
+    yield from db.session.scalars(select(User).order_by(User.id).execution_options(yield_per=500))
+
+
+def set_active(user: User, active: bool, *, client: Client) -> None:
+    """Open or close an account; closing it ends all its sessions at once."""
+    user.is_active = active
+    db.session.flush()
+    if not active:
+        sessions.end_all(user.id)
+    event = Event.USER_ACTIVATED if active else Event.USER_DEACTIVATED
+    audit.record(event, client, user_id=user.id)
+    db.session.commit()
+
+
+def set_password(user: User, password: str, *, client: Client) -> None:
+    """Replace a password on an operator's word, and end all sessions. Raises ``InvalidInput``."""
+    if reasons := passwords.reasons_against(password, email=user.email, username=user.username):
+        raise InvalidInput({"password": reasons})
+    hashed = passwords.hash_password(password)
+    changed(update(User).where(User.id == user.id).values(password_hash=hashed))
+    sessions.end_all(user.id)
+    audit.record(Event.PASSWORD_SET, client, user_id=user.id)
+    db.session.commit()
+
+
+def remove(user: User, *, client: Client) -> None:
+    """Delete an account with its sessions; the trail keeps what happened and forgets from where."""
+    changed(
+        update(AuditEvent).where(AuditEvent.user_id == user.id).values(ip=None, user_agent=None)
+    )
+    changed(delete(User).where(User.id == user.id))
+    audit.record(Event.USER_DELETED, client, user_id=user.id)
+    db.session.commit()

@@ -1,0 +1,7 @@
+"""The API blueprint: doors that see the request, call one room, never query, never commit."""
+
+from pycoder.openapi import Blueprint
+
+bp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts, sessions, tokens")
+
+from pycoder.auth import guards, views  # noqa: E402, F401  (they hang their routes on bp)

@@ -1,0 +1,82 @@
+"""Who may come in, and who it is."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Request, request
+from flask_jwt_extended import get_jwt, jwt_required
+from jwt import InvalidTokenError
+
+from pycoder import tokens
+from pycoder.audit import Client
+from pycoder.auth import bp
+from pycoder.errors import TokenInvalid, TokenMissing, TokenReused
+from pycoder.models import USER_AGENT_LENGTH
+from pycoder.openapi import SIGNED_IN_PROBLEMS
+
+View = Callable[..., Any]
+
+
+@bp.before_request
+def canonical_bearer() -> None:
+    """Write the scheme as Flask-JWT-Extended compares it, and refuse two credentials at once.
+
+    A scheme's case does not matter (RFC 9110 §11.1); a list of credentials is what a proxy makes
+    of two headers, and nobody can say which one was meant.
+    """
+    header = request.headers.get("Authorization", "")
+    scheme, _, token = header.partition(" ")
+    if "," in header:
+        raise TokenInvalid
+    if scheme.lower() == "bearer":
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token.strip()}"
+
+
+def signed_in(view: View) -> View:
+    """Let in who has a good access token."""
+    guarded = bp.doc(security=[{"bearer": []}])(jwt_required()(view))
+    return bp.refuses(*SIGNED_IN_PROBLEMS)(guarded)
+
+
+def with_refresh_token(view: View) -> View:
+    """Let in who has a refresh token of ours that has not expired.
+
+    Whether it was used before is for the room to judge, since a second use has consequences.
+    """
+    guarded = jwt_required(refresh=True, locations=["json"], skip_revocation_check=True)(view)
+    return bp.refuses(*SIGNED_IN_PROBLEMS, TokenReused)(guarded)
+
+
+def refresh_jti() -> str:
+    """Return the id of the token that ``with_refresh_token`` let in."""
+    return str(get_jwt()["jti"])
+
+
+def claims_sent(refresh: str | None) -> list[dict[str, Any]]:
+    """Return the claims of the access token in the header, the refresh token in the body, or both.
+
+    One that has not expired is enough. Raises ``TokenMissing`` if none was sent, else what is
+    wrong with the first.
+    """
+    bearer = request.environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
+    sent = [(bearer, "access"), (refresh, "refresh")]
+    claims, failures = [], []
+    for token, token_type in sent:
+        try:
+            if token:
+                claims.append(tokens.decode(token, token_type))
+        except InvalidTokenError as failure:
+            failures.append(failure)
+    if not claims:
+        raise failures[0] if failures else TokenMissing
+    return claims
+
+
+def client_of(request: Request) -> Client:
+    """Describe who asks, bounded and printable, for the trail and the list of devices."""
+    agent = "".join(c for c in request.headers.get("User-Agent", "") if c.isprintable())
+    return Client(
+        ip=request.remote_addr,
+        user_agent=agent[:USER_AGENT_LENGTH] or None,
+        request_id=request.id,  # type: ignore[attr-defined]
+    )

@@ -1,0 +1,146 @@
+"""What comes in and what goes out. A schema judges form, never facts: no query in it."""
+
+import unicodedata
+from typing import Any
+
+from marshmallow import (
+    EXCLUDE,
+    RAISE,
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
+
+from pycoder.passwords import LONGEST_INPUT
+
+
+class WireSchema(Schema):
+    """Takes what it names, and refuses the rest."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class Text(fields.String):
+    """A string in NFC without control characters, of at most ``longest`` characters."""
+
+    def __init__(self, *, longest: int, **kwargs: Any):
+        super().__init__(validate=validate.Length(max=longest), **kwargs)
+        self.longest = longest
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, *args, **kwargs)
+        if any(unicodedata.category(character) == "Cc" for character in text):
+            raise ValidationError("Control characters are not allowed.")
+        return unicodedata.normalize("NFC", text) if len(text) <= self.longest else text
+
+
+class Secret(fields.String):
+    """A password or token: taken as it is, bounded, and never sent back."""
+
+    def __init__(self, *, longest: int = LONGEST_INPUT, required: bool = True, **kwargs: Any):
+        length = validate.Length(1, longest)
+        super().__init__(required=required, load_only=True, validate=length, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text: str = super()._deserialize(value, *args, **kwargs)
+        if "\0" in text:
+            raise ValidationError("NUL is not allowed.")
+        return text
+
+
+class Token(Secret):
+    def __init__(self, **kwargs: Any):
+        super().__init__(longest=4096, **kwargs)
+
+
+class RegisterSchema(WireSchema):
+    email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
+    password = Secret(metadata={"example": "correct horse battery staple"})
+    password2 = Secret(required=False, metadata={"description": "If given: the password again."})
+    username = Text(longest=254, metadata={"description": "Default: from the e-mail address."})
+    first_name = Text(longest=150)
+    last_name = Text(longest=150)
+
+    @validates_schema
+    def same_password_twice(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if data.pop("password2", data["password"]) != data["password"]:
+            raise ValidationError("The two passwords differ.", "password2")
+
+
+class LoginSchema(WireSchema):
+    email = Text(longest=254, metadata={"description": "Or the username."})
+    username = Text(longest=254)
+    password = Secret()
+
+    @validates_schema
+    def one_name(self, data: dict[str, Any], **kwargs: Any) -> None:
+        if bool(data.get("email")) == bool(data.get("username")):
+            raise ValidationError("Send either an e-mail address or a username.", "email")
+
+    @post_load
+    def either(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        identifier = data.get("email") or data["username"]
+        return {"identifier": identifier, "password": data["password"]}
+
+
+class RefreshSchema(WireSchema):
+    refresh = Token()
+
+
+class VerifySchema(WireSchema):
+    token = Token()
+
+
+class RevokeSchema(WireSchema):
+    """RFC 7009 §2.1: also as a form, and with whatever else an OAuth client library sends."""
+
+    takes_forms = True
+
+    class Meta:
+        unknown = EXCLUDE
+
+    token = Token()
+    token_type_hint = fields.String(load_only=True, validate=validate.Length(max=100))
+
+
+class LogoutSchema(WireSchema):
+    refresh = Token(required=False)
+
+
+class RetrySchema(WireSchema):
+    retry_key = fields.String(
+        data_key="Idempotency-Key",
+        load_default=None,
+        validate=validate.Regexp(r"[\x21-\x7e]{8,128}\Z"),
+        metadata={
+            "description": "8 to 128 visible ASCII characters; again when an answer is lost."
+        },
+    )
+
+
+class UserSchema(Schema):
+    id = fields.Integer(required=True)
+    email = fields.String(required=True)
+    email_verified = fields.Boolean(required=True)
+    username = fields.String(required=True)
+    first_name = fields.String(required=True)
+    last_name = fields.String(required=True)
+    date_joined = fields.DateTime("iso", required=True)
+
+
+class PairSchema(Schema):
+    access = fields.String(required=True, metadata={"description": "For 60 minutes."})
+    refresh = fields.String(required=True, metadata={"description": "For one use, in 7 days."})
+
+
+class SignedInSchema(Schema):
+    user = fields.Nested(UserSchema, required=True)
+    tokens = fields.Nested(PairSchema, required=True)
+
+
+class NothingSchema(Schema):
+    """``{}``"""

@@ -1,0 +1,164 @@
+"""The command line: the same rooms by another door.
+
+Passwords are prompted for, or read from standard input; an argument would stand in the list of
+processes. Errors are one line and exit 1; ``--json`` writes for machines.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+from flask import Flask, current_app, json
+from flask.cli import AppGroup
+from sqlalchemy.exc import SQLAlchemyError
+
+import config as settings
+from pycoder import accounts, sessions
+from pycoder.audit import COMMAND_LINE
+from pycoder.errors import Problem
+from pycoder.models import User
+
+Command = Callable[..., Any]
+
+
+class ProblemGroup(AppGroup):
+    """A group whose commands end a Problem as one line on standard error and exit 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Problem as problem:
+            reasons = [f"{field}: {' '.join(why)}" for field, why in (problem.errors or {}).items()]
+            _give_up(" ".join(reasons) or problem.detail)
+        except SQLAlchemyError as error:
+            _give_up(f"the database does not answer: {getattr(error, 'orig', None) or error}")
+
+
+def _give_up(reason: str) -> NoReturn:
+    click.echo(f"Error: {' '.join(reason.split())}", err=True)
+    sys.exit(1)
+
+
+users = ProblemGroup("users", help="Create, look at and change accounts.")
+tokens = ProblemGroup("tokens", help="Look after the store of sessions and tokens.")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+who = click.argument("who", metavar="ID|EMAIL|USERNAME")
+
+
+def new_password(command: Command) -> Command:
+    """Give a command a password: one line of standard input, or asked for twice."""
+    option: Callable[[Command], Command] = click.option(
+        "--password-stdin",
+        "password",
+        is_flag=True,
+        callback=_read_password,
+        help="Read the password from standard input.",
+    )
+    return option(command)
+
+
+def _read_password(ctx: click.Context, option: click.Parameter, from_stdin: bool) -> str:
+    if from_stdin:
+        return click.get_text_stream("stdin").readline().rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _facts(user: User) -> dict[str, Any]:
+    names = ("id", "email", "username", "first_name", "last_name", "is_active", "email_verified")
+    return {name: getattr(user, name) for name in names} | {
+        "date_joined": user.date_joined.isoformat()
+    }
+
+
+def _show(facts: dict[str, Any], as_json: bool) -> None:
+    click.echo(json.dumps(facts) if as_json else "  ".join(f"{k}={v}" for k, v in facts.items()))
+
+
+@users.command("create")
+@click.argument("email")
+@click.option("--username", default="", help="Default: from the e-mail address.")
+@click.option("--first-name", default="")
+@click.option("--last-name", default="")
+@new_password
+@as_json
+def create(as_json: bool, **profile: str) -> None:
+    """Create a user."""
+    _show(_facts(accounts.create(**profile, client=COMMAND_LINE)), as_json)
+
+
+@users.command("list")
+@as_json
+def list_users(as_json: bool) -> None:
+    """List all users, one a line."""
+    for user in accounts.everyone():
+        _show(_facts(user), as_json)
+
+
+@users.command("show")
+@who
+@as_json
+def show(who: str, as_json: bool) -> None:
+    """Show one user."""
+    _show(_facts(accounts.find(who)), as_json)
+
+
+@users.command("activate")
+@who
+def activate(who: str) -> None:
+    """Let a user sign in again."""
+    accounts.set_active(accounts.find(who), True, client=COMMAND_LINE)
+
+
+@users.command("deactivate")
+@who
+def deactivate(who: str) -> None:
+    """Close an account; all its sessions end at once."""
+    accounts.set_active(accounts.find(who), False, client=COMMAND_LINE)
+
+
+@users.command("set-password")
+@who
+@new_password
+def set_password(who: str, password: str) -> None:
+    """Replace a user's password; all sessions of the user end."""
+    accounts.set_password(accounts.find(who), password, client=COMMAND_LINE)
+
+
+@users.command("delete")
+@who
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(who: str, yes: bool) -> None:
+    """Delete a user with all sessions. There is no way back."""
+    user = accounts.find(who)
+    if not yes:
+        click.confirm(f"Delete {user.email} for good?", abort=True)
+    accounts.remove(user, client=COMMAND_LINE)
+
+
+@tokens.command("prune")
+@as_json
+def prune(as_json: bool) -> None:
+    """Delete sessions and blocklist entries whose time is over; safe at any time."""
+    _show({"deleted": sessions.prune()}, as_json)
+
+
+@click.command("doctor")
+@as_json
+def doctor(as_json: bool) -> None:
+    """Print every setting with its source.
+
+    An unsafe one is refused before any command runs, with this same list.
+    """
+    report = current_app.extensions["pycoder.config"].report()
+    if as_json:
+        names = ("name", "value", "source", "complaint")
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in report]))
+    else:
+        click.echo(settings.in_words(report))
+
+
+def init_app(app: Flask) -> None:
+    for command in (users, tokens, doctor):
+        app.cli.add_command(command)

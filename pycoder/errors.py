@@ -1,0 +1,213 @@
+"""Every refusal and fault, and their one rendering (RFC 9457, ``application/problem+json``).
+
+    Problem
+    ├── InternalError                    500 internal_error
+    ├── InvalidInput                     400 validation_error
+    ├── MalformedJSON                    400 malformed_json
+    ├── BadRequest                       400 bad_request
+    ├── InvalidCredentials               400 invalid_credentials
+    ├── TokenProblem
+    │   ├── TokenMissing                 401 token_missing
+    │   ├── TokenInvalid                 401 token_invalid
+    │   ├── TokenExpired                 401 token_expired
+    │   ├── TokenRevoked                 401 token_revoked
+    │   └── TokenReused                  401 token_reused
+    ├── RegistrationClosed               403 registration_closed
+    ├── NotFound                         404 not_found
+    ├── MethodNotAllowed                 405 method_not_allowed
+    ├── BodyTooLarge                     413 body_too_large
+    ├── UnsupportedMediaType             415 unsupported_media_type
+    ├── TooManyRequests                  429 too_many_requests
+    └── Unavailable
+        ├── DatabaseUnavailable          503 database_unavailable
+        └── MigrationsPending            503 migrations_pending
+
+Rooms raise them, ``render`` words them. ``code`` is stable; ``detail`` is a sentence that a page
+can show as it is. The cause goes to the log and never to the client.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from flask import Flask, Response, current_app, json, request
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+PROBLEM_JSON = "application/problem+json"
+
+
+class Problem(Exception):
+    """A refusal or fault that the client is told about."""
+
+    status: ClassVar[int]
+    code: ClassVar[str]
+    detail: str
+    headers: Mapping[str, str] = {}
+    errors: Mapping[str, list[str]] | None = None
+
+
+class InternalError(Problem):
+    status, code = 500, "internal_error"
+    detail = "Something went wrong on our side. Please try again later."
+
+
+class InvalidInput(Problem):
+    """What was sent does not fit; ``errors`` tells the reasons field by field."""
+
+    status, code = 400, "validation_error"
+    detail = "Please check the marked fields."
+
+    def __init__(self, errors: Mapping[str, list[str]]):
+        super().__init__()
+        self.errors = errors
+
+
+class MalformedJSON(Problem):
+    status, code = 400, "malformed_json"
+    detail = "The body is not valid JSON in UTF-8."
+
+
+class BadRequest(Problem):
+    status, code = 400, "bad_request"
+    detail = "The request could not be understood."
+
+
+class InvalidCredentials(Problem):
+    status, code = 400, "invalid_credentials"
+    detail = "Wrong e-mail, username or password."
+
+
+class TokenProblem(Problem):
+    """RFC 6750 §3: a 401 names the scheme, and the error unless no token was sent."""
+
+    status = 401
+    headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+
+
+class TokenMissing(TokenProblem):
+    code = "token_missing"
+    detail = "Please sign in."
+    headers = {"WWW-Authenticate": "Bearer"}
+
+
+class TokenInvalid(TokenProblem):
+    code = "token_invalid"
+    detail = "This token is not valid. Please sign in again."
+
+
+class TokenExpired(TokenProblem):
+    code = "token_expired"
+    detail = "This token has expired."
+
+
+class TokenRevoked(TokenProblem):
+    code = "token_revoked"
+    detail = "This session is over. Please sign in again."
+
+
+class TokenReused(TokenProblem):
+    code = "token_reused"
+    detail = "This token was used before, so its session was ended. Please sign in again."
+
+
+class RegistrationClosed(Problem):
+    status, code = 403, "registration_closed"
+    detail = "New accounts are not open at the moment."
+
+
+class NotFound(Problem):
+    status, code = 404, "not_found"
+    detail = "There is nothing here."
+
+
+class MethodNotAllowed(Problem):
+    status, code = 405, "method_not_allowed"
+    detail = "This address does not take that method."
+
+
+class BodyTooLarge(Problem):
+    status, code = 413, "body_too_large"
+    detail = "The body is larger than 64 KiB."
+
+
+class UnsupportedMediaType(Problem):
+    status, code = 415, "unsupported_media_type"
+    detail = "Send the body as application/json in UTF-8."
+
+
+class TooManyRequests(Problem):
+    status, code = 429, "too_many_requests"
+    detail = "Too many tries. Please wait a moment."
+
+
+class Unavailable(Problem):
+    """A fault that passes: the client keeps its tokens and tries again."""
+
+    status = 503
+    headers = {"Retry-After": "2"}
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+    detail = "The service is not available for a moment. Please try again."
+
+
+class MigrationsPending(Unavailable):
+    code = "migrations_pending"
+    detail = "The database is not up to date; run flask db upgrade."
+
+
+WORDED_HERE: dict[int | None, type[Problem]] = {
+    problem.status: problem
+    for problem in (BadRequest, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)
+}
+
+
+def render(problem: Problem) -> Response:
+    """Word a problem as its RFC 9457 answer."""
+    body: dict[str, Any] = {
+        "type": f"urn:pycoder:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "request_id": request.id,  # type: ignore[attr-defined]
+    }
+    if problem.errors is not None:
+        body["errors"] = problem.errors
+    return Response(json.dumps(body), problem.status, problem.headers, mimetype=PROBLEM_JSON)
+
+
+def from_http(error: HTTPException) -> Problem:
+    """Word an exception of Werkzeug or Flask; 405 keeps its ``Allow``."""
+    problem = WORDED_HERE.get(
+        error.code, BadRequest if (error.code or 500) < 500 else InternalError
+    )()
+    problem.headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return problem
+
+
+def from_database(error: Exception) -> Problem:
+    """Tell a database that is away, full, locked or read-only from a defect of ours."""
+    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) or sqlstate == "25006":
+        current_app.logger.error("database unavailable: %s", getattr(error, "orig", None) or error)
+        return DatabaseUnavailable()
+    return from_defect(error)
+
+
+def from_defect(error: Exception) -> Problem:
+    """Log what nobody foresaw, with its traceback, and tell the client nothing of it."""
+    current_app.logger.error("unhandled exception", exc_info=error)
+    return InternalError()
+
+
+def init_app(app: Flask) -> None:
+    """Make every exception leave the application as a problem document."""
+    app.register_error_handler(Problem, render)
+    app.register_error_handler(HTTPException, lambda error: render(from_http(error)))
+    app.register_error_handler(DBAPIError, lambda error: render(from_database(error)))
+    app.register_error_handler(PoolTimeout, lambda error: render(from_database(error)))
+    app.register_error_handler(Exception, lambda error: render(from_defect(error)))

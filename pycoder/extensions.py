@@ -1,0 +1,61 @@
+"""The extensions, unbound, and the two ways in which rooms use the database.
+
+``create_app`` binds them. ``jwt`` stands in tokens.py and ``api`` in openapi.py, each beside the
+class that it is an instance of.
+"""
+
+from typing import Any, cast
+
+from flask_cors import CORS
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import CursorResult, Delete, MetaData, Update, event
+from sqlalchemy.engine import Engine, Row
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql import Executable
+
+
+class Base(DeclarativeBase):
+    """The declarative base; named constraints, so that migrations can drop what they made."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+migrate = Migrate(render_as_batch=True)
+cors = CORS()
+
+
+def read(statement: Executable, values: dict[str, Any]) -> Row[Any] | None:
+    """Answer one row of a SELECT, outside any transaction.
+
+    One round trip on PostgreSQL (no BEGIN, no ROLLBACK), and the connection is back in its pool
+    before the caller hashes a password or waits for anything.
+    """
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return connection.execute(statement, values).first()
+
+
+def changed(statement: Update | Delete) -> int:
+    """Run an UPDATE or DELETE in the caller's transaction; its row count is the verdict."""
+    options = {"synchronize_session": False}
+    result = cast(CursorResult[Any], db.session.execute(statement, execution_options=options))
+    return result.rowcount
+
+
+@event.listens_for(Engine, "connect")
+def _set_pragmas(connection: Any, _: Any) -> None:
+    """Make SQLite keep its promises: readers beside a writer, durable commits, foreign keys."""
+    if type(connection).__module__.startswith("sqlite3"):
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # a revocation that was answered is a promise
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.close()

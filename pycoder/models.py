@@ -1,0 +1,120 @@
+"""State, and questions about state. Times are aware UTC; ``now`` is the one clock."""
+
+import unicodedata
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, String, Uuid, false, true
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from pycoder.extensions import Base
+
+USER_AGENT_LENGTH = 255
+
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER keys up
+
+
+def now() -> datetime:
+    """Return the time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+def canonical(text: str) -> str:
+    """Return the form in which e-mails and usernames are compared: NFKC, without regard to case.
+
+    So ``A@B.co``, ``a@b.co`` and full-width twins are one account; a Cyrillic ``а`` is another.
+    """
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC time, also where the database stores none of the two."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class User(Base):
+    """An account. ``email`` is lower-case NFC, as mails are sent; the keys decide uniqueness."""
+
+    __tablename__ = "users"
+    __table_args__ = {"sqlite_autoincrement": True}  # an id is never given to a second account
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    email: Mapped[str] = mapped_column(String(254))
+    email_key: Mapped[str] = mapped_column(String(320), unique=True)
+    email_verified: Mapped[bool] = mapped_column(default=False, server_default=false())
+    username: Mapped[str] = mapped_column(String(254))
+    username_key: Mapped[str] = mapped_column(String(320), unique=True)
+    first_name: Mapped[str] = mapped_column(String(150), default="")
+    last_name: Mapped[str] = mapped_column(String(150), default="")
+    password_hash: Mapped[str] = mapped_column(String(255))
+    is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
+    date_joined: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+
+
+class Session(Base):
+    """One sign-in on one device: the family of every token that it was ever given.
+
+    ``refresh_jti`` is its one live refresh token, ``previous_jti`` the one before; ``expires_at``
+    moves with each refresh, up to ``SESSION_LIFETIME`` after ``created_at``.
+    """
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    refresh_jti: Mapped[str] = mapped_column(String(32))
+    previous_jti: Mapped[str | None] = mapped_column(String(32))
+    retry_key: Mapped[str | None] = mapped_column(String(64))
+    rotated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    last_used_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    ip: Mapped[str | None] = mapped_column(String(45))
+    user_agent: Mapped[str | None] = mapped_column(String(USER_AGENT_LENGTH))
+    transport: Mapped[str] = mapped_column(String(8), default="body", server_default="body")
+
+    @property
+    def sid(self) -> UUID:
+        return self.id
+
+
+class TokenBlocklist(Base):
+    """A single token revoked before its time."""
+
+    __tablename__ = "token_blocklist"
+
+    jti: Mapped[str] = mapped_column(String(32), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+
+
+class AuditEvent(Base):
+    """A security event. It outlives its user and session, so it refers to neither by key."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        Index("ix_audit_events_user_id_id", "user_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
+    event: Mapped[str] = mapped_column(String(40))
+    reason: Mapped[str | None] = mapped_column(String(40))
+    user_id: Mapped[int | None] = mapped_column(BigInteger)
+    session_id: Mapped[UUID | None] = mapped_column(Uuid)
+    ip: Mapped[str | None] = mapped_column(String(45))
+    user_agent: Mapped[str | None] = mapped_column(String(USER_AGENT_LENGTH))
+    request_id: Mapped[str | None] = mapped_column(String(128))

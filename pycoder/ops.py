@@ -1,0 +1,51 @@
+"""Machine doors: is the process up, can it serve, and what does it serve."""
+
+from functools import cache
+from typing import Any
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+from marshmallow import Schema, fields
+
+from pycoder.errors import MigrationsPending
+from pycoder.extensions import db, migrate
+from pycoder.openapi import Blueprint, api
+
+bp = Blueprint("ops", __name__, description="For load balancers, monitors and tools")
+
+
+class StatusSchema(Schema):
+    status = fields.String(required=True)
+
+
+@bp.get("/healthz")
+@bp.response(200, StatusSchema)
+def healthz() -> dict[str, str]:
+    """Tell that the process is up; asks nothing else."""
+    return {"status": "ok"}
+
+
+@bp.get("/readyz")
+@bp.response(200, StatusSchema)
+@bp.refuses(MigrationsPending)
+def readyz() -> dict[str, str]:
+    """Tell that the database answers and is migrated, so that requests may come."""
+    with db.engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    if present != _head(current_app.extensions["migrate"].directory):
+        raise MigrationsPending
+    return {"status": "ok"}
+
+
+@cache
+def _head(directory: str) -> str | None:
+    """Return the newest revision in the migrations folder."""
+    return ScriptDirectory.from_config(migrate.get_config(directory)).get_current_head()
+
+
+@bp.get("/api/openapi.json")
+@bp.response(200, Schema)
+def openapi() -> Any:
+    """Return this document."""
+    return api.spec.to_dict()

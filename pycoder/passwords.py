@@ -1,0 +1,148 @@
+"""Hash, verify and judge passwords.
+
+Written are bcrypt hashes over base64(HMAC-SHA-256(key = the salt, password)), in passlib's
+published ``$bcrypt-sha256$v=2,…`` format: a bare bcrypt cuts at 72 bytes and takes ``P`` and
+``P\\0P`` for one password; a bare SHA-256 before it can be shucked (OWASP Password Storage Cheat
+Sheet). Read are also plain bcrypt and Django's formats, which the next login replaces.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import TypeVar
+
+import bcrypt
+from flask import current_app
+
+MINIMUM_LENGTH = 8
+MAXIMUM_LENGTH = 128
+LONGEST_INPUT = 4 * MAXIMUM_LENGTH  # normalising unbounded text is quadratic work
+
+OUR_FORMAT = re.compile(r"\$bcrypt-sha256\$v=2,t=(2[aby]),r=(\d\d?)\$([./\w]{22})\$([./\w]{31})")
+
+T = TypeVar("T")
+
+
+def reasons_against(password: str, *, email: str = "", username: str = "") -> list[str]:
+    """List why a new password is refused, in sentences for its owner; empty if it is good.
+
+    Length counts code points after NFC; there are no composition rules (NIST SP 800-63B-4
+    §3.1.1.2, ASVS 5.0 §6.2). The password itself is never part of a reason.
+    """
+    length = len(normal(password))
+    if length < MINIMUM_LENGTH:
+        return [f"Use at least {MINIMUM_LENGTH} characters."]
+    if length > MAXIMUM_LENGTH:
+        return [f"Use at most {MAXIMUM_LENGTH} characters."]
+    known = {email, email.partition("@")[0], username, "pycoder", ""}
+    if normal(password).casefold() in {word.casefold() * n for word in known for n in (1, 2)}:
+        return ["Use something other than your e-mail address, your username or our name."]
+    return []
+
+
+def normal(password: str) -> str:
+    """Return the form that is counted and hashed: NFC, nothing trimmed or folded.
+
+    What is longer than any accepted password could be stays as it is.
+    """
+    return unicodedata.normalize("NFC", password) if len(password) <= LONGEST_INPUT else password
+
+
+def hash_password(password: str) -> str:
+    """Return a hash at the current cost, with a salt of its own."""
+    return _hash(_our_hash, normal(password), bcrypt.gensalt(_rounds()).decode())
+
+
+def verify(password: str, hashed: str | None) -> bool:
+    """Tell whether the password is the one behind ``hashed``.
+
+    Without a hash, for an account that does not exist, a decoy of the current cost is verified
+    in its place, so that the answer takes as long. An unreadable hash is an entry in the log.
+    """
+    if hashed is None:
+        decoy = bcrypt.gensalt(_rounds()).decode()
+        return _hash(_our_hash, normal(password), decoy) == ""
+    try:
+        return _hash(_verifier(hashed), normal(password), hashed)
+    except (ValueError, ImportError) as error:
+        current_app.logger.error("a stored password hash cannot be read: %s", type(error).__name__)
+        return False
+
+
+def is_outdated(hashed: str) -> bool:
+    """Tell whether a hash is of another format or a lower cost than those made today."""
+    ours = OUR_FORMAT.fullmatch(hashed)
+    return ours is None or int(ours[2]) < _rounds()
+
+
+def _rounds() -> int:
+    return int(current_app.config["BCRYPT_ROUNDS"])
+
+
+def _hash(work: Callable[[str, str], T], password: str, hashed: str) -> T:
+    """Do one piece of hashing; all of it comes through here."""
+    return work(password, hashed)
+
+
+def _our_hash(password: str, salt: str) -> str:
+    """Hash in our format; ``salt`` is bcrypt's own, like ``$2b$12$`` and 22 characters."""
+    _, kind, rounds, salt22 = salt.split("$")
+    digest = hmac.digest(salt22.encode(), password.encode(), "sha256")
+    hashed = bcrypt.hashpw(base64.b64encode(digest), salt.encode()).decode()
+    return f"$bcrypt-sha256$v=2,t={kind},r={int(rounds)}${salt22}${hashed[-31:]}"
+
+
+def _verifier(hashed: str) -> Callable[[str, str], bool]:
+    for start, verifier in _VERIFIERS.items():
+        if hashed.startswith(start):
+            return verifier
+    raise ValueError("unknown format")
+
+
+def _verify_ours(password: str, hashed: str) -> bool:
+    ours = OUR_FORMAT.fullmatch(hashed)
+    if ours is None:
+        raise ValueError("damaged")
+    kind, rounds, salt, _ = ours.groups()
+    again = _our_hash(password, f"${kind}${int(rounds):02}${salt}")
+    return hmac.compare_digest(again[-31:], hashed[-31:])
+
+
+def _verify_bcrypt(password: str, hashed: str) -> bool:
+    """Verify what bcrypt saw when it was made: 72 bytes and no more."""
+    hashed = hashed.removeprefix("bcrypt$")
+    return bcrypt.checkpw(password.encode()[:72], hashed.encode())
+
+
+def _verify_django_bcrypt_sha256(password: str, hashed: str) -> bool:
+    digest = hashlib.sha256(password.encode()).hexdigest()
+    return bcrypt.checkpw(digest.encode(), hashed.removeprefix("bcrypt_sha256$").encode())
+
+
+def _verify_django_pbkdf2(password: str, hashed: str) -> bool:
+    _, rounds, salt, digest = hashed.split("$")
+    again = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), int(rounds))
+    return hmac.compare_digest(base64.b64encode(again), digest.encode())
+
+
+def _verify_django_argon2(password: str, hashed: str) -> bool:
+    from argon2 import PasswordHasher  # installed only where such users were imported
+    from argon2.exceptions import Argon2Error
+
+    try:
+        return PasswordHasher().verify(hashed.removeprefix("argon2"), password)
+    except Argon2Error:
+        return False
+
+
+_VERIFIERS: dict[str, Callable[[str, str], bool]] = {
+    "$bcrypt-sha256$": _verify_ours,
+    "$2": _verify_bcrypt,
+    "bcrypt$": _verify_bcrypt,
+    "bcrypt_sha256$": _verify_django_bcrypt_sha256,
+    "pbkdf2_sha256$": _verify_django_pbkdf2,
+    "argon2$": _verify_django_argon2,
+}

@@ -1,0 +1,125 @@
+"""What crosses the wire: strict JSON in, a request id, and the headers of every answer."""
+
+import json
+import math
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Flask, Request, Response, request
+from flask.json.provider import DefaultJSONProvider
+from werkzeug.utils import cached_property
+
+from pycoder.errors import MalformedJSON, UnsupportedMediaType
+
+SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+def strict_loads(text: str | bytes) -> Any:
+    """Parse JSON, and refuse what two parsers could read differently.
+
+    That is: anything but UTF-8, a byte order mark, a name twice in one object, NaN, infinities,
+    numbers that overflow, lone surrogates, and nesting deeper than the parser's stack
+    (RFC 8259 §4, §6, §8; RFC 8725 §2.4). Raises ``ValueError``.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        value = json.loads(
+            text,
+            object_pairs_hook=_object_without_twins,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+        if "\\u" in text:  # the only way in for a lone surrogate; encoding finds it
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return value
+
+
+def _object_without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("a number is out of range")
+    return number
+
+
+class StrictJSON(DefaultJSONProvider):
+    """Flask's JSON, strict in what it takes."""
+
+    sort_keys = False
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        return strict_loads(s)
+
+
+class WireRequest(Request):
+    """Flask's request, with an id, and with JSON that is read strictly or not at all."""
+
+    @cached_property
+    def id(self) -> str:
+        """The caller's own X-Request-ID if it is a sane one, else a new one."""
+        given = self.headers.get("X-Request-ID", "")
+        return given if SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body is declared as JSON in UTF-8, and not packed."""
+        charset = self.mimetype_params.get("charset", "utf-8").lower()
+        return super().is_json and charset == "utf-8" and not self.content_encoding
+
+    def on_json_loading_failure(self, e: ValueError | None) -> Any:
+        raise (UnsupportedMediaType if e is None else MalformedJSON) from e
+
+
+def cors_options(origins: Sequence[str]) -> dict[str, Any]:
+    """Let the listed origins use the API with credentials; ``*`` is never one of them."""
+    return {
+        "resources": r"/api/.*",
+        "origins": list(origins),
+        "supports_credentials": True,
+        "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        "expose_headers": ["Retry-After", "WWW-Authenticate", "X-Request-ID"],
+        "max_age": 600,
+    }
+
+
+def init_app(app: Flask) -> None:
+    """Make the application read and answer by the rules of this module."""
+    app.json = StrictJSON(app)
+    app.request_class = WireRequest
+    app.url_map.strict_slashes = False  # with and without the slash, and never a redirect:
+    app.url_map.merge_slashes = False  # a redirect breaks CORS preflights and POST bodies
+
+    @app.after_request
+    def dress(response: Response) -> Response:
+        """Give every answer its id and the security headers it does not set itself."""
+        response.headers["X-Request-ID"] = request.id  # type: ignore[attr-defined]
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        if response.status_code == 204:
+            response.headers.pop("Content-Type", None)  # there is nothing to describe
+        return response

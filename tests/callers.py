@@ -1,0 +1,148 @@
+"""People who use the API in the tests, and the server that some of them need."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+
+ROOT = Path(__file__).parent.parent
+PASSWORD = "correct horse battery staple"
+SECRET_KEY = "mDkyGXkFSn1Vu4i0XxwLq7ZtRj9bEoTaPcHyWd2sQeUf"
+
+
+class Tokens(NamedTuple):
+    access: str
+    refresh: str
+
+
+class Caller:
+    """One person with one device; remembers the tokens of the last login."""
+
+    def __init__(self, client, email="ada@example.com", password=PASSWORD):
+        self.client, self.email, self.password = client, email, password
+        self.tokens = Tokens("", "")
+
+    def register(self, **fields):
+        body = {"email": self.email, "password": self.password, **fields}
+        return self._signed_in(self.client.post("/api/register/", json=body))
+
+    def try_login(self, **fields):
+        body = {"email": self.email, "password": self.password, **fields}
+        return self._signed_in(self.client.post("/api/login/", json=body))
+
+    def login(self):
+        """Sign in, which must work; return the tokens."""
+        assert self.try_login().status_code == 200
+        return self.tokens
+
+    def _signed_in(self, response):
+        if response.status_code in (200, 201):
+            self.tokens = Tokens(**response.json["tokens"])
+        return response
+
+    def call(self, method, path, token=None, **kwargs):
+        """Call with an access token: the given one, or that of the last login."""
+        headers = {"Authorization": f"Bearer {token or self.tokens.access}"}
+        headers |= kwargs.pop("headers", {})
+        return self.client.open(path, method=method, headers=headers, **kwargs)
+
+    def get(self, path, token=None, **kwargs):
+        return self.call("GET", path, token, **kwargs)
+
+    def user(self, token=None):
+        return self.get("/api/user/", token)
+
+    def refresh(self, token=None, key=None):
+        headers = {"Idempotency-Key": key} if key else {}
+        body = {"refresh": token or self.tokens.refresh}
+        return self.client.post("/api/token/refresh/", json=body, headers=headers)
+
+    def verify(self, token):
+        return self.client.post("/api/token/verify/", json={"token": token})
+
+    def revoke(self, token, **fields):
+        return self.client.post("/api/token/revoke/", json={"token": token, **fields})
+
+    def logout(self, access=None, refresh=None):
+        headers = {"Authorization": f"Bearer {access}"} if access else {}
+        body = {"refresh": refresh} if refresh else None
+        return self.client.post("/api/logout/", json=body, headers=headers)
+
+
+def environment(database_url, **settings):
+    """Return the environment of a server or command, with nothing of the developer's own."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "PYCODER_ENV": "testing",
+        "SECRET_KEY": SECRET_KEY,
+        "DATABASE_URL": database_url,
+        **{name: str(value) for name, value in settings.items()},
+    }
+
+
+def flask_command(folder, env, *words, **kwargs):
+    """Run ``flask --app wsgi …`` as an operator would."""
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", *words]
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, **kwargs
+    )
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A real gunicorn on a port of its own, started as ``make run`` starts it."""
+
+    def __init__(self, folder, database_url, *, workers=2, **settings):
+        self.folder, self.port = Path(folder), settings.pop("PORT", None) or free_port()
+        self.env = environment(database_url, PORT=self.port, WEB_CONCURRENCY=workers, **settings)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = self.folder / "gunicorn.log"
+
+    def migrate(self):
+        done = flask_command(self.folder, self.env, "db", "upgrade")
+        assert done.returncode == 0, done.stderr
+        return self
+
+    def start(self):
+        conf = str(ROOT / "gunicorn.conf.py")
+        command = [sys.executable, "-m", "gunicorn", "-c", conf, "wsgi:app"]
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, env=self.env, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, "gunicorn did not answer within 20 s"
+            time.sleep(0.05)
+        return self
+
+    def _answers(self):
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/healthz", timeout=1).status_code == 200
+        return False
+
+    def stop(self, number=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout=40)
+
+    def __enter__(self):
+        return self.migrate().start()
+
+    def __exit__(self, *_):
+        self.stop()

