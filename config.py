@@ -7,6 +7,7 @@ unsafe setting by its name and reason, never by its value. docs/operations.md ex
 import os
 import re
 import secrets
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,7 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def on_or_off(text: str) -> bool:
+    """Read a switch."""
     if text.lower() in ("1", "true", "yes", "on"):
         return True
     if text.lower() in ("0", "false", "no", "off"):
@@ -72,6 +74,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def secret_key(text: str) -> str:
+    """Read a key that is long enough for HS256 (RFC 7518 §3.2)."""
     if len(text.encode()) < MINIMUM_SECRET_BYTES:
         raise ValueError(f"must be {MINIMUM_SECRET_BYTES} bytes or more")
     return text
@@ -88,6 +91,7 @@ def database_url(text: str) -> str:
 
 
 def web_url(text: str) -> str:
+    """Read the address that links are built from."""
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be a http:// or https:// URL without query or fragment")
@@ -95,6 +99,7 @@ def web_url(text: str) -> str:
 
 
 def origins(text: str) -> list[str]:
+    """Read exact origins; a pattern or ``*`` is none."""
     listed = [origin.strip().rstrip("/") for origin in text.split(",") if origin.strip()]
     for origin in listed:
         if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", origin):
@@ -242,6 +247,7 @@ class TestingConfig(Config):
     """The test suite: the real hash at its lowest cost."""
 
     TESTING = True
+    __test__ = False  # pytest takes a class of this name for one of its own
     BCRYPT_ROUNDS = Setting(whole_number(4, 18), 4)
 
 
@@ -305,3 +311,13 @@ def load() -> Config:
     environ = {**file, **os.environ}
     chosen = CLASSES.get(environ.get("PYCODER_ENV") or "development", ProductionConfig)
     return chosen(environ, folder, file)
+
+
+def load_or_exit() -> Config:
+    """Read the settings, or end the process with the report if one of them is unsafe."""
+    config = load()
+    try:
+        config.check()
+    except ConfigError as refusal:
+        sys.exit(f"PyCoder refuses to start with these settings:\n{refusal}")
+    return config

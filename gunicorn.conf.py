@@ -2,9 +2,9 @@
 
 import gunicorn.http.wsgi
 
-import config
+from config import load_or_exit
 
-settings = config.load()
+settings = load_or_exit()
 
 # Before a proxy on the same machine, or for one's own browser. To be reached from other
 # machines: GUNICORN_CMD_ARGS="--bind 0.0.0.0:8000"

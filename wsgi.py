@@ -1,11 +1,6 @@
 """The WSGI entry point: ``gunicorn wsgi:app``, ``flask --app wsgi``."""
 
-import sys
-
-from config import ConfigError
+from config import load_or_exit
 from pycoder import create_app
 
-try:
-    app = create_app()
-except ConfigError as refusal:
-    sys.exit(f"PyCoder refuses to start with these settings:\n{refusal}")
+app = create_app(load_or_exit())

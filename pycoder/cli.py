@@ -5,12 +5,11 @@ processes. Errors are one line and exit 1; ``--json`` writes for machines.
 """
 
 import sys
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
 from flask import Flask, current_app, json
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 import config as settings
@@ -18,8 +17,6 @@ from pycoder import accounts, sessions
 from pycoder.audit import COMMAND_LINE
 from pycoder.errors import Problem
 from pycoder.models import User
-
-Command = Callable[..., Any]
 
 
 class ProblemGroup(AppGroup):
@@ -47,22 +44,19 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 who = click.argument("who", metavar="ID|EMAIL|USERNAME")
 
 
-def new_password(command: Command) -> Command:
-    """Give a command a password: one line of standard input, or asked for twice."""
-    option: Callable[[Command], Command] = click.option(
-        "--password-stdin",
-        "password",
-        is_flag=True,
-        callback=_read_password,
-        help="Read the password from standard input.",
-    )
-    return option(command)
-
-
 def _read_password(ctx: click.Context, option: click.Parameter, from_stdin: bool) -> str:
     if from_stdin:
-        return click.get_text_stream("stdin").readline().rstrip("\r\n")
+        return sys.stdin.readline().rstrip("\r\n")
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+new_password = click.option(
+    "--password-stdin",
+    "password",
+    is_flag=True,
+    callback=_read_password,
+    help="Read the password from standard input instead of asking for it.",
+)
 
 
 def _facts(user: User) -> dict[str, Any]:
@@ -146,6 +140,7 @@ def prune(as_json: bool) -> None:
 
 @click.command("doctor")
 @as_json
+@with_appcontext
 def doctor(as_json: bool) -> None:
     """Print every setting with its source.
 

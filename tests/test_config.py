@@ -1,0 +1,160 @@
+import os
+import stat
+import subprocess
+import sys
+import time
+
+import pytest
+
+import config
+from config import Config, ConfigError, DevelopmentConfig, ProductionConfig
+from tests.callers import ROOT, SECRET_KEY, environment, flask_command
+
+SAFE = {"SECRET_KEY": SECRET_KEY, "PUBLIC_URL": "https://auth.pycoder.dev"}
+
+
+def refused(tmp_path, kind=ProductionConfig, **settings):
+    return kind({**SAFE, **settings}, tmp_path).complaints()
+
+
+def test_the_settings_are_those_of_the_contract():
+    assert list(Config.settings()) == [
+        "PYCODER_ENV", "SECRET_KEY", "DATABASE_URL", "PORT", "WEB_CONCURRENCY",
+        "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES", "SESSION_LIFETIME",
+        "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN", "PASSWORD_BLOCKLIST",
+        "PUBLIC_URL", "MAIL_URL", "CORS_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT_STORAGE",
+        "RATE_LIMITS",
+    ]  # fmt: skip
+
+
+def test_development_needs_no_setting_and_keeps_its_secret(tmp_path):
+    first = DevelopmentConfig({}, tmp_path)
+    assert first.complaints() == {}
+    assert first.SECRET_KEY == DevelopmentConfig({}, tmp_path).SECRET_KEY
+    assert len(first.SECRET_KEY) >= 32
+    kept = tmp_path / "instance" / "secret_key"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path / "instance") == ["secret_key"]
+    assert first.PUBLIC_URL == "http://localhost:8000"
+    assert str(tmp_path) in first.DATABASE_URL
+
+
+def test_a_kept_secret_that_others_may_read_is_refused(tmp_path):
+    assert DevelopmentConfig({}, tmp_path).SECRET_KEY
+    (tmp_path / "instance" / "secret_key").chmod(0o644)
+    assert "chmod 600" in DevelopmentConfig({}, tmp_path).complaints()["SECRET_KEY"]
+
+
+def test_production_starts_with_a_secret_and_an_address(tmp_path):
+    assert refused(tmp_path) == {}
+
+
+UNSAFE = [
+    ("SECRET_KEY", ""),
+    ("SECRET_KEY", "x7Kq0pW3nV9zB2mT5yR8uL1cD4fG6h"),
+    ("SECRET_KEY", "0123456789" * 2 + "a" * 11),
+    ("SECRET_KEY", "change-me-change-me-change-me-change-me"),
+    ("SECRET_KEY", "a-string-secret-at-least-256-bits-long"),
+    ("SECRET_KEY", "ababababababababababababababababababab"),
+    ("PUBLIC_URL", ""),
+    ("PUBLIC_URL", "http://auth.pycoder.dev"),
+    ("PUBLIC_URL", "auth.pycoder.dev"),
+    ("BCRYPT_ROUNDS", "11"),
+    ("RATE_LIMITS", "off"),
+    ("RATE_LIMIT_STORAGE", "memory:"),
+    ("CORS_ORIGINS", "*"),
+    ("CORS_ORIGINS", "https://*.pycoder.dev"),
+    ("CORS_ORIGINS", "http://app.pycoder.dev"),
+    ("CORS_ORIGINS", "https://app.pycoder.dev/path"),
+    ("TRUSTED_PROXIES", "*"),
+    ("TRUSTED_PROXIES", "-1"),
+    ("DATABASE_URL", "sqlite://"),
+    ("DATABASE_URL", "sqlite:///:memory:"),
+    ("DATABASE_URL", "mysql://root@localhost/x"),
+    ("PORT", "eighty"),
+    ("PORT", "70000"),
+    ("WEB_CONCURRENCY", "0"),
+    ("JWT_ACCESS_TOKEN_EXPIRES", "604801"),
+    ("JWT_ACCESS_TOKEN_EXPIRES", "60m"),
+    ("JWT_REFRESH_TOKEN_EXPIRES", "7776001"),
+    ("REGISTRATION_OPEN", "maybe"),
+    ("MAIL_URL", "http://mail"),
+    ("PYCODER_ENV", "prod"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), UNSAFE)
+def test_production_refuses_an_unsafe_setting_by_name_and_not_by_value(tmp_path, name, value):
+    settings = {"WEB_CONCURRENCY": "2", name: value}
+    assert list(refused(tmp_path, **settings)) == [name]
+    with pytest.raises(ConfigError) as caught:
+        ProductionConfig({**SAFE, **settings}, tmp_path).check()
+    line = next(line for line in str(caught.value).splitlines() if line.startswith("REFUSED"))
+    assert name in line
+    if len(value) > 9:
+        assert value not in str(caught.value)
+
+
+def test_debug_does_not_go_with_production(tmp_path):
+    assert list(refused(tmp_path, FLASK_DEBUG="1")) == ["PYCODER_ENV"]
+
+
+def test_good_values_are_read(tmp_path):
+    read = Config(
+        {
+            "DATABASE_URL": "postgres://u:p@db/x",
+            "CORS_ORIGINS": "https://app.pycoder.dev, https://x.dev:8443/",
+            "REGISTRATION_OPEN": "off",
+            "PUBLIC_URL": "https://auth.pycoder.dev/",
+        },
+        tmp_path,
+    )
+    assert read.DATABASE_URL == "postgresql+psycopg://u:p@db/x"
+    assert read.CORS_ORIGINS == ["https://app.pycoder.dev", "https://x.dev:8443"]
+    assert read.REGISTRATION_OPEN is False
+    assert read.PUBLIC_URL == "https://auth.pycoder.dev"
+
+
+def test_the_report_hides_passwords_and_tells_sources(tmp_path):
+    environ = {"DATABASE_URL": "postgresql://u:hunter2@db/x?password=hunter2", "PORT": "9000"}
+    report = DevelopmentConfig(environ, tmp_path, {"PORT": "9000"}).report()
+    by_name = {name: (shown, source) for name, shown, source, _ in report}
+    assert "hunter2" not in str(report)
+    assert by_name["PORT"] == ("9000", ".env")
+    assert by_name["DATABASE_URL"] == ("postgresql+psycopg://***@db/x?***", "environment")
+    assert by_name["SECRET_KEY"] == ("(hidden)", "default")
+
+
+def test_settings_come_from_the_environment_before_dot_env(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in Config.settings():
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / ".env").write_text("PORT=9001\nBCRYPT_ROUNDS=13\n")
+    monkeypatch.setenv("PORT", "9002")
+    loaded = config.load()
+    assert (loaded.PORT, loaded.BCRYPT_ROUNDS) == (9002, 13)
+    assert (loaded.source("PORT"), loaded.source("BCRYPT_ROUNDS")) == ("environment", ".env")
+    assert type(loaded) is DevelopmentConfig
+
+
+def test_an_unknown_environment_is_refused_as_production(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYCODER_ENV", "prod")
+    loaded = config.load()
+    assert type(loaded) is ProductionConfig
+    assert "PYCODER_ENV" in loaded.complaints()
+
+
+def test_gunicorn_and_flask_refuse_to_start_in_words(tmp_path):
+    env = environment("", PYCODER_ENV="production", SECRET_KEY="short-but-mine", PORT="x")
+    gunicorn = [sys.executable, "-m", "gunicorn", "-c", f"{ROOT}/gunicorn.conf.py", "wsgi:app"]
+    started = time.monotonic()
+    served = subprocess.run(gunicorn, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert time.monotonic() - started < 5
+    asked = flask_command(tmp_path, env, "doctor")
+    for done in (served, asked):
+        assert done.returncode != 0
+        assert "REFUSED SECRET_KEY" in done.stderr
+        assert "REFUSED PORT" in done.stderr
+        assert "short-but-mine" not in done.stderr + done.stdout
+        assert "Traceback" not in done.stderr

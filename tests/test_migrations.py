@@ -1,0 +1,40 @@
+"""The schema as an installation gets it: by migrations, up and down, with rows in the tables."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import select, text
+
+from config import TestingConfig
+from pycoder import create_app
+from pycoder.extensions import Base, db
+from tests.callers import SECRET_KEY, Caller
+
+
+@pytest.fixture
+def fresh(new_database, tmp_path):
+    """An application on a database of its own, migrated, with Ada in it."""
+    environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": new_database()}
+    app = create_app(TestingConfig(environ, tmp_path))
+    with app.app_context():
+        upgrade()
+        assert Caller(app.test_client()).register().status_code == 201
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_the_migrations_make_what_the_models_say(fresh):
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_down_and_up_again_works_with_rows_in_the_tables(fresh):
+    downgrade(revision="base")
+    with db.engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar() == 0
+    upgrade()
+    assert Caller(fresh.test_client()).register().status_code == 201
+    assert db.session.scalar(select(db.func.count()).select_from(text("users"))) == 1
