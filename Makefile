@@ -24,9 +24,9 @@ format: .venv/test  ## write the code as `make lint` wants it
 	$(BIN)/ruff format .
 
 lock: .venv/test  ## renew the pinned dependencies from setup.cfg
-	$(BIN)/uv pip compile -q setup.cfg --extra postgres --universal --generate-hashes --upgrade \
+	$(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --universal --generate-hashes --upgrade \
 	    --python-version 3.11 --no-annotate --custom-compile-command "make lock" -o requirements.lock
-	$(BIN)/uv pip compile -q setup.cfg --extra postgres --extra test --universal --generate-hashes --upgrade \
+	$(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extra test --universal --generate-hashes --upgrade \
 	    --python-version 3.11 --no-annotate --custom-compile-command "make lock" -c requirements.lock -o requirements-test.lock
 
 clean:  ## remove what was installed and made; users and keys in instance/ stay

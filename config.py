@@ -20,6 +20,17 @@ MINIMUM_PRODUCTION_ROUNDS = 12
 PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
 
 
+LIMIT = r"[1-9]\d*/[1-9]?\d*(second|minute|hour|day)"
+DEFAULT_LIMITS = {
+    "login.account": "10/15minute",
+    "login.ip": "100/5minute",
+    "register.ip": "30/hour",
+    "refresh.session": "60/minute",
+    "reset.account": "3/hour",
+    "reset.ip": "30/hour",
+}
+
+
 class ConfigError(Exception):
     """The settings are unsafe or unreadable; the message is the report of ``flask doctor``."""
 
@@ -116,6 +127,19 @@ def url_of(*schemes: str) -> Callable[[str], str]:
     return read
 
 
+def limits(text: str) -> dict[str, str]:
+    """Read ``on``, ``off``, or limits that replace their defaults: ``login.ip=200/5minute;…``."""
+    if "=" not in text:
+        return DEFAULT_LIMITS if on_or_off(text) else {}
+    changed = {}
+    for part in text.split(";"):
+        name, _, limit = part.strip().partition("=")
+        if name not in DEFAULT_LIMITS or not re.fullmatch(LIMIT, limit):
+            raise ValueError("must be on, off, or like login.ip=200/5minute;register.ip=5/hour")
+        changed[name] = limit
+    return {**DEFAULT_LIMITS, **changed}
+
+
 def kept_secret(config: "Config") -> str:
     """Return the secret kept in ``instance/``, made at the first start.
 
@@ -163,8 +187,11 @@ class Config:
     CORS_ORIGINS = Setting(origins, [])
     TRUSTED_PROXIES = Setting(whole_number(0, 8), 0)
     RATE_LIMIT_STORAGE = Setting(url_of("database", "redis://", "memory:"), "database")
-    RATE_LIMITS = Setting(on_or_off, True)
+    RATE_LIMITS = Setting(limits, DEFAULT_LIMITS)
+    AUDIT_RETENTION = Setting(whole_number(1, 36_500), 365)
 
+    COOKIE_SECURE = False
+    SESSIONS_PER_USER = 100  # one more, and the one used least recently ends
     MAX_CONTENT_LENGTH = 64 * 1024
     JWT_REFRESH_JSON_KEY = "refresh"
 
@@ -182,8 +209,8 @@ class Config:
         postgresql = self.DATABASE_URL.startswith("postgresql")
         return {
             "hide_parameters": True,
-            "connect_args": {"connect_timeout": 2} if postgresql else {"timeout": 2.5},
-            "pool_timeout": 2.5,
+            "connect_args": {"connect_timeout": 2} if postgresql else {"timeout": 2},
+            "pool_timeout": 2,
             "pool_size": 8,
         }
 
@@ -240,7 +267,7 @@ class Config:
 class DevelopmentConfig(Config):
     """One person's machine: works without a single setting."""
 
-    CORS_ORIGINS = Setting(origins, [r"http://(localhost|127\.0\.0\.1)(:\d+)?"])
+    CORS_ORIGINS = Setting(origins, [r"http://(localhost|127\.0\.0\.1)(:\d+)?\Z"])
 
 
 class TestingConfig(Config):
@@ -255,6 +282,7 @@ class ProductionConfig(Config):
     """Strangers can reach it: every unsafe default is an error at start."""
 
     PASSWORD_BLOCKLIST = Setting(on_or_off, True)
+    COOKIE_SECURE = True
 
     def judge(self) -> dict[str, str]:
         found = super().judge()

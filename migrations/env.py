@@ -5,7 +5,7 @@ from flask import current_app
 
 from pycoder.extensions import Base
 
-# LOCK: on PostgreSQL, nodes that start together migrate one after the other
+# on PostgreSQL, nodes that start together migrate one after the other
 LOCK = "SELECT pg_advisory_xact_lock(7241906)"
 
 
@@ -15,13 +15,23 @@ def run():
         context.configure(
             connection=connection,
             target_metadata=Base.metadata,
-            render_as_batch=connection.dialect.name == "sqlite",
+            render_as_batch=engine.name == "sqlite",
             compare_type=True,
         )
         with context.begin_transaction():
-            if connection.dialect.name == "postgresql":
+            if engine.name == "postgresql":
                 connection.exec_driver_sql(LOCK)
             context.run_migrations()
 
 
-run()
+def run_patiently():
+    from pycoder.postgres import patience
+
+    with patience():
+        run()
+
+
+if current_app.extensions["migrate"].db.engine.name == "postgresql":
+    run_patiently()
+else:
+    run()

@@ -3,14 +3,15 @@
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from email_validator import EmailNotValidError, validate_email
 from flask import current_app
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pycoder import audit, passwords, sessions, tokens
+from pycoder import audit, passwords, sessions, throttle
 from pycoder.audit import Client, Event
 from pycoder.errors import InvalidInput, NotFound, RegistrationClosed
 from pycoder.extensions import changed, db
@@ -25,15 +26,17 @@ def register(*, email: str, password: str, client: Client, **profile: str) -> Si
     """Make an account and sign it in, in one transaction.
 
     ``profile`` holds any of ``username``, ``first_name``, ``last_name``. Raises
-    ``RegistrationClosed``, and ``InvalidInput`` naming each field that does not fit or is taken.
+    ``RegistrationClosed``, ``TooManyRequests``, and ``InvalidInput``, which names each field that
+    does not fit or is taken.
     """
     if not current_app.config["REGISTRATION_OPEN"]:
         raise RegistrationClosed
+    sessions.limited(throttle.count, "register.ip", throttle.network(client.ip), client)
     user = _add(email, password, **profile)
     session = sessions.start(user, client)
     audit.record(Event.USER_REGISTERED, client, user_id=user.id, session_id=session.id)
     db.session.commit()
-    return SignedIn(user, tokens.issue(session))
+    return sessions.signed_in(user, session, client)
 
 
 def create(*, email: str, password: str, client: Client, **profile: str) -> User:
@@ -118,6 +121,20 @@ def _refuse_taken(email: str, username: str) -> None:
     db.session.rollback()
     if errors:
         raise InvalidInput(errors)
+
+
+def activity(user_id: int) -> Sequence[AuditEvent]:
+    """Return the last 50 security events of an account, newest first."""
+    return audit.latest(50, user_id)
+
+
+def export(user_id: int) -> dict[str, Any]:
+    """Return everything that is stored about an account, and no secret (GDPR Art. 15 and 20)."""
+    return {
+        "user": db.session.get(User, user_id),
+        "sessions": sessions.listed(user_id),
+        "events": audit.latest(None, user_id),
+    }
 
 
 def find(identifier: str) -> User:

@@ -1,8 +1,11 @@
 """The trail: security events, written in the transaction of the change they describe."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
+
+from sqlalchemy import select
 
 from pycoder.extensions import db
 from pycoder.models import AuditEvent
@@ -21,7 +24,9 @@ class Event(StrEnum):
     LOGIN_REFUSED = "login.refused"
     SESSION_REUSED = "session.reused"
     SESSION_ENDED = "session.ended"
+    SESSIONS_ENDED = "sessions.others_ended"
     TOKEN_REVOKED = "token.revoked"
+    LIMIT_REACHED = "limit.reached"
 
 
 @dataclass(frozen=True)
@@ -31,9 +36,18 @@ class Client:
     ip: str | None = None
     user_agent: str | None = None
     request_id: str | None = None
+    device: str | None = None  # the cookie of devices.py
 
 
 COMMAND_LINE = Client()
+
+
+def latest(limit: int | None, user_id: int | None = None) -> Sequence[AuditEvent]:
+    """Return the newest events, of one user or of all, newest first."""
+    newest = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
+    if user_id is not None:
+        newest = newest.where(AuditEvent.user_id == user_id)
+    return db.session.scalars(newest).all()
 
 
 def record(

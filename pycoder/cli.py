@@ -13,7 +13,7 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 import config as settings
-from pycoder import accounts, sessions
+from pycoder import accounts, audit, sessions
 from pycoder.audit import COMMAND_LINE
 from pycoder.errors import Problem
 from pycoder.models import User
@@ -39,6 +39,9 @@ def _give_up(reason: str) -> NoReturn:
 
 users = ProblemGroup("users", help="Create, look at and change accounts.")
 tokens = ProblemGroup("tokens", help="Look after the store of sessions and tokens.")
+audit_group = ProblemGroup("audit", help="Read the trail of security events.")
+
+EVENT_FACTS = ("reason", "user_id", "session_id", "ip", "user_agent", "request_id")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 who = click.argument("who", metavar="ID|EMAIL|USERNAME")
@@ -138,6 +141,18 @@ def prune(as_json: bool) -> None:
     _show({"deleted": sessions.prune()}, as_json)
 
 
+@audit_group.command("tail")
+@click.option("-n", "count", default=20, show_default=True, help="How many events.")
+@click.option("--user", "who", metavar="ID|EMAIL|USERNAME", help="Of one user only.")
+@as_json
+def tail(count: int, who: str | None, as_json: bool) -> None:
+    """Print the latest security events, the newest last."""
+    user_id = accounts.find(who).id if who else None
+    for event in reversed(audit.latest(count, user_id)):
+        facts = {name: getattr(event, name) for name in ("id", "at", "event", *EVENT_FACTS)}
+        _show({name: str(fact) for name, fact in facts.items() if fact is not None}, as_json)
+
+
 @click.command("doctor")
 @as_json
 @with_appcontext
@@ -155,5 +170,5 @@ def doctor(as_json: bool) -> None:
 
 
 def init_app(app: Flask) -> None:
-    for command in (users, tokens, doctor):
+    for command in (users, tokens, audit_group, doctor):
         app.cli.add_command(command)

@@ -20,6 +20,7 @@
     ├── TooManyRequests                  429 too_many_requests
     └── Unavailable
         ├── DatabaseUnavailable          503 database_unavailable
+        ├── LimitsUnavailable            503 limits_unavailable
         └── MigrationsPending            503 migrations_pending
 
 Rooms raise them, ``render`` words them. ``code`` is stable; ``detail`` is a sentence that a page
@@ -31,6 +32,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from flask import Flask, Response, current_app, json, request
+from limits.errors import StorageError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -141,6 +143,11 @@ class TooManyRequests(Problem):
     status, code = 429, "too_many_requests"
     detail = "Too many tries. Please wait a moment."
 
+    def __init__(self, retry_after: int = 60, *, first: bool = False):
+        super().__init__()
+        self.headers = {"Retry-After": str(retry_after)}
+        self.first = first  # whether this is the one refusal that goes on record
+
 
 class Unavailable(Problem):
     """A fault that passes: the client keeps its tokens and tries again."""
@@ -151,6 +158,11 @@ class Unavailable(Problem):
 
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
+    detail = "The service is not available for a moment. Please try again."
+
+
+class LimitsUnavailable(Unavailable):
+    code = "limits_unavailable"
     detail = "The service is not available for a moment. Please try again."
 
 
@@ -198,6 +210,12 @@ def from_database(error: Exception) -> Problem:
     return from_defect(error)
 
 
+def from_limits(error: StorageError) -> Problem:
+    """Fail closed: without its counters, the service lets nobody try."""
+    current_app.logger.error("limit storage unavailable: %s", error.storage_error)
+    return LimitsUnavailable()
+
+
 def from_defect(error: Exception) -> Problem:
     """Log what nobody foresaw, with its traceback, and tell the client nothing of it."""
     current_app.logger.error("unhandled exception", exc_info=error)
@@ -210,4 +228,5 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, lambda error: render(from_http(error)))
     app.register_error_handler(DBAPIError, lambda error: render(from_database(error)))
     app.register_error_handler(PoolTimeout, lambda error: render(from_database(error)))
+    app.register_error_handler(StorageError, lambda error: render(from_limits(error)))
     app.register_error_handler(Exception, lambda error: render(from_defect(error)))

@@ -50,6 +50,16 @@ def changed(statement: Update | Delete) -> int:
     return result.rowcount
 
 
+@event.listens_for(Engine, "do_connect")
+def _connect_impatiently(dialect: Any, record: Any, cargs: Any, cparams: Any) -> Any:
+    """Have PostgreSQL answer in time; other drivers connect as they do."""
+    if dialect.driver != "psycopg":
+        return None
+    from pycoder.postgres import ImpatientConnection  # psycopg is there only with PostgreSQL
+
+    return ImpatientConnection.connect(*cargs, **cparams)
+
+
 @event.listens_for(Engine, "connect")
 def _set_pragmas(connection: Any, _: Any) -> None:
     """Make SQLite keep its promises: readers beside a writer, durable commits, foreign keys."""

@@ -4,7 +4,18 @@ import unicodedata
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, Integer, String, Uuid, false, true
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Uuid,
+    false,
+    true,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -67,7 +78,8 @@ class Session(Base):
     """One sign-in on one device: the family of every token that it was ever given.
 
     ``refresh_jti`` is its one live refresh token, ``previous_jti`` the one before; ``expires_at``
-    moves with each refresh, up to ``SESSION_LIFETIME`` after ``created_at``.
+    moves with each refresh, up to ``SESSION_LIFETIME`` after ``created_at``. ``window_count``
+    counts the refreshes since ``window_at``, for the limit ``refresh.session``.
     """
 
     __tablename__ = "sessions"
@@ -85,6 +97,8 @@ class Session(Base):
     ip: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(USER_AGENT_LENGTH))
     transport: Mapped[str] = mapped_column(String(8), default="body", server_default="body")
+    window_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    window_count: Mapped[int] = mapped_column(default=0, server_default="0")
 
     @property
     def sid(self) -> UUID:
@@ -98,6 +112,16 @@ class TokenBlocklist(Base):
 
     jti: Mapped[str] = mapped_column(String(32), primary_key=True)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+
+
+class RateLimit(Base):
+    """A counter of throttle.py; ``expires_at`` in seconds since 1970, as ``limits`` counts."""
+
+    __tablename__ = "rate_limits"
+
+    key: Mapped[str] = mapped_column(String(160), primary_key=True)
+    count: Mapped[int] = mapped_column()
+    expires_at: Mapped[float] = mapped_column(Double, index=True)
 
 
 class AuditEvent(Base):

@@ -1,6 +1,7 @@
 """flask-smorest as PyCoder uses it: strict bodies in, and every problem in the document."""
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, NoReturn
 
 import flask_smorest
@@ -13,7 +14,11 @@ from pycoder.errors import PROBLEM_JSON, InvalidInput, Problem, TokenProblem
 
 FORM = "application/x-www-form-urlencoded"
 
-REQUEST_ID = {"description": "Name it when you report a problem.", "schema": {"type": "string"}}
+REQUEST_ID = {
+    "description": "Name it when you report a problem.",
+    "schema": {"type": "string"},
+    "required": True,
+}
 HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": "The scheme, and the error (RFC 6750 §3)."},
     405: {"Allow": "The methods that this address takes."},
@@ -21,7 +26,7 @@ HEADERS: dict[int, dict[str, str]] = {
     503: {"Retry-After": "Seconds to wait before the next try."},
 }
 
-ALWAYS = (errors.InternalError, errors.DatabaseUnavailable)
+ALWAYS = (errors.BadRequest, errors.InternalError, errors.DatabaseUnavailable)
 WITH_BODY = (InvalidInput, errors.MalformedJSON, errors.BodyTooLarge, errors.UnsupportedMediaType)
 
 View = Callable[..., Any]
@@ -89,6 +94,8 @@ class Blueprint(flask_smorest.Blueprint):
     def _prepare_problems_doc(doc: Any, doc_info: Any, *, spec: Any, **kwargs: Any) -> Any:
         """Write the problems of an operation into its document, by status, with examples."""
         problems = (*doc_info.get("problems", ()), *ALWAYS)
+        if errors.TooManyRequests in problems:
+            problems = (*problems, errors.LimitsUnavailable)
         if "requestBody" in doc:
             problems = (*WITH_BODY, *problems)
             content = doc["requestBody"]["content"]
@@ -118,7 +125,14 @@ def _response(status: int, problems: list[type[Problem]]) -> dict[str, Any]:
 
 
 def _example(problem: type[Problem]) -> dict[str, Any]:
-    example = {"status": problem.status, "code": problem.code, "detail": problem.detail}
+    example: dict[str, Any] = {
+        "type": f"urn:pycoder:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "request_id": "b883f9df8041c7c6dc0b1f3f5a1c9d2e",
+    }
     if problem is InvalidInput:
         example["errors"] = {"email": ["This is not a valid e-mail address."]}
     return example
@@ -131,6 +145,12 @@ class ProblemApi(flask_smorest.Api):
 
     def _register_error_handlers(self) -> None:
         """Register none."""
+
+    def _register_responses(self) -> None:
+        """Register none: its error is not ours."""
+
+    def _register_pagination_header(self) -> None:
+        """Register none: nothing comes in pages."""
 
 
 api = ProblemApi(

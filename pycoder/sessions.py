@@ -1,7 +1,8 @@
 """Sessions: login, refresh, logout, revocation. One public function is one transaction."""
 
 import hashlib
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -9,11 +10,17 @@ from uuid import UUID
 from flask import current_app
 from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
-from pycoder import audit, passwords, tokens
+from pycoder import audit, devices, passwords, throttle, tokens
 from pycoder.audit import Client, Event
-from pycoder.errors import InvalidCredentials, TokenReused, TokenRevoked
+from pycoder.errors import (
+    InvalidCredentials,
+    NotFound,
+    TokenReused,
+    TokenRevoked,
+    TooManyRequests,
+)
 from pycoder.extensions import changed, db, read
-from pycoder.models import Session, TokenBlocklist, User, canonical, now
+from pycoder.models import AuditEvent, Session, TokenBlocklist, User, canonical, now
 from pycoder.tokens import Pair, Standing
 
 RETRY_WINDOW = timedelta(minutes=5)
@@ -27,18 +34,23 @@ _ACCOUNT = select(User.id, User.password_hash, User.is_active).where(
 class SignedIn(NamedTuple):
     user: User
     tokens: Pair
+    device: str
 
 
 def login(*, identifier: str, password: str, client: Client) -> SignedIn:
     """Start a session for who knows the password of an e-mail address or username.
 
     Unknown account, wrong password and deactivated account are refused alike, after the same
-    work; only the trail tells them apart. Raises ``InvalidCredentials``.
+    work; only the trail tells them apart. Raises ``InvalidCredentials`` and ``TooManyRequests``.
     """
+    limited(throttle.count, "login.ip", throttle.network(client.ip), client)
+    account = read(_ACCOUNT, {"key": canonical(identifier)})
+    who = _subject(account, identifier, client)
+    tries = limited(throttle.reserve, "login.account", who, client, account and account.id)
     while True:
-        account = read(_ACCOUNT, {"key": canonical(identifier)})
         correct = passwords.verify(password, account and account.password_hash)
         if account is None or not correct or not account.is_active:
+            throttle.failed("login.account", who, tries)
             reason = _reason(account)
             user_id = account and account.id
             audit.record(Event.LOGIN_REFUSED, client, user_id=user_id, reason=reason)
@@ -46,11 +58,46 @@ def login(*, identifier: str, password: str, client: Client) -> SignedIn:
             raise InvalidCredentials
         if _confirm(account, password):
             break
+        account = read(_ACCOUNT, {"key": canonical(identifier)})
     user = db.session.get_one(User, account.id)
     session = start(user, client)
     audit.record(Event.LOGIN_SUCCEEDED, client, user_id=user.id, session_id=session.id)
     db.session.commit()
-    return SignedIn(user, tokens.issue(session))
+    throttle.give_back("login.account", who)
+    return signed_in(user, session, client)
+
+
+def signed_in(user: User, session: Session, client: Client) -> SignedIn:
+    """Return what a committed sign-in hands out."""
+    return SignedIn(user, tokens.issue(session), devices.remember(client.device, user.id))
+
+
+def limited(
+    count: Callable[[str, str], int],
+    name: str,
+    subject: str,
+    client: Client,
+    user_id: int | None = None,
+) -> int:
+    """Count a try; the first one over a limit is on record. Raises ``TooManyRequests``."""
+    try:
+        return count(name, subject)
+    except TooManyRequests as refusal:
+        if refusal.first:
+            audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason=name)
+            db.session.commit()
+        raise
+
+
+def _subject(account: Any, identifier: str, client: Client) -> str:
+    """Return whose failures count: those of a known device apart from those of everybody else.
+
+    An unknown account is counted like a known one, under what its identifier hashes to.
+    """
+    if account is None:
+        return throttle.anonymous(canonical(identifier))
+    device = devices.known(client.device, account.id)
+    return f"{account.id}/{device}" if device else str(account.id)
 
 
 def _reason(account: Any) -> str:
@@ -79,7 +126,7 @@ def _confirm(account: Any, password: str) -> bool:
 
 
 def start(user: User, client: Client) -> Session:
-    """Add a new session to the caller's transaction, and prune a few that have expired."""
+    """Add a new session to the caller's transaction, and prune what is too many or too old."""
     session = Session(
         user_id=user.id,
         refresh_jti=tokens.new_jti(),
@@ -90,8 +137,21 @@ def start(user: User, client: Client) -> Session:
     )
     db.session.add(session)
     db.session.flush()
+    _end_surplus(user.id, client)
     _prune(PRUNE_BATCH)
     return session
+
+
+def _end_surplus(user_id: int, client: Client) -> None:
+    """Keep ``SESSIONS_PER_USER`` rows of a user: those in use, the latest first."""
+    surplus = (
+        select(Session.id)
+        .where(Session.user_id == user_id)
+        .order_by(Session.revoked_at.is_not(None), Session.last_used_at.desc())
+        .offset(current_app.config["SESSIONS_PER_USER"])
+    )
+    if changed(delete(Session).where(Session.id.in_(surplus))):
+        audit.record(Event.SESSION_ENDED, client, user_id=user_id, reason="too many sessions")
 
 
 def _expiry(*, created_at: datetime) -> datetime:
@@ -110,7 +170,7 @@ def refresh(session: Standing, jti: str, *, retry_key: str | None, client: Clien
     """
     retry_key = retry_key and hashlib.sha256(retry_key.encode()).hexdigest()
     if jti == session.refresh_jti and not session.is_over():
-        rotated = _rotate(session, retry_key)
+        rotated = _rotate(session, retry_key, client)
         if rotated:
             return tokens.issue(rotated)
     kept = tokens.again(session)
@@ -125,8 +185,9 @@ def refresh(session: Standing, jti: str, *, retry_key: str | None, client: Clien
     raise TokenReused
 
 
-def _rotate(session: Standing, retry_key: str | None) -> Standing | None:
+def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standing | None:
     """Replace the live refresh token; of many that try with the same one, one succeeds."""
+    window_at, window_count = _count_refresh(session, client)
     rotated = session._replace(
         refresh_jti=tokens.new_jti(), expires_at=_expiry(created_at=session.created_at)
     )
@@ -144,10 +205,42 @@ def _rotate(session: Standing, retry_key: str | None) -> Standing | None:
             rotated_at=now(),
             last_used_at=now(),
             expires_at=rotated.expires_at,
+            window_at=window_at,
+            window_count=window_count,
         )
     )
     db.session.commit()
     return rotated if rows else None
+
+
+def _count_refresh(session: Standing, client: Client) -> tuple[datetime, int]:
+    """Count a refresh in the row that it changes anyway; raises ``TooManyRequests``.
+
+    Whoever rotates has read the row as it was before, so the count is exact without a counter of
+    its own.
+    """
+    limit = throttle.item("refresh.session")
+    began = session.window_at
+    ends = began and limit and began + timedelta(seconds=limit.get_expiry())
+    if not limit or not began or not ends or ends <= now():
+        return now(), 1
+    if session.window_count >= limit.amount:
+        first = changed(
+            update(Session)
+            .where(Session.id == session.sid, Session.window_count == limit.amount)
+            .values(window_count=limit.amount + 1)
+        )
+        if first:
+            audit.record(
+                Event.LIMIT_REACHED,
+                client,
+                user_id=session.user_id,
+                session_id=session.sid,
+                reason="refresh.session",
+            )
+        db.session.commit()
+        raise TooManyRequests(math.ceil((ends - now()).total_seconds()))
+    return began, session.window_count + 1
 
 
 def _is_retry(session: Standing, jti: str, retry_key: str | None) -> bool:
@@ -178,17 +271,44 @@ def revoke(claims: dict[str, Any], *, client: Client) -> None:
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
         db.session.merge(TokenBlocklist(jti=claims["jti"], expires_at=expires_at))
         _record(Event.TOKEN_REVOKED, claims, client)
+    _prune(PRUNE_BATCH)
     db.session.commit()
 
 
 def _end_of(claims: dict[str, Any], client: Client) -> None:
-    if _end(Session.id == UUID(claims["sid"])):
+    own = (Session.user_id == claims["user_id"]) & (Session.id == UUID(claims["sid"]))
+    if _end(own):
         _record(Event.SESSION_ENDED, claims, client)
 
 
 def _record(event: Event, claims: dict[str, Any], client: Client) -> None:
     sid = UUID(claims["sid"])
     audit.record(event, client, user_id=claims["user_id"], session_id=sid)
+
+
+def listed(user_id: int) -> Sequence[Session]:
+    """Return a user's live sessions, the one used last first."""
+    live = (Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > now())
+    newest_first = (Session.last_used_at.desc(), Session.created_at.desc())
+    return db.session.scalars(select(Session).where(*live).order_by(*newest_first)).all()
+
+
+def end(user_id: int, session_id: UUID, *, client: Client) -> None:
+    """End one session of a user; raises ``NotFound`` for anybody else's."""
+    own = (Session.user_id == user_id) & (Session.id == session_id)
+    if db.session.scalar(select(Session.id).where(own)) is None:
+        raise NotFound
+    if _end(own):
+        audit.record(Event.SESSION_ENDED, client, user_id=user_id, session_id=session_id)
+    db.session.commit()
+
+
+def end_others(current: Standing, *, client: Client) -> None:
+    """End every session of a user but the current one."""
+    if _end((Session.user_id == current.user_id) & (Session.id != current.sid)):
+        user_id = current.user_id
+        audit.record(Event.SESSIONS_ENDED, client, user_id=user_id, session_id=current.sid)
+    db.session.commit()
 
 
 def end_all(user_id: int) -> None:
@@ -204,7 +324,7 @@ def _end(which: ColumnElement[bool]) -> int:
 
 
 def prune() -> int:
-    """Delete all sessions and blocklist entries whose time is over; return how many."""
+    """Delete what ``_prune`` does, all of it, a batch a transaction; return how many rows."""
     total = 0
     while deleted := _prune(PRUNE_BATCH * 50):
         total += deleted
@@ -217,8 +337,13 @@ def _prune(batch: int) -> int:
 
     Rows that somebody else works on are left for the next time, so that pruning never waits.
     """
+    kept_since = now() - timedelta(days=current_app.config["AUDIT_RETENTION"])
     deleted = 0
-    for model, key in ((Session, Session.id), (TokenBlocklist, TokenBlocklist.jti)):
-        expired = select(key).where(model.expires_at <= now()).limit(batch)
+    for model, key, over in (
+        (Session, Session.id, Session.expires_at <= now()),
+        (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= now()),
+        (AuditEvent, AuditEvent.id, AuditEvent.at < kept_since),
+    ):
+        expired = select(key).where(over).limit(batch)
         deleted += changed(delete(model).where(key.in_(expired.with_for_update(skip_locked=True))))
     return deleted

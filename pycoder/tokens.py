@@ -4,6 +4,7 @@ Flask-JWT-Extended drives the verification and asks the loaders below; ``TokenMa
 the two methods in which it would trust its defaults.
 """
 
+import re
 import secrets
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -23,6 +24,7 @@ from pycoder.models import Session, TokenBlocklist, User, now
 ISSUER = "pycoder"
 AUDIENCE = "pycoder"
 CLOCK_SKEW = 10  # seconds that the clock of another node may be ahead
+JTI = re.compile(r"[\w-]{22}", re.ASCII)
 TYP = {"access": "at+jwt", "refresh": "rt+jwt"}  # RFC 8725 §3.11, RFC 9068 §2.1
 CLAIMS = {
     "token_type": str,
@@ -67,6 +69,8 @@ class Standing(NamedTuple):
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    window_at: datetime | None
+    window_count: int
     user_id: int
     email: str
     email_verified: bool
@@ -100,6 +104,8 @@ _STANDING = (
         Session.created_at,
         Session.expires_at,
         Session.revoked_at,
+        Session.window_at,
+        Session.window_count,
         Session.user_id,
         User.email,
         User.email_verified,
@@ -184,7 +190,9 @@ def _judge(header: dict[str, Any], claims: Any) -> None:
         claims["iss"] == ISSUER
         and claims["aud"] == AUDIENCE
         and header["typ"] == TYP.get(claims["token_type"])
+        and 0 < claims["user_id"] < 2**63  # what a database can be asked for
         and claims["sub"] == str(claims["user_id"])
+        and JTI.fullmatch(claims["jti"])
         and 0 <= claims["exp"] - claims["iat"] <= longest
         and 0 <= claims["iat"] <= now().timestamp() + CLOCK_SKEW
     ):
@@ -220,7 +228,7 @@ def standing(claims: dict[str, Any]) -> Standing | None:
     """Look up what decides whether a token is good; None if its session is gone."""
     sid = UUID(claims["sid"])
     values = {"jti": claims["jti"], "sid": sid, "user_id": claims["user_id"]}
-    row = read(_STANDING, values) if claims["user_id"].bit_length() < 64 else None
+    row = read(_STANDING, values)
     return row and Standing._make(row)
 
 

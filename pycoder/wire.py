@@ -5,13 +5,14 @@ import math
 import re
 import secrets
 from collections.abc import Sequence
+from ipaddress import ip_address
 from typing import Any
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
 from werkzeug.utils import cached_property
 
-from pycoder.errors import MalformedJSON, UnsupportedMediaType
+from pycoder.errors import MalformedJSON, NotFound, UnsupportedMediaType
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
@@ -85,14 +86,57 @@ class WireRequest(Request):
         given = self.headers.get("X-Request-ID", "")
         return given if SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
+    @cached_property
+    def client_ip(self) -> str | None:
+        """The peer's address, or the one that ``TRUSTED_PROXIES`` proxies before us have seen.
+
+        Each proxy appends its own peer, so only that many entries from the right are believed,
+        and none from a peer on the open internet: that one came around the proxies.
+        """
+        trusted = current_app.config["TRUSTED_PROXIES"]
+        peer = self.remote_addr
+        seen = [part.strip() for part in self.headers.get("X-Forwarded-For", "").split(",")]
+        try:
+            if trusted and len(seen) >= trusted and not ip_address(peer or "").is_global:
+                return str(ip_address(seen[-trusted]))
+        except ValueError:
+            pass  # a peer without an address, or an entry that is none
+        return peer
+
     @property
     def is_json(self) -> bool:
         """Whether the body is declared as JSON in UTF-8, and not packed."""
         charset = self.mimetype_params.get("charset", "utf-8").lower()
         return super().is_json and charset == "utf-8" and not self.content_encoding
 
-    def on_json_loading_failure(self, e: ValueError | None) -> Any:
+    def get_data(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the body; of one without a length, ask for more than may be there.
+
+        Werkzeug cuts a chunked body off at the limit, and only the next read raises its 413.
+        """
+        data = super().get_data(*args, **kwargs)
+        if self.content_length is None and len(data) >= current_app.config["MAX_CONTENT_LENGTH"]:
+            self.stream.read(1)
+        return data
+
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
         raise (UnsupportedMediaType if e is None else MalformedJSON) from e
+
+
+def one_spelling(wsgi_app: Any) -> Any:
+    """Route a path with and without its trailing slash alike, and never by a redirect.
+
+    A redirect breaks CORS preflights and POST bodies; Werkzeug's ``strict_slashes=False`` answers
+    404 to a wrong method of a path without its slash.
+    """
+
+    def call(environ: dict[str, Any], start_response: Any) -> Any:
+        bare = environ["PATH_INFO"].removesuffix("/")
+        slashed = bare.startswith("/api/") and "." not in bare
+        environ["PATH_INFO"] = f"{bare}/" if slashed else bare or "/"
+        return wsgi_app(environ, start_response)
+
+    return call
 
 
 def cors_options(origins: Sequence[str]) -> dict[str, Any]:
@@ -104,6 +148,7 @@ def cors_options(origins: Sequence[str]) -> dict[str, Any]:
         "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
         "expose_headers": ["Retry-After", "WWW-Authenticate", "X-Request-ID"],
         "max_age": 600,
+        "always_send": False,  # nothing to say to who does not ask
     }
 
 
@@ -111,8 +156,14 @@ def init_app(app: Flask) -> None:
     """Make the application read and answer by the rules of this module."""
     app.json = StrictJSON(app)
     app.request_class = WireRequest
-    app.url_map.strict_slashes = False  # with and without the slash, and never a redirect:
-    app.url_map.merge_slashes = False  # a redirect breaks CORS preflights and POST bodies
+    app.wsgi_app = one_spelling(app.wsgi_app)  # type: ignore[method-assign]
+    app.url_map.merge_slashes = False
+
+    @app.before_request
+    def one_path() -> None:
+        """Refuse double slashes: Werkzeug drops them, and so gets around the rules of a proxy."""
+        if "//" in request.environ["PATH_INFO"]:
+            raise NotFound
 
     @app.after_request
     def dress(response: Response) -> Response:
@@ -120,6 +171,8 @@ def init_app(app: Flask) -> None:
         response.headers["X-Request-ID"] = request.id  # type: ignore[attr-defined]
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
+        if request.path.startswith("/api/"):
+            response.vary.add("Origin")
         if response.status_code == 204:
             response.headers.pop("Content-Type", None)  # there is nothing to describe
         return response

@@ -4,4 +4,4 @@ from pycoder.openapi import Blueprint
 
 bp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts, sessions, tokens")
 
-from pycoder.auth import guards, views  # noqa: E402, F401  (they hang their routes on bp)
+from pycoder.auth import guards, views, views_account, views_sessions  # noqa: E402, F401

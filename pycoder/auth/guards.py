@@ -1,6 +1,7 @@
 """Who may come in, and who it is."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from flask import Request, request
@@ -10,6 +11,7 @@ from jwt import InvalidTokenError
 from pycoder import tokens
 from pycoder.audit import Client
 from pycoder.auth import bp
+from pycoder.auth.delivery import DEVICE_COOKIE
 from pycoder.errors import TokenInvalid, TokenMissing, TokenReused
 from pycoder.models import USER_AGENT_LENGTH
 from pycoder.openapi import SIGNED_IN_PROBLEMS
@@ -17,25 +19,32 @@ from pycoder.openapi import SIGNED_IN_PROBLEMS
 View = Callable[..., Any]
 
 
-@bp.before_request
-def canonical_bearer() -> None:
-    """Write the scheme as Flask-JWT-Extended compares it, and refuse two credentials at once.
+def bearer() -> str:
+    """Return the credential of the Authorization header, written as Flask-JWT-Extended wants it.
 
-    A scheme's case does not matter (RFC 9110 §11.1); a list of credentials is what a proxy makes
-    of two headers, and nobody can say which one was meant.
+    The scheme's case does not matter (RFC 9110 §11.1). A list of credentials is what a proxy makes
+    of two headers, and nobody can say which one was meant: ``TokenInvalid``.
     """
     header = request.headers.get("Authorization", "")
-    scheme, _, token = header.partition(" ")
     if "," in header:
         raise TokenInvalid
-    if scheme.lower() == "bearer":
-        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token.strip()}"
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        return ""
+    request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token.strip()}"
+    return token.strip()
 
 
 def signed_in(view: View) -> View:
     """Let in who has a good access token."""
-    guarded = bp.doc(security=[{"bearer": []}])(jwt_required()(view))
-    return bp.refuses(*SIGNED_IN_PROBLEMS)(guarded)
+    guarded = jwt_required()(view)
+
+    @wraps(view)
+    def enter(*args: Any, **kwargs: Any) -> Any:
+        bearer()
+        return guarded(*args, **kwargs)
+
+    return bp.refuses(*SIGNED_IN_PROBLEMS)(bp.doc(security=[{"bearer": []}])(enter))
 
 
 def with_refresh_token(view: View) -> View:
@@ -58,8 +67,7 @@ def claims_sent(refresh: str | None) -> list[dict[str, Any]]:
     One that has not expired is enough. Raises ``TokenMissing`` if none was sent, else what is
     wrong with the first.
     """
-    bearer = request.environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
-    sent = [(bearer, "access"), (refresh, "refresh")]
+    sent = [(bearer(), "access"), (refresh, "refresh")]
     claims, failures = [], []
     for token, token_type in sent:
         try:
@@ -76,7 +84,8 @@ def client_of(request: Request) -> Client:
     """Describe who asks, bounded and printable, for the trail and the list of devices."""
     agent = "".join(c for c in request.headers.get("User-Agent", "") if c.isprintable())
     return Client(
-        ip=request.remote_addr,
+        ip=request.client_ip,  # type: ignore[attr-defined]
         user_agent=agent[:USER_AGENT_LENGTH] or None,
         request_id=request.id,  # type: ignore[attr-defined]
+        device=request.cookies.get(DEVICE_COOKIE),
     )

@@ -15,6 +15,7 @@ from marshmallow import (
 )
 
 from pycoder.passwords import LONGEST_INPUT
+from pycoder.tokens import current_session
 
 
 class WireSchema(Schema):
@@ -104,7 +105,7 @@ class RevokeSchema(WireSchema):
         unknown = EXCLUDE
 
     token = Token()
-    token_type_hint = fields.String(load_only=True, validate=validate.Length(max=100))
+    token_type_hint = Text(longest=100, load_only=True)
 
 
 class LogoutSchema(WireSchema):
@@ -114,8 +115,8 @@ class LogoutSchema(WireSchema):
 class RetrySchema(WireSchema):
     retry_key = fields.String(
         data_key="Idempotency-Key",
-        load_default=None,
-        validate=validate.Regexp(r"[\x21-\x7e]{8,128}\Z"),
+        load_default=lambda: None,  # a function stays out of the document, where null is wrong
+        validate=validate.Regexp(r"^[\x21-\x7e]{8,128}$"),
         metadata={
             "description": "8 to 128 visible ASCII characters; again when an answer is lost."
         },
@@ -144,3 +145,31 @@ class SignedInSchema(Schema):
 
 class NothingSchema(Schema):
     """``{}``"""
+
+
+class SessionSchema(Schema):
+    id = fields.UUID(required=True)
+    created_at = fields.DateTime("iso", required=True)
+    last_used_at = fields.DateTime("iso", required=True)
+    expires_at = fields.DateTime("iso", required=True)
+    ip = fields.String(required=True, allow_none=True)
+    user_agent = fields.String(required=True, allow_none=True)
+    current = fields.Function(
+        lambda session: session.id == current_session().sid,
+        required=True,
+        metadata={"type": "boolean"},
+    )
+
+
+class EventSchema(Schema):
+    event = fields.String(required=True)
+    at = fields.DateTime("iso", required=True)
+    ip = fields.String(required=True, allow_none=True)
+    user_agent = fields.String(required=True, allow_none=True)
+    session = fields.UUID(required=True, allow_none=True, attribute="session_id")
+
+
+class ExportSchema(Schema):
+    user = fields.Nested(UserSchema, required=True)
+    sessions = fields.List(fields.Nested(SessionSchema), required=True)
+    events = fields.List(fields.Nested(EventSchema), required=True)

@@ -7,6 +7,7 @@ from jwt import InvalidTokenError
 
 from pycoder import accounts, sessions, tokens
 from pycoder.auth import bp
+from pycoder.auth.delivery import deliver
 from pycoder.auth.guards import (
     claims_sent,
     client_of,
@@ -34,25 +35,26 @@ from pycoder.errors import (
     TokenInvalid,
     TokenMissing,
     TokenRevoked,
+    TooManyRequests,
 )
 
 
 @bp.post("/register/")
 @bp.arguments(RegisterSchema)
 @bp.response(201, SignedInSchema)
-@bp.refuses(RegistrationClosed)
+@bp.refuses(RegistrationClosed, TooManyRequests)
 def register(profile: dict[str, Any]) -> sessions.SignedIn:
     """Make an account and sign it in."""
-    return accounts.register(**profile, client=client_of(request))
+    return deliver(accounts.register(**profile, client=client_of(request)))
 
 
 @bp.post("/login/")
 @bp.arguments(LoginSchema)
 @bp.response(200, SignedInSchema)
-@bp.refuses(InvalidCredentials)
+@bp.refuses(InvalidCredentials, TooManyRequests)
 def login(credentials: dict[str, Any]) -> sessions.SignedIn:
     """Sign in with an e-mail address or a username, and a password."""
-    return sessions.login(**credentials, client=client_of(request))
+    return deliver(sessions.login(**credentials, client=client_of(request)))
 
 
 @bp.get("/user/")
@@ -68,6 +70,7 @@ def user() -> tokens.Standing:
 @bp.arguments(RetrySchema, location="headers")
 @with_refresh_token
 @bp.response(200, PairSchema)
+@bp.refuses(TooManyRequests)
 def refresh(body: dict[str, str], headers: dict[str, str | None]) -> tokens.Pair:
     """Trade a refresh token for a new pair.
 

@@ -1,0 +1,385 @@
+"""The key ring, and the table of forgeries that no ring opens (test_tokens.py sends each of them).
+
+All of them carry claims that are good at ``NOW``; most are signed with the very key of the server.
+"""
+
+import hashlib
+import hmac
+import itertools
+import json
+import socket
+from base64 import b64encode, urlsafe_b64decode, urlsafe_b64encode
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+from jwt import InvalidTokenError
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from config import ConfigError, TestingConfig
+from pycoder import create_app, keys
+from pycoder.keys import Key, KeyRing
+from tests.callers import SECRET_KEY
+
+KEY = keys.secret_key(SECRET_KEY)
+NOW = 1_800_000_000
+HEADER = {"alg": "HS256", "typ": "at+jwt", "kid": KEY.kid}
+CLAIMS = {
+    "token_type": "access",
+    "exp": NOW + 600,
+    "iat": NOW,
+    "jti": "Vt3lTzWbqJ0nXl6mYk1RzA",
+    "user_id": 1,
+    "sub": "1",
+    "sid": "6f1e2f5c-4c0f-4d0e-9d5b-0a4f7a3b2c1d",
+    "iss": "pycoder",
+    "aud": "pycoder",
+}
+
+
+def b64(raw):
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def unb64(segment):
+    return urlsafe_b64decode(segment + "==")
+
+
+def raw(value):
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def signed(text, secret=KEY.signs_with, digest="sha256"):
+    return f"{text}.{b64(hmac.digest(secret, text.encode(), digest))}"
+
+
+def seal(header=HEADER, payload=CLAIMS, secret=KEY.signs_with, digest="sha256"):
+    """Sign by hand whatever is given: values to be written as JSON, or the very bytes."""
+    return signed(f"{b64(raw(header))}.{b64(raw(payload))}", secret, digest)
+
+
+def headed(**changes):
+    return seal(HEADER | changes)
+
+
+def without(name):
+    return seal({key: value for key, value in HEADER.items() if key != name})
+
+
+GOOD = seal()
+HEAD, BODY, SIGNATURE = GOOD.split(".")
+MIXED = next(
+    token
+    for number in itertools.count()
+    if {"-", "_"} <= set((token := seal(payload=CLAIMS | {"jti": f"{number:022}"})).split(".")[2])
+)
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+LAST_CHARACTER_TWIN = ALPHABET[ALPHABET.index(GOOD[-1]) + 1]  # differs in bits that say nothing
+HEADER_JSON = json.dumps(HEADER)
+OWN_JWK = {"kty": "oct", "k": b64(b"attacker's key of thirty-two byte"), "kid": KEY.kid}
+
+ALGORITHMS = {
+    **{
+        f"alg {alg!r}": headed(alg=alg)
+        for alg in (
+            *("none", "None", "NONE", "nOnE", "", "hs256", "Hs256", "HS256 ", "HS384", "HS512"),
+            *("RS256", "ES256", "PS256", "EdDSA", None, 5, True, ["HS256"], {"HS256": 1}),
+        )
+    },
+    **{
+        f"alg {alg} and no signature": f"{headed(alg=alg).rpartition('.')[0]}."
+        for alg in ("none", "None", "NONE", "nOnE", None)
+    },
+    "HS384 truly": seal(HEADER | {"alg": "HS384"}, digest="sha384"),
+    "HS512 truly": seal(HEADER | {"alg": "HS512"}, digest="sha512"),
+    "HS512 called HS256": seal(digest="sha512"),
+    "psychic signature": headed(alg="ES256").rpartition(".")[0] + ".MAYCAQACAQA",
+    "psychic zeros": headed(alg="ES256").rpartition(".")[0] + "." + b64(bytes(64)),
+}
+SIGNATURES = {
+    "signature empty": f"{HEAD}.{BODY}.",
+    "signature of zeros": f"{HEAD}.{BODY}.{b64(bytes(32))}",
+    "signature cut short": f"{HEAD}.{BODY}.{b64(unb64(SIGNATURE)[:31])}",
+    "signature with a byte more": f"{HEAD}.{BODY}.{b64(unb64(SIGNATURE) + b'0')}",
+    "signature of other claims": f"{HEAD}.{b64(raw(CLAIMS | {'user_id': 2, 'sub': '2'}))}."
+    + SIGNATURE,
+    "signature of another header": f"{b64(raw(HEADER | {'typ': 'rt+jwt'}))}.{BODY}.{SIGNATURE}",
+    "signature of the claims alone": f"{HEAD}.{BODY}.{signed(BODY).partition('.')[2]}",
+    **{
+        f"key {name}": seal(secret=secret)
+        for name, secret in {
+            "of another secret": keys.secret_key(SECRET_KEY + "x").signs_with,
+            "of another purpose": keys.derive(SECRET_KEY, "cookie"),
+            "SECRET_KEY itself": SECRET_KEY.encode(),
+            "the kid": KEY.kid.encode(),
+            "empty": b"",
+            "zeros": bytes(32),
+            "'secret'": b"secret",
+            "'your-256-bit-secret'": b"your-256-bit-secret",
+        }.items()
+    },
+}
+KIDS = {
+    **{
+        f"kid {kid!r}"[:30]: headed(kid=kid)
+        for kid in (
+            *("", "unknown", KEY.kid[:-1], f"{KEY.kid} ", KEY.kid.swapcase(), "0", "/dev/null"),
+            *("../../dev/null", "x' UNION SELECT '1", "x|sleep 10", f"{KEY.kid}\0", "\0", "é"),
+            *("k" * 300, "K" * 2500, 5, 0, True, None, [], [KEY.kid], {}, {"kid": KEY.kid}),
+        )
+    },
+    "kid empty, key empty": seal(HEADER | {"kid": ""}, secret=b""),
+    "kid /dev/null, key empty": seal(HEADER | {"kid": "../../../dev/null"}, secret=b""),
+    "kid missing": without("kid"),
+}
+HEADERS = {
+    **{
+        f"header with {name} {str(value)[:20]}": headed(**{name: value})
+        for name, value in [
+            *[("jku", "http://127.0.0.1:9/jwks"), ("x5u", "http://127.0.0.1:9/x5u")],
+            *[("jwk", OWN_JWK), ("x5c", ["MIIB"]), ("x5t", "AAAA"), ("cty", "JWT")],
+            *[("zip", "DEF"), ("enc", "A256GCM"), ("epk", {}), ("x", 1), ("exp", NOW + 60)],
+            *[("crit", []), ("crit", ["exp"]), ("crit", ["x"]), ("crit", "b64"), ("crit", None)],
+            *[("b64", False), ("b64", True), ("b64", None), ("KID", KEY.kid)],
+        ]
+    },
+    "attacker's own jwk": seal(HEADER | {"jwk": OWN_JWK}, secret=unb64(OWN_JWK["k"])),
+    "crit known, name missing": headed(crit=["b64"]),
+    "b64 false, critical": headed(b64=False, crit=["b64"]),
+    "b64 false, detached": "{}..{}".format(
+        *signed(f"{b64(raw(HEADER | {'b64': False, 'crit': ['b64']}))}.{{}}").split(".")[::2]
+    ),
+    "typ missing": without("typ"),
+    "alg missing": without("alg"),
+    **{
+        f"header {name}": seal(header)
+        for name, header in {
+            "empty": {},
+            "a list": [HEADER],
+            "a string": HEADER_JSON,
+            "null": None,
+            "a number": 5,
+            "no JSON": b"{",
+            "of no bytes": b"",
+            "not UTF-8": HEADER_JSON.replace("at+jwt", "\xff").encode("latin-1"),
+            "in UTF-16": HEADER_JSON.encode("utf-16"),
+            "with a byte order mark": b"\xef\xbb\xbf" + HEADER_JSON.encode(),
+            "with NaN": HEADER_JSON.replace('"at+jwt"', "NaN").encode(),
+            "with a lone surrogate": HEADER_JSON.replace("at+jwt", "\\ud800").encode(),
+            "nested deeply": b"[" * 380,
+            "longer than 512 characters": (HEADER_JSON + " " * 400).encode(),
+            **{
+                f"with {name} twice": HEADER_JSON.replace("{", f'{{"{name}": "{first}", ').encode()
+                for name, first in HEADER.items()
+            },
+        }.items()
+    },
+}
+ENCODINGS = {
+    "text with a = more": f"{GOOD}=",
+    "text with two = more": f"{GOOD}==",
+    "text with a dot more": f"{GOOD}.",
+    "text with ! more": f"{GOOD}!",
+    "text with a space more": f"{GOOD} ",
+    "text with a space before": f" {GOOD}",
+    "text with a newline more": f"{GOOD}\n",
+    "text with a newline within": f"{GOOD[:-9]}\n{GOOD[-9:]}",
+    "text with another last character": GOOD[:-1] + LAST_CHARACTER_TWIN,
+    "text in the standard alphabet": MIXED.translate(str.maketrans("-_", "+/")),
+    "text with a full-width letter": GOOD[:-1] + chr(ord("A") + 0xFEE0),
+    "text with its padding, signed": signed(f"{HEAD}.{BODY}{'=' * (-len(BODY) % 4)}="),
+    "text with 'Bearer '": f"Bearer {GOOD}",
+    "text in quotes": f'"{GOOD}"',
+}
+STRUCTURES = {
+    **{
+        f"shape {text!r}": text for text in (".", "..", "...", "a", "a.b", "a.b.c", "null", "é.é.é")
+    },
+    "two segments": f"{HEAD}.{BODY}",
+    "four segments": f"{GOOD}.{SIGNATURE}",
+    "five segments": f"{HEAD}.{BODY}.{SIGNATURE}.{BODY}.{SIGNATURE}",
+    "no header": f".{BODY}.{SIGNATURE}",
+    "no payload": signed(f"{HEAD}."),
+    "JSON serialised": json.dumps({"protected": HEAD, "payload": BODY, "signature": SIGNATURE}),
+    "payload longer than 2048 characters": seal(payload=CLAIMS | {"jti": "x" * 2000}),
+    **{
+        f"payload {name}": seal(payload=payload)
+        for name, payload in {
+            "no JSON": b"{",
+            "followed by another": raw(CLAIMS) + raw(CLAIMS),
+            "not UTF-8": raw(CLAIMS).replace(b"pycoder", b"\xff"),
+            "in UTF-16": json.dumps({"exp": NOW + 600}).encode("utf-16"),
+            "with a byte order mark": b"\xef\xbb\xbf" + raw(CLAIMS),
+            "with a lone surrogate": raw(CLAIMS).replace(b"pycoder", b"\\ud800"),
+            "nested deeply": b"[" * 1500,
+            "with exp NaN": raw(CLAIMS | {"exp": float("nan")}),
+            "with exp infinite": raw(CLAIMS | {"exp": float("inf")}),
+            "with exp 1e400": raw(CLAIMS).replace(str(NOW + 600).encode(), b"1e400"),
+            **{
+                f"with {name} twice": raw(CLAIMS)[:-1]
+                + f', "{name}": {json.dumps(value)}}}'.encode()
+                for name, value in CLAIMS.items()
+            },
+        }.items()
+    },
+}
+FORGERIES = ALGORITHMS | SIGNATURES | KIDS | HEADERS | ENCODINGS | STRUCTURES
+
+
+@pytest.fixture
+def ring():
+    return KeyRing([KEY])
+
+
+@pytest.fixture(scope="module", params=["RS256", "ES256"])
+def asymmetric(request):
+    """A key pair as a later key ring may hold it."""
+    if request.param == "RS256":
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    else:
+        private = ec.generate_private_key(ec.SECP256R1())
+    return Key("pair", request.param, private, private.public_key())
+
+
+def public_texts(key):
+    """Return the forms in which an attacker may hold the public key."""
+    public = key.verifies_with
+    pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    jwk = (RSAAlgorithm if key.algorithm == "RS256" else ECAlgorithm).to_jwk(public)
+    texts = {
+        "PEM": pem,
+        "PEM stripped": pem.strip(),
+        "PEM in one line": pem.replace(b"\n", b""),
+        "PEM body": b"".join(pem.splitlines()[1:-1]),
+        "PEM body in lines": b"\n".join(pem.splitlines()[1:-1]),
+        "DER": der,
+        "DER in base64": b64encode(der),
+        "SSH": public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH),
+        "JWK": jwk.encode(),
+        "JWKS": json.dumps({"keys": [json.loads(jwk)]}).encode(),
+    }
+    if key.algorithm == "RS256":
+        texts["PKCS1"] = public.public_bytes(Encoding.PEM, PublicFormat.PKCS1)
+    return texts
+
+
+def test_the_ring_opens_what_it_signed(ring):
+    header, claims = ring.open(ring.sign(CLAIMS, typ="at+jwt"))
+    assert header == HEADER
+    assert claims == CLAIMS
+
+
+def test_the_ring_opens_a_token_that_was_made_by_hand_with_its_key(ring):
+    assert ring.open(GOOD) == (HEADER, CLAIMS)
+    assert ring.open(MIXED)[0] == HEADER
+
+
+@pytest.mark.parametrize("token", FORGERIES.values(), ids=FORGERIES)
+def test_the_ring_opens_no_forgery(ring, token):
+    with pytest.raises(InvalidTokenError):
+        ring.open(token)
+
+
+def test_no_single_character_of_a_token_can_be_changed(ring):
+    for place, character in enumerate(GOOD):
+        other = "." if character != "." else "A"
+        for change in (other, "A" if character != "A" else "B", "_" if character != "_" else "-"):
+            with pytest.raises(InvalidTokenError):
+                ring.open(GOOD[:place] + change + GOOD[place + 1 :])
+
+
+@given(
+    st.one_of(st.text(), st.from_regex(r"[\w-]{1,40}\.[\w-]{1,40}\.[\w-]{1,50}", fullmatch=True))
+)
+def test_any_other_text_is_an_invalid_token_and_nothing_worse(text):
+    with pytest.raises(InvalidTokenError):
+        KeyRing([KEY]).open(text)
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_any_signed_bytes_are_opened_as_json_or_are_an_invalid_token(header, payload):
+    with pytest.raises(InvalidTokenError):
+        KeyRing([KEY]).open(seal(header, payload))
+
+
+def test_the_first_key_signs_and_all_of_them_open(ring):
+    newer = keys.secret_key(SECRET_KEY[::-1])
+    both = KeyRing([newer, KEY])
+    assert both.open(GOOD)[1] == CLAIMS
+    assert both.open(both.sign(CLAIMS, typ="at+jwt"))[0]["kid"] == newer.kid
+    with pytest.raises(InvalidTokenError):
+        ring.open(both.sign(CLAIMS, typ="at+jwt"))
+
+
+def test_a_key_that_has_left_the_ring_opens_nothing():
+    with pytest.raises(InvalidTokenError):
+        KeyRing([keys.secret_key(SECRET_KEY[::-1])]).open(GOOD)
+
+
+def test_the_key_is_32_derived_bytes_that_neither_secret_nor_kid_give_away():
+    assert len(KEY.signs_with) == 32
+    assert KEY.signs_with not in (
+        SECRET_KEY.encode()[:32],
+        hashlib.sha256(SECRET_KEY.encode()).digest(),
+    )
+    assert not KEY.signs_with.startswith(unb64(KEY.kid))
+    assert keys.derive(SECRET_KEY, "token HS256") == KEY.signs_with
+
+
+def test_each_secret_and_each_purpose_has_a_key_of_its_own():
+    derived = {
+        keys.derive(secret, purpose)
+        for secret in (SECRET_KEY, SECRET_KEY + "x")
+        for purpose in ("token HS256", "token", "cookie")
+    }
+    assert len(derived) == 6
+    assert keys.secret_key(SECRET_KEY) == KEY
+    assert keys.secret_key(SECRET_KEY + "x").kid != KEY.kid
+
+
+def test_a_secret_of_31_bytes_is_refused_at_start_and_one_of_32_is_not(tmp_path):
+    with pytest.raises(ConfigError, match="SECRET_KEY"):
+        create_app(TestingConfig({"SECRET_KEY": SECRET_KEY[:31]}, tmp_path))
+    app = create_app(TestingConfig({"SECRET_KEY": SECRET_KEY[:32]}, tmp_path))
+    with app.app_context():
+        assert keys.ring().sign({}, typ="at+jwt")
+
+
+def test_a_pair_of_keys_signs_and_opens_beside_a_secret_one(asymmetric):
+    both = KeyRing([asymmetric, KEY])
+    token = both.sign(CLAIMS, typ="at+jwt")
+    assert both.open(token) == (HEADER | {"alg": asymmetric.algorithm, "kid": "pair"}, CLAIMS)
+    assert both.open(GOOD) == (HEADER, CLAIMS)
+
+
+def test_no_form_of_a_public_key_serves_as_a_secret(asymmetric):
+    both = KeyRing([asymmetric, KEY])
+    for text in public_texts(asymmetric).values():
+        for kid, alg in itertools.product(("pair", KEY.kid), ("HS256", asymmetric.algorithm)):
+            with pytest.raises(InvalidTokenError):
+                both.open(seal(HEADER | {"kid": kid, "alg": alg}, secret=text))
+
+
+def test_each_key_opens_only_what_was_signed_with_it_and_by_its_algorithm(asymmetric):
+    both = KeyRing([asymmetric, KEY])
+    posing = Key(KEY.kid, asymmetric.algorithm, asymmetric.signs_with, None)
+    with pytest.raises(InvalidTokenError):
+        both.open(KeyRing([posing]).sign(CLAIMS, typ="at+jwt"))
+    with pytest.raises(InvalidTokenError):
+        both.open(seal(HEADER | {"kid": "pair"}))
+    with pytest.raises(InvalidTokenError):
+        both.open(seal(HEADER | {"kid": "pair", "alg": asymmetric.algorithm}))
+
+
+def test_addresses_in_a_header_are_never_visited(ring):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/keys"
+        for name in ("jku", "x5u", "kid", "typ", "iss"):
+            with pytest.raises(InvalidTokenError):
+                ring.open(seal(HEADER | {name: url}, secret=unb64(OWN_JWK["k"])))
+        with pytest.raises(BlockingIOError):
+            listener.accept()

@@ -1,0 +1,79 @@
+import pytest
+from flask_migrate import downgrade, upgrade
+
+from config import TestingConfig
+from pycoder import create_app
+from pycoder.extensions import db
+from tests.callers import SECRET_KEY, free_port
+
+
+@pytest.fixture
+def app_on(tmp_path):
+    """Return a function that makes an application on a database."""
+    made = []
+
+    def make(url):
+        environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": url}
+        made.append(create_app(TestingConfig(environ, tmp_path)))
+        return made[-1]
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def away(database, app_on, tmp_path):
+    """A client of an application whose database is away."""
+    nowhere = {
+        "sqlite": f"sqlite:///{tmp_path}",  # a directory
+        "postgresql": f"postgresql://127.0.0.1:{free_port()}/pycoder",
+    }
+    return app_on(nowhere[database]).test_client()
+
+
+def test_a_running_process_is_healthy(client):
+    response = client.get("/healthz")
+    assert (response.status_code, response.json) == (200, {"status": "ok"})
+
+
+def test_a_process_is_healthy_without_its_database(away):
+    assert away.get("/healthz").json == {"status": "ok"}
+
+
+def test_a_migrated_database_is_ready(client):
+    response = client.get("/readyz")
+    assert (response.status_code, response.json) == (200, {"status": "ok"})
+
+
+def test_a_database_that_is_away_is_not_ready(away):
+    response = away.get("/readyz")
+    assert (response.status_code, response.json["code"]) == (503, "database_unavailable")
+    assert response.headers["Retry-After"] == "2"
+
+
+def test_a_database_is_ready_from_its_last_migration_on(new_database, app_on):
+    app = app_on(new_database())
+    client = app.test_client()
+    response = client.get("/readyz")
+    assert (response.status_code, response.json["code"]) == (503, "migrations_pending")
+    assert response.headers["Retry-After"] == "2"
+    assert response.content_type == "application/problem+json"
+    assert client.get("/healthz").status_code == 200
+    with app.app_context():
+        upgrade()
+    assert client.get("/readyz").status_code == 200
+    with app.app_context():
+        downgrade()
+    assert client.get("/readyz").json["code"] == "migrations_pending"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/openapi.json"])
+def test_the_machine_doors_need_no_token_and_take_no_other_method(path, client):
+    headers = {"Authorization": "Bearer nonsense"}
+    assert client.get(path, headers=headers).status_code == 200
+    assert client.head(path).data == b""
+    response = client.post(path, json={})
+    assert (response.status_code, response.json["code"]) == (405, "method_not_allowed")
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
