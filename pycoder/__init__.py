@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 
 import config as settings
-from pycoder import auth, cli, errors, keys, ops, throttle, tokens, wire
+from pycoder import auth, cli, errors, keys, logs, ops, throttle, tokens, wire
 from pycoder.extensions import cors, db, migrate
 from pycoder.openapi import api
 
@@ -24,6 +24,7 @@ def create_app(config: settings.Config | None = None) -> Flask:
     app.extensions["pycoder.config"] = config
     config.instance.mkdir(parents=True, exist_ok=True)
 
+    logs.init_app(app)
     wire.init_app(app)
     errors.init_app(app)
     keys.init_app(app)

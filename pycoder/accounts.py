@@ -15,7 +15,7 @@ from pycoder import audit, passwords, sessions, throttle
 from pycoder.audit import Client, Event
 from pycoder.errors import InvalidInput, NotFound, RegistrationClosed
 from pycoder.extensions import changed, db
-from pycoder.models import AuditEvent, User, canonical
+from pycoder.models import AuditEvent, Session, User, canonical
 from pycoder.sessions import SignedIn
 
 USERNAME = re.compile(r"[\w.+-]{3,150}")  # \w: letters and digits of every script, and _
@@ -132,7 +132,7 @@ def export(user_id: int) -> dict[str, Any]:
     """Return everything that is stored about an account, and no secret (GDPR Art. 15 and 20)."""
     return {
         "user": db.session.get(User, user_id),
-        "sessions": sessions.listed(user_id),
+        "sessions": db.session.scalars(select(Session).where(Session.user_id == user_id)).all(),
         "events": audit.latest(None, user_id),
     }
 
