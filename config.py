@@ -204,6 +204,12 @@ class Config:
         return self.DATABASE_URL
 
     @property
+    def SQLALCHEMY_BINDS(self) -> dict[str, Any]:
+        """A second engine on the same database, whose connections are always in autocommit."""
+        bind = {"url": self.DATABASE_URL, "isolation_level": "AUTOCOMMIT"}
+        return {"autocommit": bind | self.SQLALCHEMY_ENGINE_OPTIONS}
+
+    @property
     def SQLALCHEMY_ENGINE_OPTIONS(self) -> dict[str, Any]:
         """Engine options: parameters (e-mails, hashes) never reach a log; waits are short."""
         postgresql = self.DATABASE_URL.startswith("postgresql")

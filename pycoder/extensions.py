@@ -10,7 +10,7 @@ from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import CursorResult, Delete, MetaData, Update, event
-from sqlalchemy.engine import Engine, Row
+from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import Executable
 
@@ -39,8 +39,17 @@ def read(statement: Executable, values: dict[str, Any]) -> Row[Any] | None:
     One round trip on PostgreSQL (no BEGIN, no ROLLBACK), and the connection is back in its pool
     before the caller hashes a password or waits for anything.
     """
-    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with autocommit() as connection:
         return connection.execute(statement, values).first()
+
+
+def autocommit() -> Connection:
+    """Return a connection whose every statement is a transaction of its own.
+
+    Its engine has a pool of its own (``SQLALCHEMY_BINDS`` in config.py), so that connections are
+    set to autocommit once and not at every use.
+    """
+    return db.engines["autocommit"].connect()
 
 
 def changed(statement: Update | Delete) -> int:

@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from jwt import InvalidTokenError, PyJWS
 from pycoder.wire import strict_loads
 
 TOKEN = re.compile(r"[\w-]{1,512}\.[\w-]{1,2048}\.[\w-]{1,1024}", re.ASCII)
+
+REMEMBERED = 4096  # tokens, about 2 KB each
 
 _jws = PyJWS()
 
@@ -39,6 +42,7 @@ class KeyRing:
     def __init__(self, keys: Iterable[Key]):
         self._keys = {key.kid: key for key in keys}
         self._signer = next(iter(self._keys.values()))
+        self.open = lru_cache(REMEMBERED)(self._open)
 
     def sign(self, claims: dict[str, Any], *, typ: str) -> str:
         """Return the claims as a signed token of the media type ``typ`` (RFC 8725 §3.11)."""
@@ -46,8 +50,12 @@ class KeyRing:
         headers = {"typ": typ, "kid": self._signer.kid}
         return _jws.encode(payload, self._signer.signs_with, self._signer.algorithm, headers)
 
-    def open(self, token: str) -> tuple[dict[str, Any], Any]:
-        """Return header and payload of a token that one of the keys signed.
+    def _open(self, token: str) -> tuple[dict[str, Any], Any]:
+        """Return header and payload of a token that one of the keys signed; never change them.
+
+        ``open`` remembers the latest tokens by their full text: a signature that was good stays
+        good for as long as this ring is in force. Nothing else is remembered, neither a refusal
+        nor anything that time or the database can change.
 
         Only the canonical text is taken, since PyJWT also reads ``token + "="``, and only the
         three header parameters that ``sign`` writes, so that ``jku``, ``jwk``, ``x5u``, ``crit``

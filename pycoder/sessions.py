@@ -32,6 +32,8 @@ _ACCOUNT = select(User.id, User.password_hash, User.is_active).where(
 
 
 class SignedIn(NamedTuple):
+    """What a sign-in hands out: the user, the pair, and the cookie that knows the device."""
+
     user: User
     tokens: Pair
     device: str

@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from pycoder.errors import TooManyRequests
-from pycoder.extensions import db, read
+from pycoder.extensions import autocommit, db, read
 from pycoder.models import RateLimit, now
 
 REDIS_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2, "wrap_exceptions": True}
@@ -49,7 +49,7 @@ class DatabaseStorage(Storage):
                 "expires_at": case((expired, at + expiry), else_=RateLimit.expires_at),
             },
         ).returning(RateLimit.count)
-        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        with autocommit() as connection:
             found: int = connection.execute(counted).scalar_one()
             if found == amount:  # a new counter takes a few expired ones with it
                 connection.execute(_PRUNE, {"at": at})
@@ -70,11 +70,11 @@ class DatabaseStorage(Storage):
         return self.get("") == 0
 
     def reset(self) -> int | None:
-        with db.engine.begin() as connection:
+        with autocommit() as connection:
             return connection.execute(delete(RateLimit)).rowcount
 
     def clear(self, key: str) -> None:
-        with db.engine.begin() as connection:
+        with autocommit() as connection:
             connection.execute(delete(RateLimit).where(RateLimit.key == key))
 
 

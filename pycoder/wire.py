@@ -16,15 +16,15 @@ from pycoder.errors import MalformedJSON, NotFound, UnsupportedMediaType
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+HEADERS = [
+    ("Cache-Control", "no-store"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+]
 
 
 def strict_loads(text: str | bytes) -> Any:
@@ -80,11 +80,10 @@ class StrictJSON(DefaultJSONProvider):
 class WireRequest(Request):
     """Flask's request, with an id, and with JSON that is read strictly or not at all."""
 
-    @cached_property
+    @property
     def id(self) -> str:
-        """The caller's own X-Request-ID if it is a sane one, else a new one."""
-        given = self.headers.get("X-Request-ID", "")
-        return given if SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        """The id that the answer carries as X-Request-ID."""
+        return str(self.environ["pycoder.request_id"])
 
     @cached_property
     def client_ip(self) -> str | None:
@@ -123,20 +122,35 @@ class WireRequest(Request):
         raise (UnsupportedMediaType if e is None else MalformedJSON) from e
 
 
-def one_spelling(wsgi_app: Any) -> Any:
-    """Route a path with and without its trailing slash alike, and never by a redirect.
+class Wire:
+    """The outermost layer: one spelling of the path, a request id, headers on every answer.
 
-    A redirect breaks CORS preflights and POST bodies; Werkzeug's ``strict_slashes=False`` answers
-    404 to a wrong method of a path without its slash.
+    A path is routed with and without its trailing slash alike, and never by a redirect, which
+    breaks CORS preflights and POST bodies. (Werkzeug's ``strict_slashes=False`` answers 404 to a
+    wrong method of a path without its slash.)
     """
 
-    def call(environ: dict[str, Any], start_response: Any) -> Any:
+    def __init__(self, wsgi_app: Any):
+        self.wsgi_app = wsgi_app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        """Hand the request on; an answer's own headers have precedence over ours."""
         bare = environ["PATH_INFO"].removesuffix("/")
         slashed = bare.startswith("/api/") and "." not in bare
         environ["PATH_INFO"] = f"{bare}/" if slashed else bare or "/"
-        return wsgi_app(environ, start_response)
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        environ["pycoder.request_id"] = request_id
 
-    return call
+        def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+            own = {name for name, _ in headers}
+            headers += [header for header in HEADERS if header[0] not in own]
+            headers.append(("X-Request-ID", request_id))
+            if slashed:
+                headers.append(("Vary", "Origin"))
+            return start_response(status, headers, *exc_info)
+
+        return self.wsgi_app(environ, start)
 
 
 def cors_options(origins: Sequence[str]) -> dict[str, Any]:
@@ -156,7 +170,7 @@ def init_app(app: Flask) -> None:
     """Make the application read and answer by the rules of this module."""
     app.json = StrictJSON(app)
     app.request_class = WireRequest
-    app.wsgi_app = one_spelling(app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = Wire(app.wsgi_app)  # type: ignore[method-assign]
     app.url_map.merge_slashes = False
 
     @app.before_request
@@ -166,13 +180,8 @@ def init_app(app: Flask) -> None:
             raise NotFound
 
     @app.after_request
-    def dress(response: Response) -> Response:
-        """Give every answer its id and the security headers it does not set itself."""
-        response.headers["X-Request-ID"] = request.id  # type: ignore[attr-defined]
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        if request.path.startswith("/api/"):
-            response.vary.add("Origin")
+    def describe_nothing(response: Response) -> Response:
+        """Leave an answer without a body without a type."""
         if response.status_code == 204:
-            response.headers.pop("Content-Type", None)  # there is nothing to describe
+            response.headers.pop("Content-Type", None)
         return response
