@@ -1,5 +1,8 @@
 """How gunicorn serves PyCoder. Any of it can be overridden by GUNICORN_CMD_ARGS."""
 
+import os
+import shutil
+
 import gunicorn.http.wsgi
 
 from config import load_or_exit
@@ -18,5 +21,27 @@ timeout = 30
 graceful_timeout = 30
 keepalive = 5
 control_socket_disable = True  # nothing outside the project's folder
+
+metrics = settings.instance / f"metrics-{settings.PORT}"  # where the workers keep theirs
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+metrics.mkdir(parents=True, exist_ok=True)
+
+
+def on_starting(server):
+    """Forget the counts of the last start."""
+    for file in metrics.iterdir():
+        file.unlink()
+
+
+def child_exit(server, worker):
+    """Take a worker that ended out of the sums that count the living."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)
+
+
+def on_exit(server):
+    shutil.rmtree(metrics, ignore_errors=True)
+
 
 gunicorn.http.wsgi.SERVER = "PyCoder"  # the Server header: no product, no version

@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 
 import config as settings
-from pycoder import auth, cli, errors, keys, logs, ops, throttle, tokens, wire
+from pycoder import auth, cli, errors, hashing, keys, logs, ops, throttle, tokens, wire
 from pycoder.extensions import cors, db, migrate
 from pycoder.openapi import api
 
@@ -31,6 +31,7 @@ def create_app(config: settings.Config | None = None) -> Flask:
     db.init_app(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS))
     throttle.init_app(app)
+    hashing.init_app(app)
     tokens.jwt.init_app(app)
     cors.init_app(app, **wire.cors_options(config.CORS_ORIGINS))
     api.init_app(app)

@@ -19,6 +19,7 @@
     ├── UnsupportedMediaType             415 unsupported_media_type
     ├── TooManyRequests                  429 too_many_requests
     └── Unavailable
+        ├── Overloaded                   503 overloaded
         ├── DatabaseUnavailable          503 database_unavailable
         ├── LimitsUnavailable            503 limits_unavailable
         └── MigrationsPending            503 migrations_pending
@@ -36,6 +37,8 @@ from limits.errors import StorageError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
+
+from pycoder.metrics import PROBLEMS
 
 PROBLEM_JSON = "application/problem+json"
 
@@ -156,6 +159,11 @@ class Unavailable(Problem):
     headers = {"Retry-After": "2"}
 
 
+class Overloaded(Unavailable):
+    code = "overloaded"
+    detail = "Too many people are signing in at this moment. Please try again."
+
+
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
     detail = "The service is not available for a moment. Please try again."
@@ -178,7 +186,8 @@ WORDED_HERE: dict[int | None, type[Problem]] = {
 
 
 def render(problem: Problem) -> Response:
-    """Word a problem as its RFC 9457 answer."""
+    """Word a problem as its RFC 9457 answer, and count it."""
+    PROBLEMS.labels(problem.code).inc()
     body: dict[str, Any] = {
         "type": f"urn:pycoder:problem:{problem.code}",
         "title": HTTPStatus(problem.status).phrase,

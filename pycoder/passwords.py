@@ -17,6 +17,8 @@ from typing import TypeVar
 import bcrypt
 from flask import current_app
 
+from pycoder import hashing
+
 MINIMUM_LENGTH = 8
 MAXIMUM_LENGTH = 128
 LONGEST_INPUT = 4 * MAXIMUM_LENGTH  # normalising unbounded text is quadratic work
@@ -83,8 +85,8 @@ def _rounds() -> int:
 
 
 def _hash(work: Callable[[str, str], T], password: str, hashed: str) -> T:
-    """Do one piece of hashing; all of it comes through here."""
-    return work(password, hashed)
+    """Do one piece of hashing in the pool; all of it comes through here."""
+    return hashing.run(lambda: work(password, hashed))
 
 
 def _our_hash(password: str, salt: str) -> str:

@@ -15,6 +15,7 @@ from pycoder.audit import Client, Event
 from pycoder.errors import (
     InvalidCredentials,
     NotFound,
+    Overloaded,
     TokenReused,
     TokenRevoked,
     TooManyRequests,
@@ -47,26 +48,32 @@ def login(*, identifier: str, password: str, client: Client) -> SignedIn:
     """
     limited(throttle.count, "login.ip", throttle.network(client.ip), client)
     account = read(_ACCOUNT, {"key": canonical(identifier)})
-    who = _subject(account, identifier, client)
-    tries = limited(throttle.reserve, "login.account", who, client, account and account.id)
-    while True:
-        correct = passwords.verify(password, account and account.password_hash)
-        if account is None or not correct or not account.is_active:
-            throttle.failed("login.account", who, tries)
-            reason = _reason(account)
-            user_id = account and account.id
-            audit.record(Event.LOGIN_REFUSED, client, user_id=user_id, reason=reason)
-            db.session.commit()
-            raise InvalidCredentials
-        if _confirm(account, password):
-            break
-        account = read(_ACCOUNT, {"key": canonical(identifier)})
-    user = db.session.get_one(User, account.id)
+    who, user_id = _subject(account, identifier, client), account and account.id
+    tries = limited(throttle.reserve, "login.account", who, client, user_id)
+    try:
+        user = _authenticated(account, identifier, password)
+    except Overloaded:
+        throttle.give_back("login.account", who)
+        raise
+    if user is None:
+        throttle.failed("login.account", who, tries)
+        audit.record(Event.LOGIN_REFUSED, client, user_id=user_id, reason=_reason(account))
+        db.session.commit()
+        raise InvalidCredentials
     session = start(user, client)
     audit.record(Event.LOGIN_SUCCEEDED, client, user_id=user.id, session_id=session.id)
     db.session.commit()
     throttle.give_back("login.account", who)
     return signed_in(user, session, client)
+
+
+def _authenticated(account: Any, identifier: str, password: str) -> User | None:
+    """Return the user whose password this is, held until the transaction ends."""
+    while passwords.verify(password, account and account.password_hash) and account.is_active:
+        if _confirm(account, password):
+            return db.session.get_one(User, account.id)
+        account = read(_ACCOUNT, {"key": canonical(identifier)})
+    return None
 
 
 def signed_in(user: User, session: Session, client: Client) -> SignedIn:

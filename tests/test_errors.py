@@ -36,7 +36,8 @@ def app_on(tmp_path):
     yield make
     for app in made:
         with app.app_context():
-            db.engine.dispose()
+            for engine in db.engines.values():
+                engine.dispose()
 
 
 def is_away(response):

@@ -22,7 +22,8 @@ def fresh(new_database, tmp_path):
         assert Caller(app.test_client()).register().status_code == 201
         yield app
         db.session.remove()
-        db.engine.dispose()
+        for engine in db.engines.values():
+            engine.dispose()
 
 
 def test_the_migrations_make_what_the_models_say(fresh):

@@ -30,6 +30,7 @@ from pycoder.auth.schemas import (
 )
 from pycoder.errors import (
     InvalidCredentials,
+    Overloaded,
     RegistrationClosed,
     TokenExpired,
     TokenInvalid,
@@ -42,7 +43,7 @@ from pycoder.errors import (
 @bp.post("/register/")
 @bp.arguments(RegisterSchema)
 @bp.response(201, SignedInSchema)
-@bp.refuses(RegistrationClosed, TooManyRequests)
+@bp.refuses(RegistrationClosed, TooManyRequests, Overloaded)
 def register(profile: dict[str, Any]) -> sessions.SignedIn:
     """Make an account and sign it in."""
     return deliver(accounts.register(**profile, client=client_of(request)))
@@ -51,7 +52,7 @@ def register(profile: dict[str, Any]) -> sessions.SignedIn:
 @bp.post("/login/")
 @bp.arguments(LoginSchema)
 @bp.response(200, SignedInSchema)
-@bp.refuses(InvalidCredentials, TooManyRequests)
+@bp.refuses(InvalidCredentials, TooManyRequests, Overloaded)
 def login(credentials: dict[str, Any]) -> sessions.SignedIn:
     """Sign in with an e-mail address or a username, and a password."""
     return deliver(sessions.login(**credentials, client=client_of(request)))

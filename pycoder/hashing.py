@@ -1,0 +1,79 @@
+"""The hashing pool: all password hashing, in a few threads that give way to everything else.
+
+A hash takes a third of a second of a core. In the threads that serve requests, a storm of logins
+would take all of them; here it waits its turn at lowered priority, and when too many wait already,
+the next one is told to come back.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import TypeVar, cast
+
+from flask import Flask, current_app
+
+from pycoder.errors import Overloaded
+from pycoder.metrics import HASHING_DEPTH, HASHING_REFUSED, HASHING_WAIT
+
+T = TypeVar("T")
+
+
+class HashingPool:
+    """``threads`` that hash, and room for ``waiting`` more who give up after ``patience`` seconds.
+
+    The threads start with the first hash, so after a server has forked its workers.
+    """
+
+    def __init__(self, *, threads: int, waiting: int, patience: float):
+        self._executor = ThreadPoolExecutor(threads, "hashing", _give_way)
+        self._room = threading.BoundedSemaphore(threads + waiting)
+        self._patience = patience
+
+    def run(self, work: Callable[[], T]) -> T:
+        """Return what ``work`` returns or raise what it raises; raises ``Overloaded``."""
+        if not self._room.acquire(blocking=False):
+            HASHING_REFUSED.inc()
+            raise Overloaded
+        HASHING_DEPTH.inc()
+        future = self._executor.submit(_timed, work, time.perf_counter())
+        future.add_done_callback(self._leave)
+        try:
+            return future.result(self._patience)
+        except (FutureTimeout, CancelledError):
+            future.cancel()
+            HASHING_REFUSED.inc()
+            raise Overloaded from None
+
+    def _leave(self, _: Future[T]) -> None:
+        HASHING_DEPTH.dec()
+        self._room.release()
+
+
+def _timed(work: Callable[[], T], asked_at: float) -> T:
+    HASHING_WAIT.observe(time.perf_counter() - asked_at)
+    return work()
+
+
+def _give_way() -> None:
+    """Lower this thread's priority, where the platform knows priorities of threads."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+
+
+def run(work: Callable[[], T]) -> T:
+    """Run one piece of hashing in the pool of the application."""
+    return cast(HashingPool, current_app.extensions["pycoder.hashing"]).run(work)
+
+
+def init_app(app: Flask) -> None:
+    """Give the application as many hashing threads as its process has cores to itself."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    app.extensions["pycoder.hashing"] = HashingPool(
+        threads=max(1, cores // app.config["WEB_CONCURRENCY"]),
+        waiting=app.config["HASHING_QUEUE"],
+        patience=app.config["HASHING_PATIENCE"],
+    )
