@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test lint format lock clean
+.PHONY: help run test soak lint format lock clean
 help:   ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
@@ -12,6 +12,10 @@ run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=â€
 
 test: .venv/test  ## run the test suite, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: .venv/test  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
+	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest --no-cov tests/test_races.py tests/test_model.py \
+	    tests/test_crashes.py tests/test_faults.py
 
 lint: .venv/test  ## check style, types and the import contract
 	$(BIN)/ruff check .

@@ -166,13 +166,24 @@ def set_active(user: User, active: bool, *, client: Client) -> None:
 
 
 def set_password(user: User, password: str, *, client: Client) -> None:
-    """Replace a password on an operator's word, and end all sessions. Raises ``InvalidInput``."""
+    """Replace a password on an operator's word, end all sessions, and lift a pause.
+
+    Raises ``InvalidInput``.
+    """
     if reasons := passwords.reasons_against(password, email=user.email, username=user.username):
         raise InvalidInput({"password": reasons})
     hashed = passwords.hash_password(password)
     changed(update(User).where(User.id == user.id).values(password_hash=hashed))
     sessions.end_all(user.id)
     audit.record(Event.PASSWORD_SET, client, user_id=user.id)
+    db.session.commit()
+    throttle.forget("login.account", str(user.id))
+
+
+def unlock(user: User, *, client: Client) -> None:
+    """Lift the pause that failed logins have earned an account."""
+    throttle.forget("login.account", str(user.id))
+    audit.record(Event.USER_UNLOCKED, client, user_id=user.id)
     db.session.commit()
 
 

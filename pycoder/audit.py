@@ -18,6 +18,7 @@ class Event(StrEnum):
     USER_CREATED = "user.created"
     USER_ACTIVATED = "user.activated"
     USER_DEACTIVATED = "user.deactivated"
+    USER_UNLOCKED = "user.unlocked"
     USER_DELETED = "user.deleted"
     PASSWORD_SET = "password.set"
     LOGIN_SUCCEEDED = "login.succeeded"

@@ -115,6 +115,13 @@ def deactivate(who: str) -> None:
     accounts.set_active(accounts.find(who), False, client=COMMAND_LINE)
 
 
+@users.command("unlock")
+@who
+def unlock(who: str) -> None:
+    """Let a user try to sign in again after too many failures."""
+    accounts.unlock(accounts.find(who), client=COMMAND_LINE)
+
+
 @users.command("set-password")
 @who
 @new_password

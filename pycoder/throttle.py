@@ -155,9 +155,20 @@ def failed(name: str, subject: str, counted: int) -> None:
     """
     limit = item(name)
     if limit and counted == limit.amount:
-        earned = limits().storage.incr(f"pauses/{name}/{subject}", MEMORY_OF_PAUSES)
+        earned = limits().storage.incr(_pauses(name, subject), MEMORY_OF_PAUSES)
         seconds = min(limit.get_expiry() * 2 ** min(earned - 1, 12), LONGEST_PAUSE)
         limits().storage.incr(_pause(name, subject), max(seconds, limit.get_expiry()))
+
+
+def forget(name: str, subject: str) -> None:
+    """Forget all failures of a subject, and the pauses that they earned."""
+    if limit := item(name):
+        for key in (limit.key_for(name, subject), _pause(name, subject), _pauses(name, subject)):
+            limits().storage.clear(key)
+
+
+def _pauses(name: str, subject: str) -> str:
+    return f"pauses/{name}/{subject}"
 
 
 def _pause(name: str, subject: str) -> str:

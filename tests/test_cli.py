@@ -89,6 +89,18 @@ def test_a_set_password_ends_all_sessions(ada, flask, trail):
     assert Event.PASSWORD_SET in trail()
 
 
+@pytest.mark.parametrize(
+    ("words", "password"),
+    [(("unlock", "ada"), PASSWORD), (("set-password", "ada", "--password-stdin"), "new password")],
+)
+def test_a_pause_can_be_lifted(ada, flask, words, password):
+    for _ in range(11):
+        ada.try_login(password="wrong password")
+    assert ada.try_login().status_code == 429
+    assert flask("users", *words, stdin=f"{password}\n").exit_code == 0
+    assert ada.try_login(password=password).status_code == 200
+
+
 def test_a_deleted_user_is_gone_and_the_trail_forgets_from_where(ada, flask, rows, trail):
     from pycoder.models import AuditEvent, Session
 
