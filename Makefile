@@ -1,14 +1,20 @@
 # Everything that a newcomer needs; `make help` lists it.
 PYTHON ?= python3
 BIN := .venv/bin
+SERVER ?= gunicorn
+SERVE_WITH_gunicorn := gunicorn wsgi:app
+SERVE_WITH_granian := python serve_granian.py
+LOCK := $(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extra granian \
+    --universal --generate-hashes --upgrade --python-version 3.11 --no-annotate \
+    --custom-compile-command "make lock"
 
-.PHONY: help run test soak lint format lock clean
+.PHONY: help run test soak bench lint format lock clean
 help:   ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
-run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=… for another)
+run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=8123, SERVER=granian)
 	$(BIN)/flask --app wsgi db upgrade
-	exec $(BIN)/gunicorn wsgi:app
+	exec $(BIN)/$(SERVE_WITH_$(SERVER))
 
 test: .venv/test  ## run the test suite, on SQLite and on PostgreSQL
 	$(BIN)/python -m pytest $(ARGS)
@@ -16,6 +22,10 @@ test: .venv/test  ## run the test suite, on SQLite and on PostgreSQL
 soak: .venv/test  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
 	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest --no-cov tests/test_races.py tests/test_model.py \
 	    tests/test_crashes.py tests/test_faults.py
+
+bench: .venv/run  ## compare with peers (QUICK=1 for three minutes, ONLY=pycoder,floor for some)
+	$(PYTHON) -m benchmarks.install
+	benchmarks/.venvs/tools/bin/python -m benchmarks
 
 lint: .venv/test  ## check style, types and the import contract
 	$(BIN)/ruff check .
@@ -28,10 +38,8 @@ format: .venv/test  ## write the code as `make lint` wants it
 	$(BIN)/ruff format .
 
 lock: .venv/test  ## renew the pinned dependencies from setup.cfg
-	$(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --universal --generate-hashes --upgrade \
-	    --python-version 3.11 --no-annotate --custom-compile-command "make lock" -o requirements.lock
-	$(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extra test --universal --generate-hashes --upgrade \
-	    --python-version 3.11 --no-annotate --custom-compile-command "make lock" -c requirements.lock -o requirements-test.lock
+	$(LOCK) -o requirements.lock
+	$(LOCK) --extra test -c requirements.lock -o requirements-test.lock
 
 clean:  ## remove what was installed and made; users and keys in instance/ stay
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build *.egg-info

@@ -1,0 +1,22 @@
+"""The second way to serve: Granian, in its WSGI mode, with the same settings (``make run SERVER=granian``).
+
+About twice as fast as gunicorn, and slow clients do not hold its threads; docs/operations.md compares.
+"""
+
+from granian import Granian
+from granian.constants import Interfaces
+
+from config import load_or_exit
+
+if __name__ == "__main__":
+    settings = load_or_exit()
+    Granian(
+        "wsgi:app",
+        interface=Interfaces.WSGI,
+        address="127.0.0.1",
+        port=settings.PORT,
+        workers=settings.WEB_CONCURRENCY,
+        blocking_threads=16,
+        respawn_failed_workers=True,
+        workers_kill_timeout=30,
+    ).serve()
