@@ -153,10 +153,11 @@ def start(user: User, client: Client) -> Session:
 
 def _end_surplus(user_id: int, client: Client) -> None:
     """Keep ``SESSIONS_PER_USER`` rows of a user: those in use, the latest first."""
+    over = Session.revoked_at.is_not(None) | (Session.expires_at <= now())
     surplus = (
         select(Session.id)
         .where(Session.user_id == user_id)
-        .order_by(Session.revoked_at.is_not(None), Session.last_used_at.desc())
+        .order_by(over, Session.last_used_at.desc())
         .offset(current_app.config["SESSIONS_PER_USER"])
     )
     if changed(delete(Session).where(Session.id.in_(surplus))):
@@ -262,7 +263,8 @@ def _is_retry(session: Standing, jti: str, retry_key: str | None) -> bool:
         return False
     leeway = timedelta(seconds=current_app.config["REFRESH_REUSE_LEEWAY"])
     window = RETRY_WINDOW if retry_key else leeway
-    return session.retry_key == retry_key and now() - session.rotated_at < window
+    in_time = now() - session.rotated_at < window  # or before, where a node's clock is behind
+    return bool(window) and session.retry_key == retry_key and in_time
 
 
 def logout(claims: Iterable[dict[str, Any]], *, client: Client) -> None:

@@ -83,10 +83,10 @@ _COUNTER = select(RateLimit.count.label("count_"), RateLimit.expires_at).where(
 )
 
 
+_EXPIRED = RateLimit.expires_at <= bindparam("at")
+# asked twice: PostgreSQL judges a row that changed meanwhile by the outer condition alone
 _PRUNE = delete(RateLimit).where(
-    RateLimit.key.in_(
-        select(RateLimit.key).where(RateLimit.expires_at <= bindparam("at")).limit(10)
-    )
+    RateLimit.key.in_(select(RateLimit.key).where(_EXPIRED).limit(10)), _EXPIRED
 )
 
 
@@ -137,13 +137,15 @@ def reserve(name: str, subject: str) -> int:
     """
     paused = _pause(name, subject)
     if item(name) and limits().storage.get(paused):
-        raise TooManyRequests(_wait(paused), first=False)
+        refused = limits().storage.incr(paused, LONGEST_PAUSE)
+        raise TooManyRequests(_wait(paused), first=refused == 2)  # 1 is the pause itself
     return count(name, subject)
 
 
 def give_back(name: str, subject: str) -> None:
-    """Take a reserved try back: it was no failure."""
-    if limit := item(name):
+    """Take a reserved try back: it was no failure. One whose period is over is gone already."""
+    limit = item(name)
+    if limit and limits().storage.get(limit.key_for(name, subject)) > 0:
         limits().storage.incr(limit.key_for(name, subject), limit.get_expiry(), -1)
 
 
@@ -155,7 +157,9 @@ def failed(name: str, subject: str, counted: int) -> None:
     """
     limit = item(name)
     if limit and counted == limit.amount:
-        earned = limits().storage.incr(_pauses(name, subject), MEMORY_OF_PAUSES)
+        earned = limits().storage.get(_pauses(name, subject)) + 1
+        limits().storage.clear(_pauses(name, subject))  # its day begins anew
+        limits().storage.incr(_pauses(name, subject), MEMORY_OF_PAUSES, earned)
         seconds = min(limit.get_expiry() * 2 ** min(earned - 1, 12), LONGEST_PAUSE)
         limits().storage.incr(_pause(name, subject), max(seconds, limit.get_expiry()))
 

@@ -97,7 +97,7 @@ class WireRequest(Request):
         seen = [part.strip() for part in self.headers.get("X-Forwarded-For", "").split(",")]
         try:
             if trusted and len(seen) >= trusted and not ip_address(peer or "").is_global:
-                return str(ip_address(seen[-trusted]))
+                return str(ip_address(seen[-trusted].partition("%")[0]))  # no IPv6 zone
         except ValueError:
             pass  # a peer without an address, or an entry that is none
         return peer
