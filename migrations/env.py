@@ -20,6 +20,7 @@ def run():
         )
         with context.begin_transaction():
             if engine.name == "postgresql":
+                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
                 connection.exec_driver_sql(LOCK)
             context.run_migrations()
 

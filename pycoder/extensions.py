@@ -9,7 +9,8 @@ from typing import Any, cast
 from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import CursorResult, Delete, MetaData, Update, event
+from sqlalchemy import CursorResult, Delete, Insert, MetaData, Update, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import Executable
@@ -52,8 +53,14 @@ def autocommit() -> Connection:
     return db.engines["autocommit"].connect()
 
 
-def changed(statement: Update | Delete) -> int:
-    """Run an UPDATE or DELETE in the caller's transaction; its row count is the verdict."""
+def insert(model: type[Base]) -> Any:
+    """Return an INSERT of this database's own kind, which knows ``ON CONFLICT``."""
+    kinds = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    return kinds[db.engine.name](model)
+
+
+def changed(statement: Update | Delete | Insert) -> int:
+    """Run a statement in the caller's transaction; its row count is the verdict."""
     options = {"synchronize_session": False}
     result = cast(CursorResult[Any], db.session.execute(statement, execution_options=options))
     return result.rowcount
@@ -64,9 +71,9 @@ def _connect_impatiently(dialect: Any, record: Any, cargs: Any, cparams: Any) ->
     """Have PostgreSQL answer in time; other drivers connect as they do."""
     if dialect.driver != "psycopg":
         return None
-    from pycoder.postgres import ImpatientConnection  # psycopg is there only with PostgreSQL
+    from pycoder.postgres import connect  # psycopg is there only with PostgreSQL
 
-    return ImpatientConnection.connect(*cargs, **cparams)
+    return connect(*cargs, **cparams)
 
 
 @event.listens_for(Engine, "connect")

@@ -18,6 +18,17 @@ def patience() -> Iterator[None]:
     _answer_within.reset(token)
 
 
+def connect(*args: Any, **kwargs: Any) -> "ImpatientConnection":
+    """Connect, and have the server give up on a lock before the client gives up on the server.
+
+    Otherwise its processes would stand in line for clients that have long gone.
+    """
+    connection = ImpatientConnection.connect(*args, **kwargs)
+    connection.execute("SET lock_timeout = '1500ms'")
+    connection.commit()
+    return connection
+
+
 class ImpatientConnection(psycopg.Connection[Any]):
     """A connection on which no call waits for longer than two seconds.
 

@@ -20,7 +20,7 @@ from pycoder.errors import (
     TokenRevoked,
     TooManyRequests,
 )
-from pycoder.extensions import changed, db, read
+from pycoder.extensions import changed, db, insert, read
 from pycoder.models import AuditEvent, Session, TokenBlocklist, User, canonical, now
 from pycoder.tokens import Pair, Standing
 
@@ -280,8 +280,9 @@ def revoke(claims: dict[str, Any], *, client: Client) -> None:
         _end_of(claims, client)
     elif tokens.standing(claims):
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        db.session.merge(TokenBlocklist(jti=claims["jti"], expires_at=expires_at))
-        _record(Event.TOKEN_REVOKED, claims, client)
+        listed = {"jti": claims["jti"], "expires_at": expires_at}
+        if changed(insert(TokenBlocklist).values(listed).on_conflict_do_nothing()):
+            _record(Event.TOKEN_REVOKED, claims, client)
     _prune(PRUNE_BATCH)
     db.session.commit()
 
@@ -315,7 +316,12 @@ def end(user_id: int, session_id: UUID, *, client: Client) -> None:
 
 
 def end_others(current: Standing, *, client: Client) -> None:
-    """End every session of a user but the current one."""
+    """End every session of a user but the current one.
+
+    The user's row is locked first, as by all that end several sessions, so that two devices that
+    sign each other out do not wait for each other.
+    """
+    db.session.execute(select(User.id).where(User.id == current.user_id).with_for_update())
     if _end((Session.user_id == current.user_id) & (Session.id != current.sid)):
         user_id = current.user_id
         audit.record(Event.SESSIONS_ENDED, client, user_id=user_id, session_id=current.sid)

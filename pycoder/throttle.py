@@ -15,11 +15,10 @@ from flask import Flask, current_app
 from limits import RateLimitItem, parse
 from limits.storage import Storage, storage_from_string
 from sqlalchemy import bindparam, case, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from pycoder.errors import TooManyRequests
-from pycoder.extensions import autocommit, db, read
+from pycoder.extensions import autocommit, insert, read
 from pycoder.models import RateLimit, now
 
 REDIS_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2, "wrap_exceptions": True}
@@ -38,7 +37,6 @@ class DatabaseStorage(Storage):
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count, from 0 again where the old count has expired; return the new count."""
-        insert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[db.engine.name]
         at = now().timestamp()
         started = insert(RateLimit).values(key=key, count=amount, expires_at=at + expiry)
         expired = RateLimit.expires_at <= at
