@@ -20,7 +20,7 @@ MINIMUM_PRODUCTION_ROUNDS = 12
 PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
 
 
-LIMIT = r"[1-9]\d*/[1-9]?\d*(second|minute|hour|day)"
+LIMIT = r"[1-9]\d*/([1-9]\d*)?(second|minute|hour|day)"
 DEFAULT_LIMITS = {
     "login.account": "10/15minute",
     "login.ip": "100/5minute",
@@ -127,6 +127,13 @@ def url_of(*schemes: str) -> Callable[[str], str]:
     return read
 
 
+def limit_storage(text: str) -> str:
+    """Read where limits are counted."""
+    if text in ("database", "memory:"):
+        return text
+    return url_of("redis://", "rediss://")(text)
+
+
 def limits(text: str) -> dict[str, str]:
     """Read ``on``, ``off``, or limits that replace their defaults: ``login.ip=200/5minute;…``."""
     if "=" not in text:
@@ -186,7 +193,7 @@ class Config:
     MAIL_URL = Setting(url_of("console:", "file:", "smtp://"), "console:")
     CORS_ORIGINS = Setting(origins, [])
     TRUSTED_PROXIES = Setting(whole_number(0, 8), 0)
-    RATE_LIMIT_STORAGE = Setting(url_of("database", "redis://", "memory:"), "database")
+    RATE_LIMIT_STORAGE = Setting(limit_storage, "database")
     RATE_LIMITS = Setting(limits, DEFAULT_LIMITS)
     AUDIT_RETENTION = Setting(whole_number(1, 36_500), 365)
 

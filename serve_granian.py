@@ -1,6 +1,6 @@
-"""The second way to serve: Granian, in its WSGI mode, with the same settings (``make run SERVER=granian``).
+"""The second way to serve: Granian in its WSGI mode (``make run SERVER=granian``), same settings.
 
-About twice as fast as gunicorn, and slow clients do not hold its threads; docs/operations.md compares.
+Faster than gunicorn, and slow clients do not hold its threads.
 """
 
 from granian import Granian

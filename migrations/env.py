@@ -20,7 +20,6 @@ def run():
         )
         with context.begin_transaction():
             if engine.name == "postgresql":
-                connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
                 connection.exec_driver_sql(LOCK)
             context.run_migrations()
 

@@ -71,9 +71,9 @@ def _connect_impatiently(dialect: Any, record: Any, cargs: Any, cparams: Any) ->
     """Have PostgreSQL answer in time; other drivers connect as they do."""
     if dialect.driver != "psycopg":
         return None
-    from pycoder.postgres import connect  # psycopg is there only with PostgreSQL
+    from pycoder.postgres import ImpatientConnection  # psycopg is there only with PostgreSQL
 
-    return connect(*cargs, **cparams)
+    return ImpatientConnection.connect(*cargs, **cparams)
 
 
 @event.listens_for(Engine, "connect")

@@ -1,7 +1,7 @@
 """A psycopg connection that gives up on a server that does not answer."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -18,17 +18,6 @@ def patience() -> Iterator[None]:
     _answer_within.reset(token)
 
 
-def connect(*args: Any, **kwargs: Any) -> "ImpatientConnection":
-    """Connect, and have the server give up on a lock before the client gives up on the server.
-
-    Otherwise its processes would stand in line for clients that have long gone.
-    """
-    connection = ImpatientConnection.connect(*args, **kwargs)
-    connection.execute("SET lock_timeout = '1500ms'")
-    connection.commit()
-    return connection
-
-
 class ImpatientConnection(psycopg.Connection[Any]):
     """A connection on which no call waits for longer than two seconds.
 
@@ -43,5 +32,7 @@ class ImpatientConnection(psycopg.Connection[Any]):
             return super().wait(gen, interval, timeout or _answer_within.get())
         except psycopg.OperationalError as error:
             if error.sqlstate is None:  # not the server's word, but its silence
+                with suppress(psycopg.Error):  # or its process would stand in line for nobody
+                    self.cancel_safe(timeout=0.5)
                 self.pgconn.finish()
             raise

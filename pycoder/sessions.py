@@ -56,8 +56,9 @@ def login(*, identifier: str, password: str, client: Client) -> SignedIn:
         throttle.give_back("login.account", who)
         raise
     if user is None:
-        throttle.failed("login.account", who, tries)
         audit.record(Event.LOGIN_REFUSED, client, user_id=user_id, reason=_reason(account))
+        if throttle.failed("login.account", who, tries):
+            audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason="login.account")
         db.session.commit()
         raise InvalidCredentials
     session = start(user, client)

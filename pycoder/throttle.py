@@ -84,7 +84,10 @@ _COUNTER = select(RateLimit.count.label("count_"), RateLimit.expires_at).where(
 _EXPIRED = RateLimit.expires_at <= bindparam("at")
 # asked twice: PostgreSQL judges a row that changed meanwhile by the outer condition alone
 _PRUNE = delete(RateLimit).where(
-    RateLimit.key.in_(select(RateLimit.key).where(_EXPIRED).limit(10)), _EXPIRED
+    RateLimit.key.in_(
+        select(RateLimit.key).where(_EXPIRED).limit(10).with_for_update(skip_locked=True)
+    ),
+    _EXPIRED,
 )
 
 
@@ -99,7 +102,7 @@ class Limits:
 def init_app(app: Flask) -> None:
     """Bind the limits to where ``RATE_LIMIT_STORAGE`` says that they are counted."""
     place = app.config["RATE_LIMIT_STORAGE"]
-    options = {"database": {}, "redis": REDIS_OPTIONS, "memory": {}}[place.partition(":")[0]]
+    options = REDIS_OPTIONS if place.startswith("redis") else {}
     url = place if "://" in place else f"{place.rstrip(':')}://"
     storage = cast(Storage, storage_from_string(url, **options))
     items = {name: parse(text) for name, text in app.config["RATE_LIMITS"].items()}
@@ -135,9 +138,12 @@ def reserve(name: str, subject: str) -> int:
     """
     paused = _pause(name, subject)
     if item(name) and limits().storage.get(paused):
-        refused = limits().storage.incr(paused, LONGEST_PAUSE)
-        raise TooManyRequests(_wait(paused), first=refused == 2)  # 1 is the pause itself
-    return count(name, subject)
+        raise TooManyRequests(_wait(paused))
+    try:
+        return count(name, subject)
+    except TooManyRequests as refusal:
+        refusal.first = False  # what goes on record is the pause, see ``failed``
+        raise
 
 
 def give_back(name: str, subject: str) -> None:
@@ -147,19 +153,21 @@ def give_back(name: str, subject: str) -> None:
         limits().storage.incr(limit.key_for(name, subject), limit.get_expiry(), -1)
 
 
-def failed(name: str, subject: str, counted: int) -> None:
-    """Let a reserved try stand as a failure; the last one allowed starts a pause.
+def failed(name: str, subject: str, counted: int) -> bool:
+    """Let a reserved try stand as a failure; the last one allowed starts a pause, and is told.
 
     The first pause is as long as the limit's own period; each further one is twice as long as the
     one before, up to an hour (OWASP Authentication Cheat Sheet, "Login Throttling").
     """
     limit = item(name)
-    if limit and counted == limit.amount:
-        earned = limits().storage.get(_pauses(name, subject)) + 1
-        limits().storage.clear(_pauses(name, subject))  # its day begins anew
-        limits().storage.incr(_pauses(name, subject), MEMORY_OF_PAUSES, earned)
-        seconds = min(limit.get_expiry() * 2 ** min(earned - 1, 12), LONGEST_PAUSE)
-        limits().storage.incr(_pause(name, subject), max(seconds, limit.get_expiry()))
+    if limit is None or counted != limit.amount:
+        return False
+    earned = limits().storage.get(_pauses(name, subject)) + 1
+    limits().storage.clear(_pauses(name, subject))  # its day begins anew
+    limits().storage.incr(_pauses(name, subject), MEMORY_OF_PAUSES, earned)
+    seconds = min(limit.get_expiry() * 2 ** min(earned - 1, 12), LONGEST_PAUSE)
+    limits().storage.incr(_pause(name, subject), max(seconds, limit.get_expiry()))
+    return True
 
 
 def forget(name: str, subject: str) -> None:

@@ -96,10 +96,11 @@ class WireRequest(Request):
         peer = self.remote_addr
         seen = [part.strip() for part in self.headers.get("X-Forwarded-For", "").split(",")]
         try:
-            if trusted and len(seen) >= trusted and not ip_address(peer or "").is_global:
+            inside = not peer or not ip_address(peer).is_global  # "" is a Unix socket
+            if trusted and len(seen) >= trusted and inside:
                 return str(ip_address(seen[-trusted].partition("%")[0]))  # no IPv6 zone
         except ValueError:
-            pass  # a peer without an address, or an entry that is none
+            pass  # an entry that is no address
         return peer
 
     @property

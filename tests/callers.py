@@ -1,6 +1,8 @@
 """People who use the API in the tests, and the server that some of them need."""
 
 import contextlib
+import http.client
+import json
 import os
 import signal
 import socket
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
+import psutil
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery staple"
@@ -76,6 +79,67 @@ class Caller:
         return self.client.post("/api/logout/", json=body, headers=headers)
 
 
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+    @property
+    def json(self):
+        return json.loads(self.text)
+
+
+class Line:
+    """One client's connection to a server; nothing is ever sent twice.
+
+    Raises one of ``NO_ANSWER`` when none comes; the next call connects anew.
+    """
+
+    NO_ANSWER = (OSError, http.client.HTTPException)
+
+    def __init__(self, server):
+        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def call(self, method, path, body=None, access=None, **headers):
+        if access:
+            headers["Authorization"] = f"Bearer {access}"
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        sent = None if body is None else json.dumps(body)
+        try:
+            self.connection.request(method, path, sent, headers)
+            response = self.connection.getresponse()
+            return Answer(response.status, response.headers, response.read().decode())
+        except self.NO_ANSWER:
+            self.connection.close()
+            raise
+
+    def register(self, email):
+        return self.call("POST", "/api/register/", {"email": email, "password": PASSWORD})
+
+    def login(self, email):
+        return self.call("POST", "/api/login/", {"email": email, "password": PASSWORD})
+
+    def user(self, access):
+        return self.call("GET", "/api/user/", access=access)
+
+    def refresh(self, token, key=None):
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.call("POST", "/api/token/refresh/", {"refresh": token}, **headers)
+
+    def verify(self, token):
+        return self.call("POST", "/api/token/verify/", {"token": token})
+
+    def logout(self, access):
+        return self.call("POST", "/api/logout/", access=access)
+
+
 def environment(database_url, **settings):
     """Return the environment of a server or command, with nothing of the developer's own."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
@@ -135,6 +199,20 @@ class Server:
         with contextlib.suppress(httpx.HTTPError):
             return httpx.get(f"{self.url}/healthz", timeout=1).status_code == 200
         return False
+
+    def workers(self):
+        """Return the process ids of the workers as they are now."""
+        return {child.pid for child in psutil.Process(self.process.pid).children()}
+
+    def kill(self):
+        """Kill the master and every worker, which leaves none of them time for anything."""
+        master = psutil.Process(self.process.pid)
+        master.suspend()  # so that it starts no new worker meanwhile
+        workers = master.children()
+        for process in [*workers, master]:
+            process.kill()
+        self.process.wait(10)
+        psutil.wait_procs(workers, 10)
 
     def stop(self, number=signal.SIGTERM):
         if self.process.poll() is None:

@@ -19,7 +19,9 @@ SEED_CALLS = re.findall(
 
 @pytest.fixture(scope="module")
 def server(new_database, tmp_path_factory):
-    with Server(tmp_path_factory.mktemp("server"), new_database(), workers=3) as running:
+    with Server(
+        tmp_path_factory.mktemp("server"), new_database(), workers=3, RATE_LIMITS="off"
+    ) as running:
         yield running
 
 
