@@ -17,7 +17,7 @@ run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=81
 	exec $(BIN)/$(SERVE_WITH_$(SERVER))
 
 test: .venv/test  ## run the test suite, on SQLite and on PostgreSQL
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 soak: .venv/test  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
 	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest --no-cov tests/test_races.py tests/test_model.py \

@@ -1,0 +1,293 @@
+"""Workers and servers that are killed or told to stop in the middle of their work.
+
+Clients keep a journal of what they asked for and what they were told; afterwards the server is
+held to every word of it.
+"""
+
+import contextlib
+import itertools
+import os
+import random
+import signal
+import sqlite3
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import psutil
+import psycopg
+import pytest
+
+from tests.callers import Line, Server, Tokens
+
+SOAK = int(os.environ.get("SOAK", "1"))
+ROUNDS = 10 * SOAK  # on each database
+WHOLE = 5  # every fifth round kills the whole server, the others one worker
+RESTARTS = 2 * SOAK
+CLIENTS = 4
+WORKERS = 3
+chance = random.SystemRandom()
+emails = (f"person{n}@example.com" for n in itertools.count())
+
+
+@dataclass(eq=False)
+class Session:
+    """A session as its client remembers it: what it was told, and what it has asked since."""
+
+    email: str = field(default_factory=lambda: next(emails))
+    tokens: Tokens | None = None
+    rotated: list = field(default_factory=list)  # refresh tokens that it had before
+    asked: str = "register"  # the call without an answer, if any
+    key: str = ""
+    over: bool = False  # acknowledged
+
+    def told(self, answer, expected):
+        assert answer.status == expected, (self.asked, answer)
+        if self.asked == "refresh":
+            self.rotated.append(self.tokens.refresh)
+            self.tokens = Tokens(**answer.json)
+        elif self.asked == "register":
+            self.tokens = Tokens(**answer.json["tokens"])
+        self.over = self.asked == "logout"
+        self.asked = ""
+
+    def call(self, line, what):
+        self.asked = what
+        if what == "register":
+            self.told(line.register(self.email), 201)
+        elif what == "refresh":
+            self.key = f"key{chance.getrandbits(64):016x}"
+            self.told(line.refresh(self.tokens.refresh, self.key), 200)
+        else:
+            self.told(line.logout(self.tokens.access), 204)
+
+
+class Client:
+    """Somebody with one session for good, and others that come and go."""
+
+    def __init__(self, server):
+        self.journal, self.unanswered = [Session()], []
+        with Line(server) as line:
+            self.journal[0].call(line, "register")
+        self.touched = [self.journal[0]]
+
+    def live(self, server, over, pause):
+        """Register, refresh and log out, until it is over or nobody listens any more."""
+        with Line(server) as line:
+            while not over.wait(pause):
+                session, what = self._choose()
+                self.touched.append(session)
+                try:
+                    session.call(line, what)
+                except ConnectionRefusedError:
+                    return
+                except Line.NO_ANSWER:
+                    self.unanswered.append(what)
+
+    def _choose(self):
+        """Return a session of which everything is known, or a new one, and what to do."""
+        known = [session for session in self.journal if not session.asked and not session.over]
+        if not known or chance.random() < 0.2:
+            self.journal.append(Session())
+            return self.journal[-1], "register"
+        session = chance.choice(known)
+        lasts = session is self.journal[0]
+        return session, "refresh" if lasts or chance.random() < 0.7 else "logout"
+
+
+@contextlib.contextmanager
+def busy(server, clients, pause=0):
+    """Have all clients live at once, with so many seconds between their calls."""
+    over = threading.Event()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        lives = [pool.submit(client.live, server, over, pause) for client in clients]
+        try:
+            yield
+        finally:
+            over.set()
+        for life in lives:
+            life.result()
+
+
+def resolve(line, session):
+    """Ask again for what had no answer: it was done or it was not, and never by half."""
+    asked = session.asked
+    if asked == "register":
+        known, again = line.login(session.email), line.register(session.email)
+        assert (known.status, again.status) in {(200, 400), (400, 201)}, (known, again)
+        created = again.status == 201
+        session.told(again if created else known, 201 if created else 200)
+    elif asked == "refresh":
+        session.told(line.refresh(session.tokens.refresh, session.key), 200)
+    elif asked == "logout":
+        refreshed = line.refresh(session.tokens.refresh)
+        assert line.user(session.tokens.access).status == refreshed.status
+        session.over = refreshed.status == 401
+        if not session.over:
+            session.asked = "refresh"
+            session.told(refreshed, 200)
+    session.asked = ""
+
+
+def assert_undone(line, session):
+    """Hold a server that was told to stop to it: what it did not answer, it has not done."""
+    asked = session.asked
+    if asked == "register":
+        assert line.login(session.email).status == 400
+        session.call(line, "register")
+    elif asked == "refresh":
+        session.call(line, "refresh")  # with another key: a second use would be told 401
+    elif asked == "logout":
+        assert line.user(session.tokens.access).status == 200
+        session.asked = ""
+
+
+def assert_kept(line, session):
+    """Hold the server to what it acknowledged."""
+    tokens = [*session.rotated[-3:], session.tokens.refresh]
+    live = [token for token in tokens if line.verify(token).status == 200]
+    user = line.user(session.tokens.access)
+    if session.over:
+        assert live == []
+        assert (user.status, user.json["code"]) == (401, "token_revoked")
+        assert line.refresh(session.tokens.refresh).status == 401
+        assert line.login(session.email).status == 200
+    else:
+        assert live == [session.tokens.refresh]
+        assert user.status == 200
+        assert user.json["email"] == session.email
+        session.call(line, "refresh")
+        assert line.verify(live[0]).status == 401
+        assert line.verify(session.tokens.refresh).status == 200
+
+
+def settle(server, clients, unanswered):
+    """Compare what the server says with the journals of the last round."""
+
+    def compare(client):
+        with Line(server) as line:
+            for session in dict.fromkeys(client.touched):
+                unanswered(line, session)
+                assert_kept(line, session)
+            client.touched = [client.journal[0]]
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        list(pool.map(compare, clients))
+
+
+@pytest.fixture(scope="module")
+def url(new_database):
+    return new_database()
+
+
+@pytest.fixture(scope="module")
+def server(url, tmp_path_factory):
+    folder, settings = tmp_path_factory.mktemp("crashes"), {"RATE_LIMITS": "off"}
+    with Server(folder, url, workers=WORKERS, BCRYPT_ROUNDS=4, **settings) as running:
+        yield running
+
+
+@pytest.fixture
+def clients(server):
+    return [Client(server) for _ in range(CLIENTS)]
+
+
+def until(holds):
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_nothing_acknowledged_is_lost_and_nothing_revoked_comes_back(server, clients):
+    for n in range(1, ROUNDS + 1):
+        with busy(server, clients):
+            time.sleep(chance.uniform(0.03, 0.15))
+            if n % WHOLE:
+                os.kill(chance.choice(sorted(server.workers())), signal.SIGKILL)
+                time.sleep(0.05)
+            else:
+                server.kill()
+        if n % WHOLE == 0:
+            server.start()
+        settle(server, clients, resolve)
+    unanswered = Counter(what for client in clients for what in client.unanswered)
+    assert unanswered.total() >= ROUNDS // WHOLE, "nobody was hit"
+    for client in clients:
+        client.touched = client.journal
+    settle(server, clients, resolve)
+    everything = [session for client in clients for session in client.journal]
+    assert any(session.over for session in everything)
+    assert any(session.rotated for session in everything)
+
+
+@contextlib.contextmanager
+def writes_held(url):
+    """Let everybody read and nobody write."""
+    if url.startswith("sqlite"):
+        path = url.removeprefix("sqlite:///")
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            yield
+            connection.execute("ROLLBACK")
+    else:
+        with psycopg.connect(url) as connection:
+            connection.execute("LOCK TABLE sessions IN EXCLUSIVE MODE")
+            yield
+            connection.rollback()
+
+
+def accepted(server):
+    """Count the connections that the workers have taken."""
+    return sum(
+        each.laddr.port == server.port and each.status == psutil.CONN_ESTABLISHED
+        for worker in server.workers()
+        for each in psutil.Process(worker).net_connections("tcp4")
+    )
+
+
+def test_what_is_in_flight_when_the_server_is_told_to_stop_is_answered(server, clients, url):
+    calls = ["refresh", "refresh", "logout", "register"]
+    sessions = [client.journal[0] for client in clients[:3]] + [Session()]
+    until(lambda: accepted(server) == 0)
+    log = server.log.read_text()
+    with ThreadPoolExecutor(4) as pool, contextlib.ExitStack() as lines:
+        with writes_held(url):
+            asked = [
+                pool.submit(session.call, lines.enter_context(Line(server)), call)
+                for session, call in zip(sessions, calls, strict=True)
+            ]
+            until(lambda: accepted(server) == len(calls))
+            server.process.send_signal(signal.SIGTERM)
+            until(lambda: "Handling signal: term" in server.log.read_text()[len(log) :])
+            assert not any(one.done() for one in asked)
+        for one in asked:
+            one.result()  # every call checks what it is told
+    code = server.process.wait(40)
+    server.start()
+    assert code == 0
+    with Line(server) as line:
+        for session in sessions:
+            assert_kept(line, session)
+
+
+def test_a_server_told_to_stop_leaves_nothing_done_without_an_answer(server, clients):
+    for _ in range(RESTARTS):
+        with busy(server, clients, pause=0.03):
+            time.sleep(0.4)
+            code = server.stop()
+        server.start()
+        assert code == 0
+        settle(server, clients, assert_undone)
+
+
+def test_workers_are_replaced_without_losing_one_answer(server, clients):
+    for _ in range(RESTARTS):
+        old = server.workers()
+        with busy(server, clients, pause=0.03):
+            server.process.send_signal(signal.SIGHUP)
+            until(lambda: len(server.workers() - old) == WORKERS and not server.workers() & old)  # noqa: B023
+        assert [client.unanswered for client in clients] == [[]] * CLIENTS
+        settle(server, clients, resolve)

@@ -1,0 +1,528 @@
+"""Races, on a real server with three workers: what one answer promised, no other may break."""
+
+import base64
+import itertools
+import json
+import os
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import NamedTuple
+
+import bcrypt
+import httpx
+import pytest
+from sqlalchemy import func, select, update
+
+from config import TestingConfig
+from pycoder import accounts, create_app, passwords
+from pycoder.audit import COMMAND_LINE
+from pycoder.extensions import db
+from pycoder.models import Session, TokenBlocklist, User
+from tests.callers import PASSWORD, Server, Tokens
+
+SOAK = int(os.environ.get("SOAK", "1"))
+ROUNDS = 20 * SOAK
+CROWD = 50
+KEY = "0123456789abcdef"
+NEW_PASSWORD = "quite another pass phrase"
+
+
+class Person(NamedTuple):
+    email: str
+    tokens: Tokens
+
+
+class Api:
+    """The server as many clients see it; a connection for each of the crowd."""
+
+    def __init__(self, url):
+        limits = httpx.Limits(max_connections=CROWD + 10, keepalive_expiry=2)
+        self.client = httpx.Client(base_url=url, timeout=30, limits=limits, trust_env=False)
+        self.numbers = itertools.count(1)
+
+    def call(self, method, path, body=None, access=None, key=None):
+        headers = {"Authorization": f"Bearer {access}"} if access else {}
+        headers |= {"Idempotency-Key": key} if key else {}
+        return self.client.request(method, f"/api/{path}", json=body, headers=headers)
+
+    def somebody(self):
+        """Register a new person."""
+        email = f"person{next(self.numbers)}@example.com"
+        answer = self.call("POST", "register/", {"email": email, "password": PASSWORD})
+        assert answer.status_code == 201, answer.text
+        return Person(email, tokens_of(answer))
+
+    def try_login(self, email, password=PASSWORD):
+        """Log in; a 503 is to be tried again, as its Retry-After says."""
+        for _ in range(20):
+            answer = self.call("POST", "login/", {"email": email, "password": password})
+            if answer.status_code != 503:
+                break
+        return answer
+
+    def login(self, email, password=PASSWORD):
+        answer = self.try_login(email, password)
+        assert answer.status_code == 200, answer.text
+        return tokens_of(answer)
+
+    def refresh(self, token, key=None):
+        return self.call("POST", "token/refresh/", {"refresh": token}, key=key)
+
+    def user(self, access):
+        return self.call("GET", "user/", access=access)
+
+    def revoke(self, token):
+        return self.call("POST", "token/revoke/", {"token": token})
+
+    def logout(self, access=None, refresh=None):
+        return self.call("POST", "logout/", {"refresh": refresh} if refresh else None, access)
+
+    def end_others(self, access):
+        return self.call("DELETE", "sessions/", access=access)
+
+
+@pytest.fixture(scope="module")
+def server(new_database, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("races")
+    settings = {"RATE_LIMITS": "off", "BCRYPT_ROUNDS": 4}
+    with Server(folder, new_database(), workers=3, **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def api(server):
+    api = Api(server.url)
+    with api.client:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def operator(server, tmp_path_factory):
+    """An application of another process than the server's, on the same database."""
+    app = create_app(TestingConfig(server.env, tmp_path_factory.mktemp("operator")))
+    yield app
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+@pytest.fixture
+def found(operator):
+    """Return a function that reads one value from the database as it is now."""
+
+    def read(statement):
+        with operator.app_context():
+            return db.session.scalar(statement)
+
+    return read
+
+
+def tokens_of(answer):
+    body = answer.json()
+    return Tokens(**body.get("tokens", body))
+
+
+def claims_of(token):
+    return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+
+
+def outcome(answer):
+    """Say what an answer means: 200 or 204, or the code of its problem."""
+    return answer.json()["code"] if answer.status_code >= 400 else answer.status_code
+
+
+def at_once(calls):
+    """Make all these calls at the same time; return the answers in their order."""
+    start = threading.Barrier(len(calls))
+
+    def wait_and(call):
+        start.wait(30)
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(wait_and, calls))
+
+
+def of(email):
+    """Return the condition that a session is this person's."""
+    return Session.user_id == select(User.id).where(User.email == email).scalar_subquery()
+
+
+def living(email):
+    return select(func.count(Session.id)).where(of(email), Session.revoked_at.is_(None))
+
+
+# --- fifty refreshes of one token
+
+
+def test_of_fifty_refreshes_of_one_token_exactly_one_succeeds_and_the_session_is_over(api, found):
+    person = api.somebody()
+    bystander = api.login(person.email)
+    for _ in range(ROUNDS):
+        pair = api.login(person.email)
+        answers = at_once([partial(api.refresh, pair.refresh)] * CROWD)
+        winners = [answer for answer in answers if answer.status_code == 200]
+        assert sorted(map(str, map(outcome, answers))) == ["200"] + ["token_reused"] * (CROWD - 1)
+        won = tokens_of(winners[0])
+        assert outcome(api.user(pair.access)) == "token_revoked"
+        assert outcome(api.user(won.access)) == "token_revoked"
+        assert outcome(api.refresh(won.refresh)) == "token_revoked"
+        assert outcome(api.refresh(pair.refresh)) == "token_reused"
+    assert api.user(bystander.access).status_code == 200
+    assert found(living(person.email)) == 2  # the bystander, and the one of the registration
+
+
+def test_fifty_refreshes_with_one_key_all_succeed_with_one_successor(api):
+    person = api.somebody()
+    token = person.tokens.refresh
+    for n in range(ROUNDS):
+        answers = at_once([partial(api.refresh, token, key=f"{KEY}{n}")] * CROWD)
+        assert {outcome(answer) for answer in answers} == {200}
+        pairs = [tokens_of(answer) for answer in answers]
+        assert len({claims_of(pair.refresh)["jti"] for pair in pairs}) == 1
+        assert api.user(pairs[-1].access).status_code == 200
+        token = pairs[n % CROWD].refresh
+    assert api.refresh(token).status_code == 200
+    assert outcome(api.refresh(token)) == "token_reused"
+
+
+def test_a_shared_key_shields_nobody_from_a_crowd_without_it(api):
+    person = api.somebody()
+    for _ in range(ROUNDS // 4):
+        pair = api.login(person.email)
+        keys = [KEY, None, KEY, "another-key", None] * (CROWD // 5)
+        answers = at_once([partial(api.refresh, pair.refresh, key=key) for key in keys])
+        said = [(key, outcome(answer)) for key, answer in zip(keys, answers, strict=True)]
+        pairs = [tokens_of(answer) for answer in answers if answer.status_code == 200]
+        assert len({claims_of(won.refresh)["jti"] for won in pairs}) == 1
+        winning_keys = {key for key, what in said if what == 200}
+        assert len(winning_keys) == 1
+        if winning_keys == {None}:
+            assert len(pairs) == 1
+        losers = {what for key, what in said if key not in winning_keys}
+        assert losers == {"token_reused"}
+        with_the_key = {what for key, what in said if key in winning_keys and key}
+        assert with_the_key <= {200, "token_revoked"}
+        for won in pairs:
+            assert outcome(api.user(won.access)) == "token_revoked"
+        assert outcome(api.refresh(pairs[0].refresh)) == "token_revoked"
+
+
+def test_an_answer_that_was_lost_is_given_again(api, server):
+    body = json.dumps({"refresh": (pair := api.somebody().tokens).refresh})
+    with socket.create_connection(("127.0.0.1", server.port)) as line:
+        line.sendall(
+            f"POST /api/token/refresh/ HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {KEY}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+    for _ in range(500):
+        answer = api.call("POST", "token/verify/", {"token": pair.refresh})
+        if answer.status_code == 401:
+            break
+        time.sleep(0.01)
+    assert outcome(answer) == "token_revoked"  # the server has rotated, and nobody was told
+    won = tokens_of(api.refresh(pair.refresh, key=KEY))
+    assert api.user(won.access).status_code == 200
+    assert api.refresh(won.refresh).status_code == 200
+
+
+# --- a session in full use, and what ends it
+
+
+class Ending(NamedTuple):
+    """What an ending has at hand: the session that is to end, and another of the same person."""
+
+    api: Api
+    operator: object
+    email: str
+    pair: Tokens
+    other: Tokens
+
+    def room(self, function, *args):
+        with self.operator.app_context():
+            function(accounts.find(self.email), *args, client=COMMAND_LINE)
+            return httpx.Response(204)
+
+
+def end_by_id(e):
+    sid = claims_of(e.pair.access)["sid"]
+    return e.api.call("DELETE", f"sessions/{sid}/", access=e.other.access)
+
+
+ENDINGS = {
+    "logout by access": lambda e: e.api.logout(access=e.pair.access),
+    "logout by refresh": lambda e: e.api.logout(refresh=e.pair.refresh),
+    "logout by both": lambda e: e.api.logout(*e.pair),
+    "token/revoke": lambda e: e.api.revoke(e.pair.refresh),
+    "revoke one": end_by_id,
+    "revoke all others": lambda e: e.api.end_others(e.other.access),
+    "set-password": lambda e: e.room(accounts.set_password, NEW_PASSWORD),
+    "deactivate": lambda e: e.room(accounts.set_active, False),
+    "delete": lambda e: e.room(accounts.remove),
+}
+ENDS_THE_OTHER = ("set-password", "deactivate", "delete")
+
+
+class Use:
+    """A session in use from several threads: one refreshes in a chain, others read."""
+
+    def __init__(self, api, pair):
+        self.api, self.issued, self.log = api, [pair], []
+        self.acknowledged = threading.Event()
+
+    def _note(self, call, token):
+        """Call; keep when it started and what came of it."""
+        started = time.monotonic()
+        answer = call(token)
+        self.log.append((started, outcome(answer)))
+        return answer
+
+    def _keep(self, use):
+        left = 3  # calls that start after the acknowledgement
+        while left:
+            left -= self.acknowledged.is_set()
+            use()
+
+    def refresh(self):
+        answer = self._note(self.api.refresh, self.issued[-1].refresh)
+        if answer.status_code == 200:
+            self.issued.append(tokens_of(answer))
+
+    def read(self):
+        self._note(self.api.user, self.issued[-1].access)
+
+    def until(self, end, *, refreshes):
+        """Use the session, ``end`` it after so many refreshes; return what began after the ack."""
+        with ThreadPoolExecutor(4) as pool:
+            users = [pool.submit(self._keep, use) for use in (self.refresh, self.read, self.read)]
+            try:
+                deadline = time.monotonic() + 30
+                while len(self.issued) <= refreshes and time.monotonic() < deadline:
+                    time.sleep(0.001)
+                assert end().status_code in (200, 204)
+                at = time.monotonic()
+            finally:
+                self.acknowledged.set()
+            for user in users:
+                user.result()
+        return [what for started, what in self.log if started > at]
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operator, found, name):
+    for n in range(3 * SOAK):
+        person = api.somebody()
+        pair = api.login(person.email)
+        ending = Ending(api, operator, person.email, pair, person.tokens)
+        use = Use(api, pair)
+        late = use.until(partial(ENDINGS[name], ending), refreshes=n % 4 + 1)
+        assert set(late) == {"token_revoked"}
+        assert {what for _, what in use.log} == {200, "token_revoked"}
+        if name == "deactivate":
+            ending.room(accounts.set_active, True)
+        if name == "delete":  # the same address again does not revive what was
+            body = {"email": person.email, "password": PASSWORD}
+            assert api.call("POST", "register/", body).status_code == 201
+        for issued in use.issued:
+            assert outcome(api.user(issued.access)) == "token_revoked"
+        assert outcome(api.refresh(use.issued[-1].refresh)) == "token_revoked"
+        rotated = "token_revoked" if name == "delete" else "token_reused"
+        for issued in use.issued[:-1]:
+            assert outcome(api.refresh(issued.refresh)) == rotated
+        survives = 401 if name in ENDS_THE_OTHER else 200
+        assert api.user(person.tokens.access).status_code == survives
+        assert api.refresh(person.tokens.refresh).status_code == survives
+        assert found(living(person.email)) == (name not in ENDS_THE_OTHER or name == "delete")
+
+
+# --- logins beside what forbids them
+
+
+class Login(NamedTuple):
+    started: float
+    answered: float
+    answer: httpx.Response
+
+
+def timed(call):
+    started = time.monotonic()
+    answer = call()
+    return Login(started, time.monotonic(), answer)
+
+
+def keep_logging_in(api, email, password, acknowledged):
+    """Log in again and again, and three times more after the acknowledgement."""
+    logins, left = [], 3
+    while left:
+        left -= acknowledged.is_set()
+        logins.append(timed(partial(api.try_login, email, password)))
+    return logins
+
+
+def logins_around(api, email, change, *, wanted):
+    """Log in with the old and the new password from all sides while ``change`` happens."""
+    acknowledged = threading.Event()
+    with ThreadPoolExecutor(8) as pool:
+        olds, news = (
+            [
+                pool.submit(keep_logging_in, api, email, password, acknowledged)
+                for _ in range(threads)
+            ]
+            for password, threads in ((PASSWORD, 5), (NEW_PASSWORD, 2))
+        )
+        try:
+            deadline = time.monotonic() + 30
+            while not wanted() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            change()
+            at = time.monotonic()
+        finally:
+            acknowledged.set()
+    return at, *([one for future in some for one in future.result()] for some in (olds, news))
+
+
+@pytest.mark.parametrize("name", ["set-password", "deactivate"])
+def test_a_login_never_leaves_a_session_that_the_change_should_have_ended(
+    api, operator, found, name
+):
+    for n in range(3 * SOAK):
+        person = api.somebody()
+        if n % 2:  # racing the upgrade of an old hash too
+            store_hash(operator, person.email, old_hash())
+        ending = Ending(api, operator, person.email, person.tokens, person.tokens)
+        at, old, new = logins_around(
+            api,
+            person.email,
+            partial(ENDINGS[name], ending),
+            wanted=partial(lambda email, n: found(living(email)) > n + 1, person.email, n),
+        )
+        for logins in (old, new):
+            assert {outcome(one.answer) for one in logins} <= {200, "invalid_credentials"}
+        assert {outcome(one.answer) for one in old if one.started > at} == {"invalid_credentials"}
+        if name == "set-password":
+            assert {outcome(one.answer) for one in new if one.started > at} == {200}
+        else:
+            assert {outcome(one.answer) for one in new} == {"invalid_credentials"}
+            ending.room(accounts.set_active, True)
+        before = [tokens_of(one.answer) for one in old if one.answer.status_code == 200]
+        assert before
+        for pair in before:
+            assert outcome(api.user(pair.access)) == "token_revoked"
+            assert outcome(api.refresh(pair.refresh)) == "token_revoked"
+        after = [tokens_of(one.answer) for one in new if one.answer.status_code == 200]
+        assert {api.user(pair.access).status_code for pair in after} <= {200}
+        assert found(living(person.email)) == len(after)
+
+
+def old_hash():
+    return bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+
+
+def store_hash(operator, email, hashed):
+    with operator.app_context():
+        db.session.execute(update(User).where(User.email == email).values(password_hash=hashed))
+        db.session.commit()
+
+
+def test_ten_logins_onto_an_old_hash_all_succeed_and_leave_one_current_hash(api, operator, found):
+    for _ in range(5 * SOAK):
+        person = api.somebody()
+        store_hash(operator, person.email, old_hash())
+        answers = at_once([partial(api.try_login, person.email)] * 10)
+        assert [outcome(answer) for answer in answers] == [200] * 10
+        hashed = found(select(User.password_hash).where(User.email == person.email))
+        assert passwords.OUR_FORMAT.fullmatch(hashed)
+        for answer in answers:
+            assert api.user(tokens_of(answer).access).status_code == 200
+        api.login(person.email)
+        assert found(select(User.password_hash).where(User.email == person.email)) == hashed
+
+
+def test_a_crowd_of_logins_keeps_the_cap_and_the_newest(api, operator, found):
+    cap = operator.config["SESSIONS_PER_USER"]
+    assert cap == 100
+    person = api.somebody()
+    count = cap + 40
+    with ThreadPoolExecutor(20) as pool:
+        logins = list(pool.map(lambda _: timed(partial(api.try_login, person.email)), range(count)))
+    assert {outcome(one.answer) for one in logins} == {200}
+    assert found(select(func.count(Session.id)).where(of(person.email))) == cap
+    works = 0
+    for login in logins:
+        said = outcome(api.user(tokens_of(login.answer).access))
+        assert said in (200, "token_revoked")
+        works += said == 200
+        may_be_newer = sum(one.answered > login.started for one in logins)
+        if may_be_newer <= cap:
+            assert said == 200
+    assert works == cap
+    newest = [api.login(person.email) for _ in range(5)]
+    for pair in newest:
+        assert api.user(pair.access).status_code == 200
+        assert api.refresh(pair.refresh).status_code == 200
+    assert found(select(func.count(Session.id)).where(of(person.email))) == cap
+
+
+def test_everybody_in_a_crowd_gets_in(api):
+    """SQLite lets writers poll for its one lock: one in hundreds is told 503, and comes again."""
+    people = [api.somebody() for _ in range(12)]
+
+    def log_in(person):
+        body = {"email": person.email, "password": PASSWORD}
+        said = []
+        while said.count(200) < 10 * SOAK and len(said) < 20 * SOAK:
+            said.append(outcome(api.call("POST", "login/", body)))
+        return said
+
+    with ThreadPoolExecutor(12) as pool:
+        for said in pool.map(log_in, people):
+            assert set(said) <= {200, "database_unavailable"}
+            assert said.count(200) == 10 * SOAK
+
+
+# --- the same revocation from all sides
+
+
+def test_revoking_one_access_token_from_all_sides_is_no_error(api, found):
+    person = api.somebody()
+    before = found(select(func.count(TokenBlocklist.jti)))
+    for n in range(1, 5 * SOAK + 1):
+        pair = api.login(person.email)
+        answers = at_once([partial(api.revoke, pair.access)] * 12)
+        assert [outcome(answer) for answer in answers] == [200] * 12
+        assert outcome(api.user(pair.access)) == "token_revoked"
+        assert api.refresh(pair.refresh).status_code == 200
+        assert found(select(func.count(TokenBlocklist.jti))) == before + n
+
+
+def test_logging_out_from_all_sides_is_no_error(api, found):
+    person = api.somebody()
+    for _ in range(5 * SOAK):
+        pair = api.login(person.email)
+        answers = at_once([partial(api.logout, *pair)] * 12)
+        assert [outcome(answer) for answer in answers] == [204] * 12
+        assert outcome(api.user(pair.access)) == "token_revoked"
+    assert found(living(person.email)) == 1
+
+
+def test_two_devices_that_log_each_other_out_do_not_wait_for_each_other(api, found):
+    person = api.somebody()
+    for _ in range(10 * SOAK):
+        one, two = api.login(person.email), api.login(person.email)
+        calls = [partial(api.logout, one.access, two.refresh)] * 3
+        calls += [partial(api.logout, two.access, one.refresh)] * 3
+        assert [outcome(answer) for answer in at_once(calls)] == [204] * 6
+        assert outcome(api.user(one.access)) == outcome(api.user(two.access)) == "token_revoked"
+    assert found(living(person.email)) == 1
+
+
+def test_devices_that_end_each_other_leave_one_at_most(api, found):
+    for _ in range(5 * SOAK):
+        person = api.somebody()
+        pairs = [api.login(person.email) for _ in range(9)] + [person.tokens]
+        said = [outcome(a) for a in at_once([partial(api.end_others, p.access) for p in pairs])]
+        assert set(said) <= {204, "token_revoked"}
+        assert found(living(person.email)) == (said.count(204) == 1)
