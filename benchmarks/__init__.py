@@ -1,0 +1,1 @@
+"""The side-by-side benchmark: PyCoder, its peers, and the floor. See README.md."""

@@ -1,0 +1,70 @@
+"""Logins, which are nearly all bcrypt: alone, beside other calls, and bcrypt without a server."""
+
+import itertools
+import multiprocessing
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import bcrypt
+
+from benchmarks.plan import CLIENTS, STORM
+from benchmarks.systems import PASSWORD
+
+
+def raw_rate(count):
+    """Return how many times a second ``bcrypt.checkpw`` runs on all cores at cost 12."""
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(12))
+    check = partial(bcrypt.checkpw, PASSWORD.encode())
+    cores = os.cpu_count() or 1
+    with multiprocessing.get_context("spawn").Pool(cores) as pool:
+        pool.map(check, [hashed] * cores, chunksize=1)
+        began = time.monotonic()
+        pool.map(check, [hashed] * count, chunksize=1)
+        return count / (time.monotonic() - began)
+
+
+def rate(system, count):
+    """Return how many logins a second are answered to 8 clients, a fixed number in all.
+
+    A fixed time would lose the work on those logins that are under way at its end.
+    """
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        began = time.monotonic()
+        list(clients.map(system.login, range(count)))
+        return count / (time.monotonic() - began)
+
+
+@contextmanager
+def storm(system, seen):
+    """Keep 16 logins under way while the block lasts; ``seen`` counts their statuses.
+
+    A login that is refused for want of room (503) is tried again after a second, as its
+    Retry-After asks; one that breaks counts as ``broken``.
+    """
+    over = threading.Event()
+    numbers = itertools.count()
+
+    def client():
+        while not over.is_set():
+            try:
+                status, _ = system.try_login(next(numbers))
+            except OSError:
+                status = "broken"
+            seen[status] += 1
+            if status != 200:
+                over.wait(1)
+
+    threads = [threading.Thread(target=client) for _ in range(STORM)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,92 @@
+"""How long and how often, and what was asked for on the command line of make."""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+HERE = ROOT / "benchmarks"
+VENVS = HERE / ".venvs"
+PEERS = HERE / "peers"
+RESULTS = HERE / "results"
+
+PYCODER = ("pycoder", "pycoder-granian")
+NAMES = ("floor", "naive", "drf", "fapi", "fsec", *PYCODER)
+DATABASES = ("sqlite", "postgresql")
+WORKERS, THREADS = 2, 4
+CLIENTS = 8  # connections that ask at the same time, and accounts there are
+STORM = 16  # logins at a time during a storm
+
+
+class Plan(NamedTuple):
+    starts: int  # times each system is started to see how long it takes
+    accounts: int
+    rounds: int
+    seconds: int  # of one drive of one call of one system
+    login_databases: tuple[str, ...]  # on which logins, storms and many rows are measured
+    logins: int  # in one round, of each system, and of raw bcrypt
+    login_rounds: int
+    storm_systems: tuple[str, ...]
+    storm_seconds: int
+    storm_rounds: int
+    refreshes: int  # that stored bytes are counted for
+    rows: tuple[int, ...]
+    rows_rounds: int
+
+
+FULL = Plan(
+    starts=3,
+    accounts=8,
+    rounds=5,
+    seconds=6,
+    login_databases=DATABASES,
+    logins=64,
+    login_rounds=2,
+    storm_systems=NAMES,
+    storm_seconds=8,
+    storm_rounds=2,
+    refreshes=1000,
+    rows=(1_000, 100_000, 1_000_000),
+    rows_rounds=5,
+)
+QUICK = Plan(
+    starts=1,
+    accounts=2,
+    rounds=1,
+    seconds=1,
+    login_databases=("sqlite",),
+    logins=8,
+    login_rounds=1,
+    storm_systems=("floor", "pycoder"),
+    storm_seconds=1,
+    storm_rounds=1,
+    refreshes=100,
+    rows=(1_000, 10_000),
+    rows_rounds=1,
+)
+
+
+def is_quick():
+    return os.environ.get("QUICK", "") not in ("", "0")
+
+
+def plan():
+    return QUICK if is_quick() else FULL
+
+
+def chosen():
+    """Return the systems of ``ONLY=pycoder,floor``, by default all."""
+    asked = [name.strip() for name in os.environ.get("ONLY", "").split(",") if name.strip()]
+    unknown = set(asked) - set(NAMES)
+    if unknown:
+        raise SystemExit(f"ONLY: no such system: {', '.join(sorted(unknown))}; there are {NAMES}")
+    return tuple(name for name in NAMES if name in asked) if asked else NAMES
+
+
+def databases():
+    """Return the databases of ``DB=sqlite``, by default both."""
+    asked = os.environ.get("DB") or ",".join(DATABASES)
+    unknown = set(asked.split(",")) - set(DATABASES)
+    if unknown:
+        raise SystemExit(f"DB: no such database: {', '.join(unknown)}; there are {DATABASES}")
+    return tuple(name for name in DATABASES if name in asked.split(","))
