@@ -198,7 +198,7 @@ class Config:
     AUDIT_RETENTION = Setting(whole_number(1, 36_500), 365)
 
     COOKIE_SECURE = False
-    HASHING_QUEUE = 8  # passwords that may wait in one worker; fewer than it has threads
+    HASHING_QUEUE = 8  # passwords that may wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
     SESSIONS_PER_USER = 100  # one more, and the one used least recently ends
     MAX_CONTENT_LENGTH = 64 * 1024

