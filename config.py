@@ -224,7 +224,7 @@ class Config:
         postgresql = self.DATABASE_URL.startswith("postgresql")
         return {
             "hide_parameters": True,
-            "connect_args": {"connect_timeout": 2} if postgresql else {"timeout": 2},
+            "connect_args": {"connect_timeout": 2} if postgresql else {},
             "pool_timeout": 2,
             "pool_size": 8,
         }

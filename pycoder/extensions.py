@@ -15,6 +15,8 @@ from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql import Executable
 
+from pycoder.sqlite import PatientConnection
+
 
 class Base(DeclarativeBase):
     """The declarative base; named constraints, so that migrations can drop what they made."""
@@ -67,21 +69,11 @@ def changed(statement: Update | Delete | Insert) -> int:
 
 
 @event.listens_for(Engine, "do_connect")
-def _connect_impatiently(dialect: Any, record: Any, cargs: Any, cparams: Any) -> Any:
-    """Have PostgreSQL answer in time; other drivers connect as they do."""
+def _connect_with_limited_patience(dialect: Any, record: Any, cargs: Any, cparams: Any) -> Any:
+    """Have both databases answer or fail in time."""
     if dialect.driver != "psycopg":
+        cparams["factory"] = PatientConnection
         return None
     from pycoder.postgres import ImpatientConnection  # psycopg is there only with PostgreSQL
 
     return ImpatientConnection.connect(*cargs, **cparams)
-
-
-@event.listens_for(Engine, "connect")
-def _set_pragmas(connection: Any, _: Any) -> None:
-    """Make SQLite keep its promises: readers beside a writer, durable commits, foreign keys."""
-    if type(connection).__module__.startswith("sqlite3"):
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")  # a revocation that was answered is a promise
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.close()

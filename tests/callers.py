@@ -12,12 +12,35 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import psutil
+from flask_migrate import upgrade
+
+from config import TestingConfig
+from pycoder import create_app
+from pycoder.extensions import db
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery staple"
 SECRET_KEY = "mDkyGXkFSn1Vu4i0XxwLq7ZtRj9bEoTaPcHyWd2sQeUf"
+
+
+@contextlib.contextmanager
+def application(folder, kind=TestingConfig, **settings):
+    """Make an application of its own; its connections end with it."""
+    app = create_app(kind({"SECRET_KEY": SECRET_KEY} | settings, Path(folder)))
+    yield app
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+@contextlib.contextmanager
+def migrated(folder, kind=TestingConfig, **settings):
+    """Make an application of its own, with all tables."""
+    with application(folder, kind, **settings) as app:
+        with app.app_context():
+            upgrade()
+        yield app
 
 
 class Tokens(NamedTuple):
@@ -177,9 +200,9 @@ class Server:
         self.log = self.folder / "gunicorn.log"
 
     def migrate(self):
-        done = flask_command(self.folder, self.env, "db", "upgrade")
-        assert done.returncode == 0, done.stderr
-        return self
+        """Make the tables, in this process: test_server.py does it as an operator would."""
+        with migrated(self.folder, DATABASE_URL=self.env["DATABASE_URL"]):
+            return self
 
     def start(self):
         conf = str(ROOT / "gunicorn.conf.py")
@@ -196,8 +219,8 @@ class Server:
         return self
 
     def _answers(self):
-        with contextlib.suppress(httpx.HTTPError):
-            return httpx.get(f"{self.url}/healthz", timeout=1).status_code == 200
+        with Line(self) as line, contextlib.suppress(*Line.NO_ANSWER):
+            return line.call("GET", "/healthz").status == 200
         return False
 
     def workers(self):

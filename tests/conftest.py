@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 import os
 import shutil
@@ -5,13 +6,10 @@ import tempfile
 
 import psycopg
 import pytest
-from flask_migrate import upgrade
 
-from config import TestingConfig
-from pycoder import create_app
 from pycoder.extensions import Base, db
 from pycoder.models import AuditEvent
-from tests.callers import SECRET_KEY, Caller
+from tests.callers import Caller, application, migrated
 
 counter = itertools.count(1)
 
@@ -71,15 +69,15 @@ def new_database(database, request, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def migrated_app(new_database, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("app")
-    environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": new_database()}
-    app = create_app(TestingConfig(environ, folder))
-    with app.app_context():
-        upgrade()
-    yield app
-    with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
+    with migrated(tmp_path_factory.mktemp("app"), DATABASE_URL=new_database()) as app:
+        yield app
+
+
+@pytest.fixture
+def new_app(tmp_path):
+    """Return a function that makes another application: ``new_app(kind, NAME="a setting")``."""
+    with contextlib.ExitStack() as apps:
+        yield lambda *kind, **settings: apps.enter_context(application(tmp_path, *kind, **settings))
 
 
 @pytest.fixture

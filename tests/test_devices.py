@@ -1,6 +1,7 @@
 """The device cookie: what keeps a stranger's failures away from the owner, and opens nothing."""
 
 from datetime import timedelta
+from functools import partial
 from http.cookies import SimpleCookie
 
 import pytest
@@ -9,9 +10,8 @@ from itsdangerous import URLSafeSerializer
 from sqlalchemy import func, select
 
 from config import ProductionConfig, TestingConfig
-from pycoder import accounts, create_app
+from pycoder import accounts
 from pycoder.audit import COMMAND_LINE, Event
-from pycoder.extensions import db
 from pycoder.keys import derive
 from pycoder.models import AuditEvent, Session, now
 from tests.callers import SECRET_KEY, Caller
@@ -24,20 +24,9 @@ at_the_door = pytest.mark.parametrize("database", ["sqlite"], indirect=True, sco
 
 
 @pytest.fixture
-def app_as(app, tmp_path):
+def app_as(app, new_app):
     """Return a function that makes the application as another kind, on the same database."""
-    made = []
-
-    def make(kind, **settings):
-        environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": app.config["DATABASE_URL"]}
-        made.append(create_app(kind(environ | settings, tmp_path)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        with one.app_context():
-            for engine in db.engines.values():
-                engine.dispose()
+    return partial(new_app, DATABASE_URL=app.config["DATABASE_URL"])
 
 
 def stranger(app, email="ada@example.com", ip="10.0.0.1"):

@@ -4,11 +4,10 @@ import psycopg
 import pytest
 
 from config import TestingConfig
-from pycoder import create_app
 from pycoder.errors import PROBLEM_JSON, Problem
 from pycoder.extensions import db
 from pycoder.models import AuditEvent
-from tests.callers import SECRET_KEY, Caller, free_port
+from tests.callers import Caller, free_port
 
 PARTS = ["type", "title", "status", "detail", "code", "request_id"]
 SECRET = "hunter2-in-the-traceback"
@@ -24,20 +23,9 @@ class OneConnection(TestingConfig):
 
 
 @pytest.fixture
-def app_on(tmp_path):
+def app_on(new_app):
     """Return a function that makes an application on a database."""
-    made = []
-
-    def make(url, kind=TestingConfig):
-        environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": url, "RATE_LIMITS": "off"}
-        made.append(create_app(kind(environ, tmp_path)))
-        return made[-1]
-
-    yield make
-    for app in made:
-        with app.app_context():
-            for engine in db.engines.values():
-                engine.dispose()
+    return lambda url, *kind: new_app(*kind, DATABASE_URL=url, RATE_LIMITS="off")
 
 
 def is_away(response):

@@ -6,24 +6,17 @@ from alembic.migration import MigrationContext
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import select, text
 
-from config import TestingConfig
-from pycoder import create_app
 from pycoder.extensions import Base, db
-from tests.callers import SECRET_KEY, Caller
+from tests.callers import Caller, migrated
 
 
 @pytest.fixture
 def fresh(new_database, tmp_path):
     """An application on a database of its own, migrated, with Ada in it."""
-    environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": new_database()}
-    app = create_app(TestingConfig(environ, tmp_path))
-    with app.app_context():
-        upgrade()
+    with migrated(tmp_path, DATABASE_URL=new_database()) as app, app.app_context():
         assert Caller(app.test_client()).register().status_code == 201
         yield app
         db.session.remove()
-        for engine in db.engines.values():
-            engine.dispose()
 
 
 def test_the_migrations_make_what_the_models_say(fresh):

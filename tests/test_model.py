@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
-from flask_migrate import upgrade
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,11 +20,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
-from config import TestingConfig
-from pycoder import create_app
 from pycoder.extensions import Base, db
 from pycoder.models import Session, now
-from tests.callers import SECRET_KEY, Caller
+from tests.callers import Caller, migrated
 
 SOAK = int(os.environ.get("SOAK", "1"))
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -420,15 +417,10 @@ class Story(RuleBasedStateMachine):
 @pytest.fixture(scope="module")
 def model_app(new_database, tmp_path_factory):
     """An application without limits; its database is emptied before each story."""
-    environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": new_database(), "RATE_LIMITS": "off"}
-    app = create_app(TestingConfig(environ, tmp_path_factory.mktemp("model")))
-    app.config["SESSIONS_PER_USER"] = CAP
-    with app.app_context():
-        upgrade()
-    yield app
-    with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
+    settings = {"DATABASE_URL": new_database(), "RATE_LIMITS": "off"}
+    with migrated(tmp_path_factory.mktemp("model"), **settings) as app:
+        app.config["SESSIONS_PER_USER"] = CAP
+        yield app
 
 
 def test_whatever_happens_in_whatever_order_the_promises_hold(model_app):

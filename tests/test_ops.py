@@ -1,37 +1,17 @@
 import pytest
 from flask_migrate import downgrade, upgrade
 
-from config import TestingConfig
-from pycoder import create_app
-from pycoder.extensions import db
-from tests.callers import SECRET_KEY, free_port
+from tests.callers import free_port
 
 
 @pytest.fixture
-def app_on(tmp_path):
-    """Return a function that makes an application on a database."""
-    made = []
-
-    def make(url):
-        environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": url}
-        made.append(create_app(TestingConfig(environ, tmp_path)))
-        return made[-1]
-
-    yield make
-    for app in made:
-        with app.app_context():
-            for engine in db.engines.values():
-                engine.dispose()
-
-
-@pytest.fixture
-def away(database, app_on, tmp_path):
+def away(database, new_app, tmp_path):
     """A client of an application whose database is away."""
     nowhere = {
         "sqlite": f"sqlite:///{tmp_path}",  # a directory
         "postgresql": f"postgresql://127.0.0.1:{free_port()}/pycoder",
     }
-    return app_on(nowhere[database]).test_client()
+    return new_app(DATABASE_URL=nowhere[database]).test_client()
 
 
 def test_a_running_process_is_healthy(client):
@@ -54,8 +34,8 @@ def test_a_database_that_is_away_is_not_ready(away):
     assert response.headers["Retry-After"] == "2"
 
 
-def test_a_database_is_ready_from_its_last_migration_on(new_database, app_on):
-    app = app_on(new_database())
+def test_a_database_is_ready_from_its_last_migration_on(new_database, new_app):
+    app = new_app(DATABASE_URL=new_database())
     client = app.test_client()
     response = client.get("/readyz")
     assert (response.status_code, response.json["code"]) == (503, "migrations_pending")

@@ -19,10 +19,11 @@ SEED_CALLS = re.findall(
 
 @pytest.fixture(scope="module")
 def server(new_database, tmp_path_factory):
-    with Server(
-        tmp_path_factory.mktemp("server"), new_database(), workers=3, RATE_LIMITS="off"
-    ) as running:
-        yield running
+    folder = tmp_path_factory.mktemp("server")
+    running = Server(folder, new_database(), workers=3, RATE_LIMITS="off")
+    assert flask_command(folder, running.env, "db", "upgrade").returncode == 0
+    yield running.start()
+    running.stop()
 
 
 def curl(command, server, **replaced):

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from itertools import cycle, islice
 
 import httpx
@@ -17,12 +18,11 @@ import time_machine
 from sqlalchemy import create_engine, func, select, text, update
 
 import config
-from config import TestingConfig
-from pycoder import create_app, passwords, throttle
+from pycoder import passwords, throttle
 from pycoder.audit import Event
 from pycoder.extensions import db
 from pycoder.models import AuditEvent, RateLimit, Session, User, now
-from tests.callers import PASSWORD, SECRET_KEY, Caller, Server, Tokens, free_port
+from tests.callers import PASSWORD, Caller, Server, Tokens, free_port
 
 WRONG = "this is not the password"
 MINUTE = 60
@@ -40,20 +40,9 @@ def clock():
 
 
 @pytest.fixture
-def app_with(app, tmp_path):
+def app_with(app, new_app):
     """Return a function that makes the application with other settings, on the same database."""
-    made = []
-
-    def make(**settings):
-        environ = {"SECRET_KEY": SECRET_KEY, "DATABASE_URL": app.config["DATABASE_URL"]}
-        made.append(create_app(TestingConfig(environ | settings, tmp_path)))
-        return made[-1]
-
-    yield make
-    for one in made:
-        with one.app_context():
-            for engine in db.engines.values():
-                engine.dispose()
+    return partial(new_app, DATABASE_URL=app.config["DATABASE_URL"])
 
 
 def visitor(app, email="ada@example.com", ip="127.0.0.1", **headers):
