@@ -1,0 +1,46 @@
+"""A SQLite connection that takes its turn with the others.
+
+SQLite has one writer at a time and no queue: whoever finds it taken looks again later. Its own
+busy handler looks ever more rarely, up to ten times a second, so that in a crowd those who came
+last overtake those who came first until some have waited too long. Here everybody looks every few
+milliseconds, for as long as a caller may be kept waiting, and gets a turn.
+"""
+
+import random
+import sqlite3
+import time
+from typing import Any
+
+PATIENCE = 2.0  # seconds, as long as for PostgreSQL
+LOOK_AGAIN = (0.001, 0.005)  # seconds, at random so that nobody keeps step with anybody
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)
+
+
+class PatientCursor(sqlite3.Cursor):
+    """A cursor that waits for the writer before it."""
+
+    def execute(self, *args: Any) -> "PatientCursor":
+        """Execute; raises ``OperationalError`` when the database stays locked."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return super().execute(*args)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode not in BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(random.uniform(*LOOK_AGAIN))  # noqa: S311 - a pause is no secret
+
+
+class PatientConnection(sqlite3.Connection):
+    """A connection whose cursors wait, and whose promises hold.
+
+    Readers beside a writer, durable commits, foreign keys.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **{**kwargs, "timeout": 0})
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            self.cursor().execute(f"PRAGMA {pragma}").close()
+
+    def cursor(self, factory: Any = PatientCursor) -> Any:
+        return super().cursor(factory)
