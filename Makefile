@@ -17,10 +17,13 @@ run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=81
 	exec $(BIN)/$(SERVE_WITH_$(SERVER))
 
 test: .venv/test  ## run the test suite, on SQLite and on PostgreSQL
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 soak: .venv/test  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
-	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest --no-cov tests/test_races.py tests/test_model.py \
+	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest tests/test_races.py tests/test_model.py \
 	    tests/test_crashes.py tests/test_faults.py
 
 bench: .venv/run  ## compare with peers (QUICK=1 for three minutes, ONLY=pycoder,floor for some)

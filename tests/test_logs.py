@@ -10,7 +10,7 @@ import pytest
 
 from pycoder.audit import Event
 from pycoder.logs import JSONLines
-from tests.callers import Caller, Server
+from tests.callers import Caller, Line, Server
 
 
 def line_of(message, exc_info=None):
@@ -45,23 +45,21 @@ MARKER = "mArKeR-never-in-a-log"
 
 def test_no_secret_reaches_a_log(new_database, tmp_path):
     """Everything is tried once against a real server, with recognisable secrets."""
-    import httpx
-
-    with Server(tmp_path, new_database(), workers=1) as server:
+    with Server(tmp_path, new_database(), workers=1) as server, Line(server) as line:
 
         def post(path, body, **headers):
-            return httpx.post(f"{server.url}/api/{path}/", json=body, headers=headers)
+            return line.call("POST", f"/api/{path}/", body, **headers)
 
         account = {"email": f"{MARKER}@example.com", "password": f"{MARKER} password"}
-        pair = post("register", account).json()["tokens"]
-        assert post("register", account).status_code == 400
-        assert post("login", account).status_code == 200
-        assert post("login", {**account, "password": f"{MARKER} wrong"}).status_code == 400
-        assert post("login", {**account, "email": f"{MARKER} typed"}).status_code == 400
+        pair = post("register", account).json["tokens"]
+        assert post("register", account).status == 400
+        assert post("login", account).status == 200
+        assert post("login", {**account, "password": f"{MARKER} wrong"}).status == 400
+        assert post("login", {**account, "email": f"{MARKER} typed"}).status == 400
         key = {"Idempotency-Key": f"{MARKER}-key"}
-        assert post("token/refresh", {"refresh": pair["refresh"]}, **key).status_code == 200
-        assert post("token/refresh", {"refresh": pair["refresh"]}).status_code == 401
-        assert httpx.get(f"{server.url}/api/user/?access_token={pair['access']}").status_code == 401
+        assert post("token/refresh", {"refresh": pair["refresh"]}, **key).status == 200
+        assert post("token/refresh", {"refresh": pair["refresh"]}).status == 401
+        assert line.call("GET", f"/api/user/?access_token={pair['access']}").status == 401
         done = subprocess.run(
             [sys.executable, "-m", "flask", "--app", "wsgi", "audit", "tail", "-n", "100"],
             cwd=server.folder, env=server.env, capture_output=True, text=True,
@@ -74,9 +72,7 @@ def test_no_secret_reaches_a_log(new_database, tmp_path):
     assert "$bcrypt" not in written
 
 
-def test_a_broken_log_does_not_break_an_answer(new_database, tmp_path):
-    import httpx
-
+def test_a_broken_log_does_not_break_an_answer(tmp_path):
     url = f"sqlite:///{tmp_path}/gone.db"
     server = Server(tmp_path, url, workers=1)
     read_end, write_end = os.pipe()
@@ -86,9 +82,11 @@ def test_a_broken_log_does_not_break_an_answer(new_database, tmp_path):
     try:
         for _ in range(3):  # no table, so each answer wants an entry in the log
             body = {"email": "ada@example.com", "password": "a pass phrase"}
-            response = httpx.post(f"{server.url}/api/login/", json=body)
-            assert response.json()["code"] == "database_unavailable"
-        assert httpx.get(f"{server.url}/healthz").status_code == 200
+            with Line(server) as line:
+                response = line.call("POST", "/api/login/", body)
+            assert response.json["code"] == "database_unavailable"
+        with Line(server) as line:
+            assert line.call("GET", "/healthz").status == 200
     finally:
         server.stop()
 

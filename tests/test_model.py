@@ -24,6 +24,8 @@ from pycoder.extensions import Base, db
 from pycoder.models import Session, now
 from tests.callers import Caller, migrated
 
+pytestmark = pytest.mark.untraced  # it repeats, a thousand times, what other tests trace
+
 SOAK = int(os.environ.get("SOAK", "1"))
 START = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR, DAY = 3600, 86_400
@@ -427,7 +429,7 @@ def test_whatever_happens_in_whatever_order_the_promises_hold(model_app):
     run_state_machine_as_test(
         lambda: Story(model_app),
         settings=settings(
-            max_examples=12 * SOAK,
+            max_examples=20 * SOAK,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,

@@ -267,6 +267,7 @@ def fuzzer(app, bob, setting):
     return schemathesis.engine.from_schema(schema)
 
 
+@pytest.mark.untraced  # it repeats, a thousand times, what other tests trace
 def test_no_request_finds_a_fault_or_an_undocumented_answer(fuzzer, operations):
     failures, faults, answers = [], [], Counter()
     for event in fuzzer.execute():

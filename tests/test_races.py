@@ -12,7 +12,6 @@ from functools import partial
 from typing import NamedTuple
 
 import bcrypt
-import httpx
 import pytest
 from sqlalchemy import func, select, update
 
@@ -20,7 +19,9 @@ from pycoder import accounts, passwords
 from pycoder.audit import COMMAND_LINE
 from pycoder.extensions import db
 from pycoder.models import Session, TokenBlocklist, User
-from tests.callers import PASSWORD, Server, Tokens, application
+from tests.callers import PASSWORD, Answer, Line, Server, Tokens, application
+
+pytestmark = pytest.mark.untraced  # the server is another process
 
 SOAK = int(os.environ.get("SOAK", "1"))
 ROUNDS = 20 * SOAK
@@ -35,23 +36,21 @@ class Person(NamedTuple):
 
 
 class Api:
-    """The server as many clients see it; a connection for each of the crowd."""
+    """The server as many clients see it; a connection for each call."""
 
-    def __init__(self, url):
-        limits = httpx.Limits(max_connections=CROWD + 10, keepalive_expiry=2)
-        self.client = httpx.Client(base_url=url, timeout=30, limits=limits, trust_env=False)
-        self.numbers = itertools.count(1)
+    def __init__(self, server):
+        self.server, self.numbers = server, itertools.count(1)
 
     def call(self, method, path, body=None, access=None, key=None):
-        headers = {"Authorization": f"Bearer {access}"} if access else {}
-        headers |= {"Idempotency-Key": key} if key else {}
-        return self.client.request(method, f"/api/{path}", json=body, headers=headers)
+        headers = {"Idempotency-Key": key} if key else {}
+        with Line(self.server) as line:
+            return line.call(method, f"/api/{path}", body, access, **headers)
 
     def somebody(self):
         """Register a new person."""
         email = f"person{next(self.numbers)}@example.com"
         answer = self.call("POST", "register/", {"email": email, "password": PASSWORD})
-        assert answer.status_code == 201, answer.text
+        assert answer.status == 201, answer.text
         return Person(email, tokens_of(answer))
 
     def try_login(self, email, password=PASSWORD):
@@ -59,7 +58,7 @@ class Api:
 
     def login(self, email, password=PASSWORD):
         answer = self.try_login(email, password)
-        assert answer.status_code == 200, answer.text
+        assert answer.status == 200, answer.text
         return tokens_of(answer)
 
     def refresh(self, token, key=None):
@@ -88,9 +87,7 @@ def server(new_database, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def api(server):
-    api = Api(server.url)
-    with api.client:
-        yield api
+    return Api(server)
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +110,7 @@ def found(operator):
 
 
 def tokens_of(answer):
-    body = answer.json()
+    body = answer.json
     return Tokens(**body.get("tokens", body))
 
 
@@ -123,7 +120,7 @@ def claims_of(token):
 
 def outcome(answer):
     """Say what an answer means: 200 or 204, or the code of its problem."""
-    return answer.json()["code"] if answer.status_code >= 400 else answer.status_code
+    return answer.json["code"] if answer.status >= 400 else answer.status
 
 
 def at_once(calls):
@@ -156,14 +153,14 @@ def test_of_fifty_refreshes_of_one_token_exactly_one_succeeds_and_the_session_is
     for _ in range(ROUNDS):
         pair = api.login(person.email)
         answers = at_once([partial(api.refresh, pair.refresh)] * CROWD)
-        winners = [answer for answer in answers if answer.status_code == 200]
+        winners = [answer for answer in answers if answer.status == 200]
         assert sorted(map(str, map(outcome, answers))) == ["200"] + ["token_reused"] * (CROWD - 1)
         won = tokens_of(winners[0])
         assert outcome(api.user(pair.access)) == "token_revoked"
         assert outcome(api.user(won.access)) == "token_revoked"
         assert outcome(api.refresh(won.refresh)) == "token_revoked"
         assert outcome(api.refresh(pair.refresh)) == "token_reused"
-    assert api.user(bystander.access).status_code == 200
+    assert api.user(bystander.access).status == 200
     assert found(living(person.email)) == 2  # the bystander, and the one of the registration
 
 
@@ -175,9 +172,9 @@ def test_fifty_refreshes_with_one_key_all_succeed_with_one_successor(api):
         assert {outcome(answer) for answer in answers} == {200}
         pairs = [tokens_of(answer) for answer in answers]
         assert len({claims_of(pair.refresh)["jti"] for pair in pairs}) == 1
-        assert api.user(pairs[-1].access).status_code == 200
+        assert api.user(pairs[-1].access).status == 200
         token = pairs[n % CROWD].refresh
-    assert api.refresh(token).status_code == 200
+    assert api.refresh(token).status == 200
     assert outcome(api.refresh(token)) == "token_reused"
 
 
@@ -188,7 +185,7 @@ def test_a_shared_key_shields_nobody_from_a_crowd_without_it(api):
         keys = [KEY, None, KEY, "another-key", None] * (CROWD // 5)
         answers = at_once([partial(api.refresh, pair.refresh, key=key) for key in keys])
         said = [(key, outcome(answer)) for key, answer in zip(keys, answers, strict=True)]
-        pairs = [tokens_of(answer) for answer in answers if answer.status_code == 200]
+        pairs = [tokens_of(answer) for answer in answers if answer.status == 200]
         assert len({claims_of(won.refresh)["jti"] for won in pairs}) == 1
         winning_keys = {key for key, what in said if what == 200}
         assert len(winning_keys) == 1
@@ -212,13 +209,13 @@ def test_an_answer_that_was_lost_is_given_again(api, server):
         )
     for _ in range(500):
         answer = api.call("POST", "token/verify/", {"token": pair.refresh})
-        if answer.status_code == 401:
+        if answer.status == 401:
             break
         time.sleep(0.01)
     assert outcome(answer) == "token_revoked"  # the server has rotated, and nobody was told
     won = tokens_of(api.refresh(pair.refresh, key=KEY))
-    assert api.user(won.access).status_code == 200
-    assert api.refresh(won.refresh).status_code == 200
+    assert api.user(won.access).status == 200
+    assert api.refresh(won.refresh).status == 200
 
 
 # --- a session in full use, and what ends it
@@ -236,7 +233,7 @@ class Ending(NamedTuple):
     def room(self, function, *args):
         with self.operator.app_context():
             function(accounts.find(self.email), *args, client=COMMAND_LINE)
-            return httpx.Response(204)
+            return Answer(204, None, "")
 
 
 def end_by_id(e):
@@ -280,7 +277,7 @@ class Use:
 
     def refresh(self):
         answer = self._note(self.api.refresh, self.issued[-1].refresh)
-        if answer.status_code == 200:
+        if answer.status == 200:
             self.issued.append(tokens_of(answer))
 
     def read(self):
@@ -294,7 +291,7 @@ class Use:
                 deadline = time.monotonic() + 30
                 while len(self.issued) <= refreshes and time.monotonic() < deadline:
                     time.sleep(0.001)
-                assert end().status_code in (200, 204)
+                assert end().status in (200, 204)
                 at = time.monotonic()
             finally:
                 self.acknowledged.set()
@@ -317,7 +314,7 @@ def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operato
             ending.room(accounts.set_active, True)
         if name == "delete":  # the same address again does not revive what was
             body = {"email": person.email, "password": PASSWORD}
-            assert api.call("POST", "register/", body).status_code == 201
+            assert api.call("POST", "register/", body).status == 201
         for issued in use.issued:
             assert outcome(api.user(issued.access)) == "token_revoked"
         assert outcome(api.refresh(use.issued[-1].refresh)) == "token_revoked"
@@ -325,8 +322,8 @@ def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operato
         for issued in use.issued[:-1]:
             assert outcome(api.refresh(issued.refresh)) == rotated
         survives = 401 if name in ENDS_THE_OTHER else 200
-        assert api.user(person.tokens.access).status_code == survives
-        assert api.refresh(person.tokens.refresh).status_code == survives
+        assert api.user(person.tokens.access).status == survives
+        assert api.refresh(person.tokens.refresh).status == survives
         assert found(living(person.email)) == (name not in ENDS_THE_OTHER or name == "delete")
 
 
@@ -336,7 +333,7 @@ def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operato
 class Login(NamedTuple):
     started: float
     answered: float
-    answer: httpx.Response
+    answer: Answer
 
 
 def timed(call):
@@ -399,13 +396,13 @@ def test_a_login_never_leaves_a_session_that_the_change_should_have_ended(
         else:
             assert {outcome(one.answer) for one in new} == {"invalid_credentials"}
             ending.room(accounts.set_active, True)
-        before = [tokens_of(one.answer) for one in old if one.answer.status_code == 200]
+        before = [tokens_of(one.answer) for one in old if one.answer.status == 200]
         assert before
         for pair in before:
             assert outcome(api.user(pair.access)) == "token_revoked"
             assert outcome(api.refresh(pair.refresh)) == "token_revoked"
-        after = [tokens_of(one.answer) for one in new if one.answer.status_code == 200]
-        assert {api.user(pair.access).status_code for pair in after} <= {200}
+        after = [tokens_of(one.answer) for one in new if one.answer.status == 200]
+        assert {api.user(pair.access).status for pair in after} <= {200}
         assert found(living(person.email)) == len(after)
 
 
@@ -428,7 +425,7 @@ def test_ten_logins_onto_an_old_hash_all_succeed_and_leave_one_current_hash(api,
         hashed = found(select(User.password_hash).where(User.email == person.email))
         assert passwords.OUR_FORMAT.fullmatch(hashed)
         for answer in answers:
-            assert api.user(tokens_of(answer).access).status_code == 200
+            assert api.user(tokens_of(answer).access).status == 200
         api.login(person.email)
         assert found(select(User.password_hash).where(User.email == person.email)) == hashed
 
@@ -453,8 +450,8 @@ def test_a_crowd_of_logins_keeps_the_cap_and_the_newest(api, operator, found):
     assert works == cap
     newest = [api.login(person.email) for _ in range(5)]
     for pair in newest:
-        assert api.user(pair.access).status_code == 200
-        assert api.refresh(pair.refresh).status_code == 200
+        assert api.user(pair.access).status == 200
+        assert api.refresh(pair.refresh).status == 200
     assert found(select(func.count(Session.id)).where(of(person.email))) == cap
 
 
@@ -480,7 +477,7 @@ def test_revoking_one_access_token_from_all_sides_is_no_error(api, found):
         answers = at_once([partial(api.revoke, pair.access)] * 12)
         assert [outcome(answer) for answer in answers] == [200] * 12
         assert outcome(api.user(pair.access)) == "token_revoked"
-        assert api.refresh(pair.refresh).status_code == 200
+        assert api.refresh(pair.refresh).status == 200
         assert found(select(func.count(TokenBlocklist.jti))) == before + n
 
 

