@@ -210,10 +210,13 @@ def from_http(error: HTTPException) -> Problem:
     return problem
 
 
+NOT_NOW = ("25006", "42P01")  # read-only; no such table, before the first migration
+
+
 def from_database(error: Exception) -> Problem:
-    """Tell a database that is away, full, locked or read-only from a defect of ours."""
+    """Tell a database that is away, full, locked, read-only or empty from a defect of ours."""
     sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) or sqlstate == "25006":
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) or sqlstate in NOT_NOW:
         current_app.logger.error("database unavailable: %s", getattr(error, "orig", None) or error)
         return DatabaseUnavailable()
     return from_defect(error)

@@ -79,6 +79,21 @@ class Blueprint(flask_smorest.Blueprint):
         super().__init__(*args, **kwargs)
         self._prepare_doc_cbks.append(self._prepare_problems_doc)
 
+    def route(self, rule: str, **options: Any) -> Callable[[View], View]:
+        """Register a view; its name is the operation's name in the document."""
+        register = super().route(rule, **options)
+        return lambda view: register(self.doc(operationId=view.__name__)(view))
+
+    @staticmethod
+    def hands_out_tokens(at: str) -> Callable[[View], View]:
+        """Say where in the answer the tokens are: the document links them to what takes them."""
+
+        def decorate(view: View) -> View:
+            view.__dict__.setdefault("_apidoc", {})["tokens_at"] = at
+            return view
+
+        return decorate
+
     @staticmethod
     def refuses(*problems: type[Problem]) -> Callable[[View], View]:
         """Name the problems of a view; those that every view has go without saying."""
@@ -102,12 +117,27 @@ class Blueprint(flask_smorest.Blueprint):
             if getattr(content["application/json"]["schema"], "takes_forms", False):
                 content[FORM] = content["application/json"]
         responses = doc.setdefault("responses", {})
+        if "tokens_at" in doc_info:
+            (success,) = doc_info["success_status_codes"]
+            responses[success]["links"] = _links(doc_info["tokens_at"])
         for status in {problem.status for problem in problems}:
             alike = [problem for problem in problems if problem.status == status]
             responses[status] = _response(status, alike)
         for response in responses.values():
             response.setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
         return doc
+
+
+def _links(at: str) -> dict[str, Any]:
+    """Tell what the tokens of an answer can be used for (OpenAPI, "Link Object")."""
+    access, refresh = (f"$response.body#{at}/{kind}" for kind in ("access", "refresh"))
+    bodies = {
+        "refresh": {"refresh": refresh},
+        "verify": {"token": access},
+        "revoke": {"token": refresh},
+        "logout": {"refresh": refresh},
+    }
+    return {name: {"operationId": name, "requestBody": body} for name, body in bodies.items()}
 
 
 def _response(status: int, problems: list[type[Problem]]) -> dict[str, Any]:

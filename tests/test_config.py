@@ -2,7 +2,9 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -113,6 +115,35 @@ def test_good_values_are_read(tmp_path):
     assert read.CORS_ORIGINS == ["https://app.pycoder.dev", "https://x.dev:8443"]
     assert read.REGISTRATION_OPEN is False
     assert read.PUBLIC_URL == "https://auth.pycoder.dev"
+
+
+def test_limits_can_be_changed_one_by_one(tmp_path):
+    read = Config({"RATE_LIMITS": "login.ip=200/5minute; register.ip=5/hour"}, tmp_path)
+    changed = {"login.ip": "200/5minute", "register.ip": "5/hour"}
+    assert config.DEFAULT_LIMITS | changed == read.RATE_LIMITS
+    assert Config({"RATE_LIMITS": "on"}, tmp_path).RATE_LIMITS == config.DEFAULT_LIMITS
+
+
+@pytest.mark.parametrize("text", ["login.ip=", "login.ip=0/hour", "nothing.ip=5/hour", "5/hour=1"])
+def test_limits_that_are_none_are_refused(text, tmp_path):
+    assert list(Config({"RATE_LIMITS": text}, tmp_path).complaints()) == ["RATE_LIMITS"]
+
+
+def test_no_token_may_outlive_what_it_belongs_to(tmp_path):
+    shorter = {"JWT_REFRESH_TOKEN_EXPIRES": "3599"}
+    assert list(Config(shorter, tmp_path).complaints()) == ["JWT_ACCESS_TOKEN_EXPIRES"]
+
+
+def test_processes_that_start_together_keep_one_secret(tmp_path):
+    together = threading.Barrier(8)
+
+    def start(_):
+        together.wait()
+        return DevelopmentConfig({}, tmp_path).SECRET_KEY
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(start, range(8)))) == 1
+    assert os.listdir(tmp_path / "instance") == ["secret_key"]
 
 
 def test_the_report_hides_passwords_and_tells_sources(tmp_path):

@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import psutil
 import psycopg
@@ -285,11 +286,15 @@ def test_a_server_told_to_stop_leaves_nothing_done_without_an_answer(server, cli
         settle(server, clients, assert_undone)
 
 
+def replaced(server, old):
+    return len(server.workers() - old) == WORKERS and not server.workers() & old
+
+
 def test_workers_are_replaced_without_losing_one_answer(server, clients):
     for _ in range(RESTARTS):
         old = server.workers()
         with busy(server, clients, pause=0.03):
             server.process.send_signal(signal.SIGHUP)
-            until(lambda: len(server.workers() - old) == WORKERS and not server.workers() & old)  # noqa: B023
+            until(partial(replaced, server, old))
         assert [client.unanswered for client in clients] == [[]] * CLIENTS
         settle(server, clients, resolve)

@@ -14,6 +14,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,14 +81,14 @@ class Load:
         keys = (f"key-of-refresh-{n}-{i}" for i in itertools.count())
         with Line(self.server) as line:
             while not self.over.is_set():
-                answer = self._insist(n, "login", lambda: line.login(f"load{n}@example.com"))
+                answer = self._insist(n, "login", partial(line.login, f"load{n}@example.com"))
                 tokens = Tokens(**answer.json["tokens"]) if answer else None
                 for call in ("user", "refresh", "user", "logout"):
                     if tokens is None:
                         return
                     what = tokens.refresh if call == "refresh" else tokens.access
                     key = [next(keys)] if call == "refresh" else []
-                    answer = self._insist(n, call, lambda: getattr(line, call)(what, *key))  # noqa: B023
+                    answer = self._insist(n, call, partial(getattr(line, call), what, *key))
                     if call == "refresh" or answer is None:
                         tokens = Tokens(**answer.json) if answer else None
 
@@ -319,7 +320,7 @@ class Tmpfs:
     def __enter__(self):
         command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(self.folder)]
         if subprocess.run(command, capture_output=True).returncode:
-            pytest.skip("nothing may be mounted here")
+            pytest.skip("only root may mount a disk; Quota tries the same without")
         return self
 
     def __exit__(self, *_):

@@ -6,7 +6,7 @@ import pytest
 import schemathesis
 import schemathesis.engine
 from schemathesis.config import SchemathesisConfig
-from schemathesis.engine.events import FatalError, NonFatalError
+from schemathesis.engine.events import FatalError, NonFatalError, PhaseFinished
 
 from config import TestingConfig
 from pycoder import create_app, errors
@@ -269,10 +269,12 @@ def fuzzer(app, bob, setting):
 
 @pytest.mark.untraced  # it repeats, a thousand times, what other tests trace
 def test_no_request_finds_a_fault_or_an_undocumented_answer(fuzzer, operations):
-    failures, faults, answers = [], [], Counter()
+    failures, faults, answers, phases = [], [], Counter(), {}
     for event in fuzzer.execute():
         if isinstance(event, (NonFatalError, FatalError)):
             faults.append(event)
+        if isinstance(event, PhaseFinished):
+            phases[event.phase.name.value] = event.status.value
         for case_id, checks in getattr(getattr(event, "recorder", None), "checks", {}).items():
             response = event.recorder.interactions[case_id].response
             case = event.recorder.cases[case_id].value
@@ -284,6 +286,8 @@ def test_no_request_finds_a_fault_or_an_undocumented_answer(fuzzer, operations):
             ]
     assert failures == []
     assert faults == []
+    assert {"examples", "coverage", "fuzzing", "stateful"} <= phases.keys()
+    assert set(phases.values()) == {"success"}
     assert not [answer for answer in answers if answer[1] >= 500]
     fuzzed = {name for name, _ in answers} & operations.keys()
     assert fuzzed == operations.keys() - {"GET /api/openapi.json"}  # where the document came from

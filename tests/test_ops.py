@@ -1,7 +1,7 @@
 import pytest
 from flask_migrate import downgrade, upgrade
 
-from tests.callers import free_port
+from tests.callers import Caller, free_port
 
 
 @pytest.fixture
@@ -42,6 +42,8 @@ def test_a_database_is_ready_from_its_last_migration_on(new_database, new_app):
     assert response.headers["Retry-After"] == "2"
     assert response.content_type == "application/problem+json"
     assert client.get("/healthz").status_code == 200
+    for answer in (Caller(client).register(), Caller(client).try_login()):
+        assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
     with app.app_context():
         upgrade()
     assert client.get("/readyz").status_code == 200

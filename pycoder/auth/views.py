@@ -43,6 +43,7 @@ from pycoder.errors import (
 @bp.post("/register/")
 @bp.arguments(RegisterSchema)
 @bp.response(201, SignedInSchema)
+@bp.hands_out_tokens("/tokens")
 @bp.refuses(RegistrationClosed, TooManyRequests, Overloaded)
 def register(profile: dict[str, Any]) -> sessions.SignedIn:
     """Make an account and sign it in."""
@@ -52,6 +53,7 @@ def register(profile: dict[str, Any]) -> sessions.SignedIn:
 @bp.post("/login/")
 @bp.arguments(LoginSchema)
 @bp.response(200, SignedInSchema)
+@bp.hands_out_tokens("/tokens")
 @bp.refuses(InvalidCredentials, TooManyRequests, Overloaded)
 def login(credentials: dict[str, Any]) -> sessions.SignedIn:
     """Sign in with an e-mail address or a username, and a password."""
@@ -71,6 +73,7 @@ def user() -> tokens.Standing:
 @bp.arguments(RetrySchema, location="headers")
 @with_refresh_token
 @bp.response(200, PairSchema)
+@bp.hands_out_tokens("")
 @bp.refuses(TooManyRequests)
 def refresh(body: dict[str, str], headers: dict[str, str | None]) -> tokens.Pair:
     """Trade a refresh token for a new pair.
