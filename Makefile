@@ -18,7 +18,7 @@ run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=81
 
 test: .venv/test  ## run the test suite, on SQLite and on PostgreSQL
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
@@ -48,11 +48,13 @@ clean:  ## remove what was installed and made; users and keys in instance/ stay
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build *.egg-info
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 .venv/run: requirements.lock
 	test -d .venv || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(INSTALL) -r requirements.lock
 	touch .venv/run
 
-.venv/test: requirements-test.lock .venv/run
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.lock
-	touch .venv/test
+.venv/test: requirements.lock requirements-test.lock  # the second holds the first, and more
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(INSTALL) -r requirements-test.lock
+	touch .venv/run .venv/test
