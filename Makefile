@@ -16,11 +16,16 @@ run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=81
 	$(BIN)/flask --app wsgi db upgrade
 	exec $(BIN)/$(SERVE_WITH_$(SERVER))
 
-test: .venv/test  ## run the test suite, on SQLite and on PostgreSQL
+PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: .venv/test  ## run the test suite, on SQLite and on PostgreSQL (COVERAGE=1 measures, too)
+ifdef COVERAGE
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/coverage run -m $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+else
+	$(BIN)/python -m $(PYTEST)
+endif
 
 soak: .venv/test  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
 	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest tests/test_races.py tests/test_model.py \
@@ -48,7 +53,7 @@ clean:  ## remove what was installed and made; users and keys in instance/ stay
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build *.egg-info
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
 .venv/run: requirements.lock
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(INSTALL) -r requirements.lock

@@ -324,7 +324,7 @@ class Tmpfs:
         return self
 
     def __exit__(self, *_):
-        subprocess.run(["umount", str(self.folder)], check=True)
+        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
 
     @contextlib.contextmanager
     def full(self, server, room=0):
