@@ -46,6 +46,12 @@ def read(statement: Executable, values: dict[str, Any]) -> Row[Any] | None:
         return connection.execute(statement, values).first()
 
 
+def write(statement: Update, values: dict[str, Any]) -> int:
+    """Run one statement, a transaction of its own; its row count is the verdict."""
+    with autocommit() as connection:
+        return connection.execute(statement, values).rowcount
+
+
 def autocommit() -> Connection:
     """Return a connection whose every statement is a transaction of its own.
 

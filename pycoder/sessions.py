@@ -20,7 +20,7 @@ from pycoder.errors import (
     TokenRevoked,
     TooManyRequests,
 )
-from pycoder.extensions import changed, db, insert, read
+from pycoder.extensions import changed, db, insert, read, write
 from pycoder.models import AuditEvent, Session, TokenBlocklist, User, canonical, now
 from pycoder.tokens import Pair, Standing
 
@@ -196,32 +196,32 @@ def refresh(session: Standing, jti: str, *, retry_key: str | None, client: Clien
     raise TokenReused
 
 
+_ROTATE = update(Session).where(
+    Session.id == bindparam("sid"),
+    Session.refresh_jti == bindparam("live_jti"),
+    Session.revoked_at.is_(None),
+)
+
+
 def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standing | None:
     """Replace the live refresh token; of many that try with the same one, one succeeds."""
     window_at, window_count = _count_refresh(session, client)
     rotated = session._replace(
         refresh_jti=tokens.new_jti(), expires_at=_expiry(created_at=session.created_at)
     )
-    rows = changed(
-        update(Session)
-        .where(
-            Session.id == session.sid,
-            Session.refresh_jti == session.refresh_jti,
-            Session.revoked_at.is_(None),
-        )
-        .values(
-            refresh_jti=rotated.refresh_jti,
-            previous_jti=session.refresh_jti,
-            retry_key=retry_key,
-            rotated_at=now(),
-            last_used_at=now(),
-            expires_at=rotated.expires_at,
-            window_at=window_at,
-            window_count=window_count,
-        )
-    )
-    db.session.commit()
-    return rotated if rows else None
+    values = {
+        "sid": session.sid,
+        "live_jti": session.refresh_jti,
+        "refresh_jti": rotated.refresh_jti,
+        "previous_jti": session.refresh_jti,
+        "retry_key": retry_key,
+        "rotated_at": now(),
+        "last_used_at": now(),
+        "expires_at": rotated.expires_at,
+        "window_at": window_at,
+        "window_count": window_count,
+    }
+    return rotated if write(_ROTATE, values) else None
 
 
 def _count_refresh(session: Standing, client: Client) -> tuple[datetime, int]:
