@@ -209,18 +209,6 @@ class Config:
         self.instance = folder / "instance"
 
     @property
-    def HASHING_THREADS(self) -> int:
-        """How many threads hash in each worker: one for each core that it has to itself."""
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        share: int = cores // self.WEB_CONCURRENCY
-        return max(1, share)
-
-    @property
-    def THREADS(self) -> int:
-        """How many requests a worker serves at once: seven more than can wait for a hash."""
-        return self.HASHING_THREADS + self.HASHING_QUEUE + 7
-
-    @property
     def SQLALCHEMY_DATABASE_URI(self) -> Any:
         return self.DATABASE_URL
 

@@ -70,9 +70,10 @@ def run(work: Callable[[], T]) -> T:
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its pool, as large as the settings say."""
+    """Give the application as many hashing threads as its process has cores to itself."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     app.extensions["pycoder.hashing"] = HashingPool(
-        threads=app.config["HASHING_THREADS"],
+        threads=max(1, cores // app.config["WEB_CONCURRENCY"]),
         waiting=app.config["HASHING_QUEUE"],
         patience=app.config["HASHING_PATIENCE"],
     )
