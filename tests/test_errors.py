@@ -207,10 +207,11 @@ def test_an_exhausted_pool_is_unavailable_until_a_connection_is_back(app, ada, a
     crowded = app_on(app.config["DATABASE_URL"].replace("+psycopg", ""), OneConnection)
     caller = Caller(crowded.test_client())
     with crowded.app_context(), db.engine.connect():
-        assert is_away(caller.refresh(ada.tokens.refresh))
+        assert is_away(caller.logout(refresh=ada.tokens.refresh))
     with crowded.app_context(), db.engines["autocommit"].connect():
         assert is_away(caller.try_login())
         assert is_away(caller.user(ada.tokens.access))
+        assert is_away(caller.refresh(ada.tokens.refresh))
     assert caller.try_login().status_code == 200
 
 
