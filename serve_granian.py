@@ -1,6 +1,6 @@
 """The second way to serve: Granian in its WSGI mode (``make run SERVER=granian``), same settings.
 
-Faster than gunicorn, and slow clients do not hold its threads.
+Faster than gunicorn, and slow headers do not hold its threads; slow bodies do.
 """
 
 from granian import Granian
