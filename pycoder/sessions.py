@@ -137,11 +137,12 @@ def _confirm(account: Any, password: str) -> bool:
 
 def start(user: User, client: Client) -> Session:
     """Add a new session to the caller's transaction, and prune what is too many or too old."""
+    at = now()
     session = Session(
         user_id=user.id,
         refresh_jti=tokens.new_jti(),
-        created_at=now(),
-        expires_at=_expiry(created_at=now()),
+        created_at=at,
+        expires_at=_expiry(at, created_at=at),
         ip=client.ip,
         user_agent=client.user_agent,
     )
@@ -165,10 +166,10 @@ def _end_surplus(user_id: int, client: Client) -> None:
         audit.record(Event.SESSION_ENDED, client, user_id=user_id, reason="too many sessions")
 
 
-def _expiry(*, created_at: datetime) -> datetime:
-    """Return when a session ends that is refreshed now and then never again."""
+def _expiry(refreshed_at: datetime, *, created_at: datetime) -> datetime:
+    """Return when a session ends that is refreshed once more and then never again."""
     settings = current_app.config
-    idle = now() + timedelta(seconds=settings["JWT_REFRESH_TOKEN_EXPIRES"])
+    idle = refreshed_at + timedelta(seconds=settings["JWT_REFRESH_TOKEN_EXPIRES"])
     return min(idle, created_at + timedelta(seconds=settings["SESSION_LIFETIME"]))
 
 
@@ -206,8 +207,11 @@ _ROTATE = update(Session).where(
 def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standing | None:
     """Replace the live refresh token; of many that try with the same one, one succeeds."""
     window_at, window_count = _count_refresh(session, client)
+    at = now()
     rotated = session._replace(
-        refresh_jti=tokens.new_jti(), expires_at=_expiry(created_at=session.created_at)
+        refresh_jti=tokens.new_jti(),
+        rotated_at=at,
+        expires_at=_expiry(at, created_at=session.created_at),
     )
     values = {
         "sid": session.sid,
@@ -215,8 +219,8 @@ def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standin
         "refresh_jti": rotated.refresh_jti,
         "previous_jti": session.refresh_jti,
         "retry_key": retry_key,
-        "rotated_at": now(),
-        "last_used_at": now(),
+        "rotated_at": at,
+        "last_used_at": at,
         "expires_at": rotated.expires_at,
         "window_at": window_at,
         "window_count": window_count,
@@ -357,7 +361,8 @@ def prune() -> int:
 def _prune(batch: int) -> int:
     """Delete a few rows that protect nothing any more: every token they speak of has expired.
 
-    Rows that somebody else works on are left for the next time, so that pruning never waits.
+    Rows that somebody else works on are left for the next time, so that pruning never waits. They
+    are picked in a CTE: PostgreSQL may run a subquery once a row, and each run picks other rows.
     """
     kept_since = now() - timedelta(days=current_app.config["AUDIT_RETENTION"])
     deleted = 0
@@ -366,6 +371,6 @@ def _prune(batch: int) -> int:
         (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= now()),
         (AuditEvent, AuditEvent.id, AuditEvent.at < kept_since),
     ):
-        expired = select(key).where(over).limit(batch)
-        deleted += changed(delete(model).where(key.in_(expired.with_for_update(skip_locked=True))))
+        expired = select(key).where(over).limit(batch).with_for_update(skip_locked=True)
+        deleted += changed(delete(model).where(key.in_(select(expired.cte(nesting=True)))))
     return deleted

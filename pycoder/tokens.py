@@ -54,6 +54,10 @@ class Family(Protocol):
     @property
     def refresh_jti(self) -> str: ...
     @property
+    def created_at(self) -> datetime: ...
+    @property
+    def rotated_at(self) -> datetime | None: ...
+    @property
     def expires_at(self) -> datetime: ...
 
 
@@ -137,10 +141,14 @@ class TokenManager(JWTManager):
         expires_delta: Any = None,
         headers: Any = None,
     ) -> str:
-        """Sign one token of the session that ``identity`` is."""
-        issued_at = now()
+        """Sign one token of the session that ``identity`` is.
+
+        A refresh token dates from its rotation, so that a retry yields the very same one.
+        """
+        issued_at = identity.rotated_at or identity.created_at
         expires_at = identity.expires_at
         if token_type == "access":
+            issued_at = now()
             lifetime = timedelta(seconds=current_app.config["JWT_ACCESS_TOKEN_EXPIRES"])
             expires_at = min(issued_at + lifetime, expires_at)
         said = {

@@ -139,9 +139,12 @@ def test_a_thousand_tokens_have_ids_of_their_own_of_128_bits(app_without_tables)
         sid: UUID
         user_id: int
         refresh_jti: str
+        created_at: datetime
+        rotated_at: datetime | None
         expires_at: datetime
 
-    family = Family(uuid4(), 7, tokens.new_jti(), datetime.now(UTC) + timedelta(days=7))
+    now = datetime.now(UTC)
+    family = Family(uuid4(), 7, tokens.new_jti(), now, None, now + timedelta(days=7))
     with app_without_tables.app_context():
         said = [read(tokens.issue(family).access)[1] for _ in range(1000)]
     assert len({claims["jti"] for claims in said} | {family.refresh_jti}) == 1001
