@@ -198,7 +198,7 @@ class Config:
     AUDIT_RETENTION = Setting(whole_number(1, 36_500), 365)
 
     COOKIE_SECURE = False
-    HASHING_QUEUE = 8  # passwords that may wait in one worker
+    HASHING_QUEUE = 24  # passwords that may wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
     SESSIONS_PER_USER = 100  # one more, and the one used least recently ends
     MAX_CONTENT_LENGTH = 64 * 1024
@@ -207,6 +207,18 @@ class Config:
     def __init__(self, environ: Mapping[str, str], folder: Path, from_file: Mapping[str, str] = {}):
         self.environ, self.from_file = environ, from_file
         self.instance = folder / "instance"
+
+    @property
+    def HASHING_THREADS(self) -> int:
+        """How many threads hash in each worker: one for each core that it has to itself."""
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        share: int = cores // self.WEB_CONCURRENCY
+        return max(1, share)
+
+    @property
+    def THREADS(self) -> int:
+        """How many requests a worker serves at once: seven more than can wait for a hash."""
+        return self.HASHING_THREADS + self.HASHING_QUEUE + 7
 
     @property
     def SQLALCHEMY_DATABASE_URI(self) -> Any:
@@ -227,6 +239,7 @@ class Config:
             "connect_args": {"connect_timeout": 2} if postgresql else {},
             "pool_timeout": 2,
             "pool_size": 8,
+            "max_overflow": 0,
         }
 
     @classmethod

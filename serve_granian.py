@@ -16,7 +16,7 @@ if __name__ == "__main__":
         address="127.0.0.1",
         port=settings.PORT,
         workers=settings.WEB_CONCURRENCY,
-        blocking_threads=16,
+        blocking_threads=settings.THREADS,
         respawn_failed_workers=True,
         workers_kill_timeout=30,
     ).serve()

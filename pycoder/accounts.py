@@ -33,7 +33,7 @@ def register(*, email: str, password: str, client: Client, **profile: str) -> Si
         raise RegistrationClosed
     sessions.limited(throttle.count, "register.ip", throttle.network(client.ip), client)
     user = _add(email, password, **profile)
-    session = sessions.start(user, client)
+    session = sessions.start(user.id, user.password_hash, client)
     audit.record(Event.USER_REGISTERED, client, user_id=user.id, session_id=session.id)
     db.session.commit()
     return sessions.signed_in(user, session, client)

@@ -9,7 +9,19 @@ from typing import Any, cast
 from flask_cors import CORS
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import CursorResult, Delete, Insert, MetaData, Update, event
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Delete,
+    Insert,
+    Integer,
+    MetaData,
+    Select,
+    Update,
+    bindparam,
+    event,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine, Row
 from sqlalchemy.orm import DeclarativeBase
@@ -61,17 +73,29 @@ def autocommit() -> Connection:
     return db.engines["autocommit"].connect()
 
 
-def insert(model: type[Base]) -> Any:
+def insert_into(model: type[Base]) -> Any:
     """Return an INSERT of this database's own kind, which knows ``ON CONFLICT``."""
     kinds = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
     return kinds[db.engine.name](model)
 
 
-def changed(statement: Update | Delete | Insert) -> int:
+def changed(statement: Update | Delete | Insert, values: dict[str, Any] | None = None) -> int:
     """Run a statement in the caller's transaction; its row count is the verdict."""
-    options = {"synchronize_session": False}
-    result = cast(CursorResult[Any], db.session.execute(statement, execution_options=options))
+    options = {"synchronize_session": False, "preserve_rowcount": True}  # also of an INSERT
+    result = cast(
+        CursorResult[Any], db.session.execute(statement, values, execution_options=options)
+    )
     return result.rowcount
+
+
+def batch_of(key: Any, condition: ColumnElement[bool]) -> Select[Any]:
+    """Return a subquery of a DELETE: the keys of up to ``:batch`` rows that nobody else works on.
+
+    They are picked in a CTE. PostgreSQL may run a plain subquery once a row, and skipping what is
+    locked already, each run picks other rows.
+    """
+    picked = select(key).where(condition).limit(bindparam("batch", type_=Integer))
+    return select(picked.with_for_update(skip_locked=True).cte(nesting=True))
 
 
 @event.listens_for(Engine, "do_connect")

@@ -70,10 +70,9 @@ def run(work: Callable[[], T]) -> T:
 
 
 def init_app(app: Flask) -> None:
-    """Give the application as many hashing threads as its process has cores to itself."""
-    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    """Give the application its pool, as large as the settings say."""
     app.extensions["pycoder.hashing"] = HashingPool(
-        threads=max(1, cores // app.config["WEB_CONCURRENCY"]),
+        threads=app.config["HASHING_THREADS"],
         waiting=app.config["HASHING_QUEUE"],
         patience=app.config["HASHING_PATIENCE"],
     )

@@ -5,10 +5,21 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from flask import current_app
-from sqlalchemy import ColumnElement, bindparam, delete, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from pycoder import audit, devices, passwords, throttle, tokens
 from pycoder.audit import Client, Event
@@ -20,14 +31,14 @@ from pycoder.errors import (
     TokenRevoked,
     TooManyRequests,
 )
-from pycoder.extensions import changed, db, insert, read, write
+from pycoder.extensions import batch_of, changed, db, insert_into, read, write
 from pycoder.models import AuditEvent, Session, TokenBlocklist, User, canonical, now
 from pycoder.tokens import Pair, Standing
 
 RETRY_WINDOW = timedelta(minutes=5)
 PRUNE_BATCH = 20
 
-_ACCOUNT = select(User.id, User.password_hash, User.is_active).where(
+_ACCOUNT = select(User.__table__).where(
     (User.email_key == bindparam("key")) | (User.username_key == bindparam("key"))
 )
 
@@ -35,7 +46,7 @@ _ACCOUNT = select(User.id, User.password_hash, User.is_active).where(
 class SignedIn(NamedTuple):
     """What a sign-in hands out: the user, the pair, and the cookie that knows the device."""
 
-    user: User
+    user: User | Row[Any]
     tokens: Pair
     device: str
 
@@ -51,33 +62,52 @@ def login(*, identifier: str, password: str, client: Client) -> SignedIn:
     who, user_id = _subject(account, identifier, client), account and account.id
     tries = limited(throttle.reserve, "login.account", who, client, user_id)
     try:
-        user = _authenticated(account, identifier, password)
+        found = _authenticated(account, identifier, password, client)
     except Overloaded:
         throttle.give_back("login.account", who)
         raise
-    if user is None:
+    if found is None:
+        paused = throttle.failed("login.account", who, tries)
         audit.record(Event.LOGIN_REFUSED, client, user_id=user_id, reason=_reason(account))
-        if throttle.failed("login.account", who, tries):
+        if paused:
             audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason="login.account")
         db.session.commit()
         raise InvalidCredentials
-    session = start(user, client)
+    user, session = found
     audit.record(Event.LOGIN_SUCCEEDED, client, user_id=user.id, session_id=session.id)
     db.session.commit()
     throttle.give_back("login.account", who)
     return signed_in(user, session, client)
 
 
-def _authenticated(account: Any, identifier: str, password: str) -> User | None:
-    """Return the user whose password this is, held until the transaction ends."""
+def _authenticated(
+    account: Any, identifier: str, password: str, client: Client
+) -> tuple[Row[Any], Session] | None:
+    """Return the account whose password this is and its new session, not committed yet.
+
+    No transaction is open while bcrypt works, so the password may have been changed or the
+    account deactivated meanwhile; what it is now is then judged anew.
+    """
     while passwords.verify(password, account and account.password_hash) and account.is_active:
-        if _confirm(account, password):
-            return db.session.get_one(User, account.id)
+        try:
+            return account, start(account.id, _upgraded(account, password), client)
+        except InvalidCredentials:
+            db.session.rollback()
         account = read(_ACCOUNT, {"key": canonical(identifier)})
     return None
 
 
-def signed_in(user: User, session: Session, client: Client) -> SignedIn:
+def _upgraded(account: Any, password: str) -> str:
+    """Return the account's hash, or the better one that replaces it if it is outdated."""
+    old: str = account.password_hash
+    if not passwords.is_outdated(old):
+        return old
+    new = passwords.hash_password(password)
+    as_it_was = (User.id == account.id) & (User.password_hash == old)
+    return new if changed(update(User).where(as_it_was).values(password_hash=new)) else old
+
+
+def signed_in(user: User | Row[Any], session: Session, client: Client) -> SignedIn:
     """Return what a committed sign-in hands out."""
     return SignedIn(user, tokens.issue(session), devices.remember(client.device, user.id))
 
@@ -116,53 +146,66 @@ def _reason(account: Any) -> str:
     return "wrong password" if account.is_active else "deactivated account"
 
 
-def _confirm(account: Any, password: str) -> bool:
-    """Take hold of the account as it was when its password was verified; upgrade an old hash.
-
-    No transaction is open while bcrypt works, so the password may have been changed or the
-    account deactivated meanwhile. The row count is the verdict, and the row lock keeps either
-    from slipping in before the session stands.
-    """
-    old = account.password_hash
-    new = passwords.hash_password(password) if passwords.is_outdated(old) else old
-    held = changed(
-        update(User)
-        .where(User.id == account.id, User.password_hash == old, User.is_active)
-        .values(password_hash=new)
+_NEW = [
+    *("id", "user_id", "refresh_jti", "created_at", "last_used_at", "expires_at"),
+    *("ip", "user_agent", "transport", "window_count"),
+]
+_START = insert(Session.__table__).from_select(  # type: ignore[arg-type]
+    _NEW,
+    select(*(bindparam(f"new_{name}", type_=Session.__table__.c[name].type) for name in _NEW))
+    .where(
+        User.id == bindparam("new_user_id"),
+        User.password_hash == bindparam("password_hash"),
+        User.is_active,
     )
-    if not held:
-        db.session.rollback()
-    return bool(held)
+    .with_for_update(key_share=True),
+)
 
 
-def start(user: User, client: Client) -> Session:
-    """Add a new session to the caller's transaction, and prune what is too many or too old."""
+def start(user_id: int, password_hash: str, client: Client) -> Session:
+    """Add a session to the caller's transaction, and prune what is too many or too old.
+
+    The statement is the verdict on whether the account is active and has this hash still, and
+    its lock keeps either from changing before the session stands. Raises ``InvalidCredentials``.
+    """
     at = now()
     session = Session(
-        user_id=user.id,
+        id=uuid4(),
+        user_id=user_id,
         refresh_jti=tokens.new_jti(),
         created_at=at,
+        last_used_at=at,
         expires_at=_expiry(at, created_at=at),
         ip=client.ip,
         user_agent=client.user_agent,
+        transport="body",
+        window_count=0,
     )
-    db.session.add(session)
-    db.session.flush()
-    _end_surplus(user.id, client)
+    values = {f"new_{name}": getattr(session, name) for name in _NEW}
+    if not changed(_START, {**values, "password_hash": password_hash}):
+        raise InvalidCredentials
+    _end_surplus(user_id, client)
     _prune(PRUNE_BATCH)
     return session
 
 
+_SURPLUS = delete(Session).where(
+    Session.id.in_(
+        select(Session.id)
+        .where(Session.user_id == bindparam("user_id"))
+        .order_by(
+            Session.revoked_at.is_not(None) | (Session.expires_at <= bindparam("at")),
+            Session.last_used_at.desc(),
+        )
+        .offset(bindparam("kept", type_=Integer))
+    )
+)
+
+
 def _end_surplus(user_id: int, client: Client) -> None:
     """Keep ``SESSIONS_PER_USER`` rows of a user: those in use, the latest first."""
-    over = Session.revoked_at.is_not(None) | (Session.expires_at <= now())
-    surplus = (
-        select(Session.id)
-        .where(Session.user_id == user_id)
-        .order_by(over, Session.last_used_at.desc())
-        .offset(current_app.config["SESSIONS_PER_USER"])
-    )
-    if changed(delete(Session).where(Session.id.in_(surplus))):
+    kept = current_app.config["SESSIONS_PER_USER"]
+    if changed(_SURPLUS, {"user_id": user_id, "at": now(), "kept": kept}):
         audit.record(Event.SESSION_ENDED, client, user_id=user_id, reason="too many sessions")
 
 
@@ -289,7 +332,7 @@ def revoke(claims: dict[str, Any], *, client: Client) -> None:
     elif tokens.standing(claims):
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
         listed = {"jti": claims["jti"], "expires_at": expires_at}
-        if changed(insert(TokenBlocklist).values(listed).on_conflict_do_nothing()):
+        if changed(insert_into(TokenBlocklist).values(listed).on_conflict_do_nothing()):
             _record(Event.TOKEN_REVOKED, claims, client)
     _prune(PRUNE_BATCH)
     db.session.commit()
@@ -358,19 +401,19 @@ def prune() -> int:
     return total
 
 
-def _prune(batch: int) -> int:
-    """Delete a few rows that protect nothing any more: every token they speak of has expired.
+_OVER = (
+    (Session, Session.id, Session.expires_at <= bindparam("at")),
+    (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= bindparam("at")),
+    (AuditEvent, AuditEvent.id, AuditEvent.at < bindparam("kept_since")),
+)
+_IS_ANY_OVER = select(or_(*(exists(key).where(over) for _, key, over in _OVER)))
+_PRUNE = [delete(model).where(key.in_(batch_of(key, over))) for model, key, over in _OVER]
 
-    Rows that somebody else works on are left for the next time, so that pruning never waits. They
-    are picked in a CTE: PostgreSQL may run a subquery once a row, and each run picks other rows.
-    """
-    kept_since = now() - timedelta(days=current_app.config["AUDIT_RETENTION"])
-    deleted = 0
-    for model, key, over in (
-        (Session, Session.id, Session.expires_at <= now()),
-        (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= now()),
-        (AuditEvent, AuditEvent.id, AuditEvent.at < kept_since),
-    ):
-        expired = select(key).where(over).limit(batch).with_for_update(skip_locked=True)
-        deleted += changed(delete(model).where(key.in_(select(expired.cte(nesting=True)))))
-    return deleted
+
+def _prune(batch: int) -> int:
+    """Delete a few rows that protect nothing any more: every token they speak of has expired."""
+    retention = timedelta(days=current_app.config["AUDIT_RETENTION"])
+    values = {"at": now(), "kept_since": now() - retention, "batch": batch}
+    if not db.session.scalar(_IS_ANY_OVER, values):
+        return 0
+    return sum(changed(statement, values) for statement in _PRUNE)

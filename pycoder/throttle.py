@@ -8,17 +8,18 @@ import ipaddress
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from typing import Any, cast
 
 from flask import Flask, current_app
 from limits import RateLimitItem, parse
 from limits.storage import Storage, storage_from_string
-from sqlalchemy import bindparam, case, delete, select
+from sqlalchemy import Double, Integer, bindparam, case, delete, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from pycoder.errors import TooManyRequests
-from pycoder.extensions import autocommit, insert, read
+from pycoder.extensions import autocommit, batch_of, db, insert_into, read
 from pycoder.models import RateLimit, now
 
 REDIS_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2, "wrap_exceptions": True}
@@ -38,19 +39,11 @@ class DatabaseStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count, from 0 again where the old count has expired; return the new count."""
         at = now().timestamp()
-        started = insert(RateLimit).values(key=key, count=amount, expires_at=at + expiry)
-        expired = RateLimit.expires_at <= at
-        counted = started.on_conflict_do_update(
-            index_elements=[RateLimit.key],
-            set_={
-                "count": case((expired, amount), else_=RateLimit.count + amount),
-                "expires_at": case((expired, at + expiry), else_=RateLimit.expires_at),
-            },
-        ).returning(RateLimit.count)
+        values = {"counted": key, "amount": amount, "at": at, "ends": at + expiry}
         with autocommit() as connection:
-            found: int = connection.execute(counted).scalar_one()
+            found: int = connection.execute(_count_in(db.engine.name), values).scalar_one()
             if found == amount:  # a new counter takes a few expired ones with it
-                connection.execute(_PRUNE, {"at": at})
+                connection.execute(_PRUNE, {"at": at, "batch": 10})
             return found
 
     def _row(self, key: str) -> Any:
@@ -83,12 +76,21 @@ _COUNTER = select(RateLimit.count.label("count_"), RateLimit.expires_at).where(
 
 _EXPIRED = RateLimit.expires_at <= bindparam("at")
 # asked twice: PostgreSQL judges a row that changed meanwhile by the outer condition alone
-_PRUNE = delete(RateLimit).where(
-    RateLimit.key.in_(
-        select(RateLimit.key).where(_EXPIRED).limit(10).with_for_update(skip_locked=True)
-    ),
-    _EXPIRED,
-)
+_PRUNE = delete(RateLimit).where(RateLimit.key.in_(batch_of(RateLimit.key, _EXPIRED)), _EXPIRED)
+
+
+@cache
+def _count_in(dialect: str) -> Any:
+    """Return the upsert that counts, built once: building it takes longer than running it."""
+    amount, ends = bindparam("amount", type_=Integer), bindparam("ends", type_=Double)
+    started = insert_into(RateLimit).values(key=bindparam("counted"), count=amount, expires_at=ends)
+    return started.on_conflict_do_update(
+        index_elements=[RateLimit.key],
+        set_={
+            "count": case((_EXPIRED, amount), else_=RateLimit.count + amount),
+            "expires_at": case((_EXPIRED, ends), else_=RateLimit.expires_at),
+        },
+    ).returning(RateLimit.count)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from pycoder import hashing
 from pycoder.errors import Overloaded
 from pycoder.hashing import HashingPool
-from tests.callers import Caller
+from tests.callers import Caller, Line, Server
 
 
 @pytest.fixture
@@ -159,3 +159,23 @@ def test_the_pool_starts_no_thread_before_the_first_hash():
     pool = HashingPool(threads=4, waiting=4, patience=5)
     assert threading.active_count() == before
     assert pool.run(lambda: hashing.__name__) == "pycoder.hashing"
+
+
+@pytest.mark.untraced  # the server is another process
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="session")
+def test_a_storm_of_logins_leaves_threads_for_everybody_else(new_database, tmp_path):
+    settings = {"workers": 1, "BCRYPT_ROUNDS": 12, "RATE_LIMITS": "off"}
+    with Server(tmp_path, new_database(), **settings) as server, Line(server) as line:
+        access = line.register("ada@example.com").json["tokens"]["access"]
+
+        def insist(_):
+            with Line(server) as line:
+                while line.login("ada@example.com").status == 503:
+                    time.sleep(0.05)
+
+        with ThreadPoolExecutor(40) as pool:
+            storm = [pool.submit(insist, n) for n in range(40)]
+            while not any(login.done() for login in storm):  # until all are there
+                time.sleep(0.01)
+            assert [line.user(access).status for _ in range(20)] == [200] * 20
+            assert sum(login.done() for login in storm) < len(storm) / 2

@@ -16,9 +16,9 @@ import pytest
 from sqlalchemy import func, select, update
 
 from pycoder import accounts, passwords
-from pycoder.audit import COMMAND_LINE
+from pycoder.audit import COMMAND_LINE, Event
 from pycoder.extensions import db
-from pycoder.models import Session, TokenBlocklist, User
+from pycoder.models import AuditEvent, Session, TokenBlocklist, User
 from tests.callers import PASSWORD, Answer, Line, Server, Tokens, application
 
 pytestmark = pytest.mark.untraced  # the server is another process
@@ -472,6 +472,10 @@ def test_everybody_in_a_crowd_gets_in(api):
 def test_revoking_one_access_token_from_all_sides_is_no_error(api, found):
     person = api.somebody()
     before = found(select(func.count(TokenBlocklist.jti)))
+    revoked = select(func.count(AuditEvent.id)).where(
+        AuditEvent.event == Event.TOKEN_REVOKED,
+        AuditEvent.user_id.in_(select(User.id).where(User.email == person.email)),
+    )
     for n in range(1, 5 * SOAK + 1):
         pair = api.login(person.email)
         answers = at_once([partial(api.revoke, pair.access)] * 12)
@@ -479,6 +483,7 @@ def test_revoking_one_access_token_from_all_sides_is_no_error(api, found):
         assert outcome(api.user(pair.access)) == "token_revoked"
         assert api.refresh(pair.refresh).status == 200
         assert found(select(func.count(TokenBlocklist.jti))) == before + n
+        assert found(revoked) == n
 
 
 def test_logging_out_from_all_sides_is_no_error(api, found):
