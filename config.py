@@ -228,6 +228,7 @@ class Config:
     def SQLALCHEMY_BINDS(self) -> dict[str, Any]:
         """A second engine on the same database, whose connections are always in autocommit."""
         bind = {"url": self.DATABASE_URL, "isolation_level": "AUTOCOMMIT"}
+        bind["pool_reset_on_return"] = None  # there is never anything to roll back
         return {"autocommit": bind | self.SQLALCHEMY_ENGINE_OPTIONS}
 
     @property

@@ -19,7 +19,7 @@ def create_app(config: settings.Config | None = None) -> Flask:
     """
     config = config or settings.load()
     config.check()
-    app = Flask(__name__, instance_path=str(config.instance))
+    app = wire.Application(__name__, instance_path=str(config.instance))
     app.config.from_object(config)
     app.extensions["pycoder.config"] = config
     config.instance.mkdir(parents=True, exist_ok=True)

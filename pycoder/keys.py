@@ -6,7 +6,7 @@ Each key has one algorithm, found by its ``kid`` and never by what a token says 
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -36,6 +36,9 @@ class Key:
     verifies_with: Any
 
 
+Judge = Callable[[dict[str, Any], Any], None]
+
+
 class KeyRing:
     """The keys in force: the first one signs, all of them verify."""
 
@@ -50,12 +53,13 @@ class KeyRing:
         headers = {"typ": typ, "kid": self._signer.kid}
         return _jws.encode(payload, self._signer.signs_with, self._signer.algorithm, headers)
 
-    def _open(self, token: str) -> tuple[dict[str, Any], Any]:
+    def _open(self, token: str, judge: Judge = lambda *_: None) -> tuple[dict[str, Any], Any]:
         """Return header and payload of a token that one of the keys signed; never change them.
 
-        ``open`` remembers the latest tokens by their full text: a signature that was good stays
-        good for as long as this ring is in force. Nothing else is remembered, neither a refusal
-        nor anything that time or the database can change.
+        ``judge`` raises if they are not as they should be. ``open`` remembers the latest tokens
+        by their full text: a signature that was good stays good for as long as this ring is in
+        force, and so does the form of what was signed. Nothing else is remembered, neither a
+        refusal nor anything that the database can change or time can make bad.
 
         Only the canonical text is taken, since PyJWT also reads ``token + "="``, and only the
         three header parameters that ``sign`` writes, so that ``jku``, ``jwk``, ``x5u``, ``crit``
@@ -73,9 +77,11 @@ class KeyRing:
             raise InvalidTokenError("unexpected header parameters")
         opened = _jws.decode_complete(token, key.verifies_with, algorithms=[key.algorithm])
         try:
-            return header, strict_loads(opened["payload"])
+            claims = strict_loads(opened["payload"])
         except ValueError as error:
             raise InvalidTokenError("unreadable payload") from error
+        judge(header, claims)
+        return header, claims
 
 
 def derive(secret: str, purpose: str) -> bytes:

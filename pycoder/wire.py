@@ -4,15 +4,18 @@ import json
 import math
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, TypeVar
 
 from flask import Flask, Request, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
+from flask.sessions import SessionInterface
 from werkzeug.utils import cached_property
 
 from pycoder.errors import MalformedJSON, NotFound, UnsupportedMediaType
+
+T = TypeVar("T")
 
 SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
@@ -123,6 +126,24 @@ class WireRequest(Request):
         raise (UnsupportedMediaType if e is None else MalformedJSON) from e
 
 
+class NoSession(SessionInterface):
+    """No cookie session: whoever uses ``flask.session`` is told that there is none."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        return None
+
+
+class Application(Flask):
+    """Flask without what is prepared for every request and never used here."""
+
+    request_class = WireRequest
+    session_interface = NoSession()
+
+    def ensure_sync(self, func: Callable[..., T]) -> Callable[..., T]:
+        """Return the view as it is: none is asynchronous."""
+        return func
+
+
 class Wire:
     """The outermost layer: one spelling of the path, a request id, headers on every answer.
 
@@ -170,7 +191,6 @@ def cors_options(origins: Sequence[str]) -> dict[str, Any]:
 def init_app(app: Flask) -> None:
     """Make the application read and answer by the rules of this module."""
     app.json = StrictJSON(app)
-    app.request_class = WireRequest
     app.wsgi_app = Wire(app.wsgi_app)  # type: ignore[method-assign]
     app.url_map.merge_slashes = False
 
