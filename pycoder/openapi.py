@@ -84,6 +84,10 @@ class Blueprint(flask_smorest.Blueprint):
         register = super().route(rule, **options)
         return lambda view: register(self.doc(operationId=view.__name__)(view))
 
+    def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:
+        """Take arguments by one instance of the schema, not by a new one for each request."""
+        return super().arguments(schema(), **options)  # type: ignore[no-any-return]
+
     @staticmethod
     def hands_out_tokens(at: str) -> Callable[[View], View]:
         """Say where in the answer the tokens are: the document links them to what takes them."""
