@@ -13,7 +13,7 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 import config as settings
-from pycoder import accounts, audit, sessions
+from pycoder import accounts, audit, pruning
 from pycoder.audit import COMMAND_LINE
 from pycoder.errors import Problem
 from pycoder.models import User
@@ -145,7 +145,7 @@ def delete(who: str, yes: bool) -> None:
 @as_json
 def prune(as_json: bool) -> None:
     """Delete sessions and blocklist entries whose time is over; safe at any time."""
-    _show({"deleted": sessions.prune()}, as_json)
+    _show({"deleted": pruning.prune()}, as_json)
 
 
 @audit_group.command("tail")

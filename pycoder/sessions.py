@@ -14,14 +14,12 @@ from sqlalchemy import (
     Row,
     bindparam,
     delete,
-    exists,
     insert,
-    or_,
     select,
     update,
 )
 
-from pycoder import audit, devices, passwords, throttle, tokens
+from pycoder import audit, devices, passwords, pruning, throttle, tokens
 from pycoder.audit import Client, Event
 from pycoder.errors import (
     InvalidCredentials,
@@ -31,12 +29,11 @@ from pycoder.errors import (
     TokenRevoked,
     TooManyRequests,
 )
-from pycoder.extensions import batch_of, changed, db, insert_into, read, write
-from pycoder.models import AuditEvent, Session, TokenBlocklist, User, canonical, now
+from pycoder.extensions import changed, db, insert_into, read, write
+from pycoder.models import Session, TokenBlocklist, User, canonical, now
 from pycoder.tokens import Pair, Standing
 
 RETRY_WINDOW = timedelta(minutes=5)
-PRUNE_BATCH = 20
 
 _ACCOUNT = select(User.__table__).where(
     (User.email_key == bindparam("key")) | (User.username_key == bindparam("key"))
@@ -185,7 +182,7 @@ def start(user_id: int, password_hash: str, client: Client) -> Session:
     if not changed(_START, {**values, "password_hash": password_hash}):
         raise InvalidCredentials
     _end_surplus(user_id, client)
-    _prune(PRUNE_BATCH)
+    pruning.prune_some()
     return session
 
 
@@ -334,7 +331,7 @@ def revoke(claims: dict[str, Any], *, client: Client) -> None:
         listed = {"jti": claims["jti"], "expires_at": expires_at}
         if changed(insert_into(TokenBlocklist).values(listed).on_conflict_do_nothing()):
             _record(Event.TOKEN_REVOKED, claims, client)
-    _prune(PRUNE_BATCH)
+    pruning.prune_some()
     db.session.commit()
 
 
@@ -389,31 +386,3 @@ def _end(which: ColumnElement[bool]) -> int:
     return changed(
         update(Session).where(which, Session.revoked_at.is_(None)).values(revoked_at=now())
     )
-
-
-def prune() -> int:
-    """Delete what ``_prune`` does, all of it, a batch a transaction; return how many rows."""
-    total = 0
-    while deleted := _prune(PRUNE_BATCH * 50):
-        total += deleted
-        db.session.commit()
-    db.session.rollback()
-    return total
-
-
-_OVER = (
-    (Session, Session.id, Session.expires_at <= bindparam("at")),
-    (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= bindparam("at")),
-    (AuditEvent, AuditEvent.id, AuditEvent.at < bindparam("kept_since")),
-)
-_IS_ANY_OVER = select(or_(*(exists(key).where(over) for _, key, over in _OVER)))
-_PRUNE = [delete(model).where(key.in_(batch_of(key, over))) for model, key, over in _OVER]
-
-
-def _prune(batch: int) -> int:
-    """Delete a few rows that protect nothing any more: every token they speak of has expired."""
-    retention = timedelta(days=current_app.config["AUDIT_RETENTION"])
-    values = {"at": now(), "kept_since": now() - retention, "batch": batch}
-    if not db.session.scalar(_IS_ANY_OVER, values):
-        return 0
-    return sum(changed(statement, values) for statement in _PRUNE)

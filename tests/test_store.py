@@ -11,7 +11,7 @@ import pytest
 import time_machine
 from sqlalchemy import event, func, insert, select
 
-from pycoder import sessions
+from pycoder import pruning
 from pycoder.audit import Event
 from pycoder.extensions import Base, db
 from pycoder.models import AuditEvent, RateLimit, Session, TokenBlocklist, User, now
@@ -260,7 +260,7 @@ def test_pruning_beside_logins_disturbs_nobody(ada, app, fill, rows):
 
 def prune_in_a_thread(app):
     with app.app_context():
-        return sessions.prune()
+        return pruning.prune()
 
 
 def in_use(caller):
