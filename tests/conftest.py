@@ -102,10 +102,14 @@ def new_app(tmp_path):
 @pytest.fixture
 def app(migrated_app):
     """The application on an empty, migrated database."""
-    with migrated_app.app_context(), db.engine.begin() as connection:
+    return emptied(migrated_app)
+
+
+def emptied(app):
+    with app.app_context(), db.engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
-    return migrated_app
+    return app
 
 
 @pytest.fixture
