@@ -8,9 +8,9 @@ LOCK := $(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extr
     --extra argon2 --universal --generate-hashes --upgrade --python-version 3.11 --no-annotate \
     --custom-compile-command "make lock"
 
-.PHONY: help run test soak bench lint format lock clean
+.PHONY: help run test soak bench lint format lock common-passwords clean
 help:   ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=8123, SERVER=granian)
 	$(BIN)/flask --app wsgi db upgrade
@@ -48,6 +48,10 @@ format: .venv/test  ## write the code as `make lint` wants it
 lock: .venv/test  ## renew the pinned dependencies from setup.cfg
 	$(LOCK) -o requirements.lock
 	$(LOCK) --extra test -c requirements.lock -o requirements-test.lock
+
+common-passwords: .venv/test  ## renew pycoder/common-passwords.txt from the Django of the test lock
+	gunzip -c .venv/lib/python3*/site-packages/django/contrib/auth/common-passwords.txt.gz \
+	    | grep -xE '.{8,9}' | LC_ALL=C sort > pycoder/common-passwords.txt
 
 clean:  ## remove what was installed and made; users and keys in instance/ stay
 	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build *.egg-info

@@ -8,7 +8,7 @@ from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from datetime import UTC
 from functools import cache
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from sqlalchemy import select, text
@@ -55,7 +55,7 @@ class _UserLine(Schema):
 _SCHEMA = _UserLine()
 
 
-def take_over(file: BinaryIO, *, as_csv: bool, client: Client) -> Iterator[Outcome]:
+def take_over(file: IO[bytes], *, as_csv: bool, client: Client) -> Iterator[Outcome]:
     """Add the users of a file, and yield what became of each line.
 
     JSON lines, as ``dumpdata --format jsonl`` or ``flask users export`` write them, or CSV with a
@@ -79,7 +79,7 @@ def take_over(file: BinaryIO, *, as_csv: bool, client: Client) -> Iterator[Outco
         yield from _add(batch, client)
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield the numbered lines that are not blank; of one that is too long only the start."""
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
@@ -158,7 +158,7 @@ def _judged(said: dict[str, Any]) -> dict[str, Any]:
         row: dict[str, Any] = _SCHEMA.load(said)
         row["date_joined"] = row["date_joined"].astimezone(UTC)
     except ValidationError as invalid:
-        raise InvalidInput(invalid.normalized_messages()) from None
+        raise InvalidInput(invalid.messages_dict) from None
     except OverflowError:
         raise InvalidInput({"date_joined": ["Not a valid datetime."]}) from None
     for name in ("username", "first_name", "last_name"):

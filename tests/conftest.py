@@ -124,6 +124,12 @@ def client(app):
 
 
 @pytest.fixture
+def flask(app):
+    """Return a function that runs a command as ``flask …`` and returns its result."""
+    return lambda *words, stdin=None: app.test_cli_runner().invoke(args=words, input=stdin)
+
+
+@pytest.fixture
 def anyone(client):
     """Somebody without an account."""
     return Caller(client)

@@ -28,12 +28,6 @@ def dump(tmp_path_factory):
 
 
 @pytest.fixture
-def flask(app):
-    """Return a function that runs a command as ``flask …`` and returns its result."""
-    return lambda *words, stdin=None: app.test_cli_runner().invoke(args=words, input=stdin)
-
-
-@pytest.fixture
 def taken_over(flask):
     """Return a function that imports lines, and returns the verdicts and the reasons by line."""
 
