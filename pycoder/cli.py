@@ -144,9 +144,7 @@ def delete(who: str, yes: bool) -> None:
 
 @users.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option(
-    "--csv", "as_csv", is_flag=True, help="CSV with a header; goes without saying for *.csv."
-)
+@click.option("--csv", "as_csv", is_flag=True, help="CSV with a header; default for *.csv.")
 @as_json
 def import_users(file: str, as_csv: bool, as_json: bool) -> None:
     """Add the users of a file, one a line, or of standard input (-).

@@ -102,7 +102,9 @@ def _header(lines: Iterator[tuple[int, bytes]]) -> list[str]:
     if len(header) != len(set(header)):
         raise InvalidInput({"header": ["names a column twice"]})
     if unknown := set(header) - set(_SCHEMA.fields) - NOT_TAKEN:
-        raise InvalidInput({"header": [f"has unknown columns: {', '.join(sorted(unknown))}"]})
+        raise InvalidInput(
+            {"header": [f"has unknown columns: {', '.join(map(ascii, sorted(unknown)))}"]}
+        )
     return header
 
 
@@ -254,7 +256,9 @@ def _reasons_against(rows: list[dict[str, Any]]) -> dict[int, str]:
 
 
 def _in_words(errors: Mapping[str, list[str]]) -> str:
-    return " ".join(f"{field}: {' '.join(why)}" for field, why in errors.items())
+    """Word the reasons for a terminal: names of unknown fields are what somebody typed."""
+    words = " ".join(f"{field}: {' '.join(why)}" for field, why in errors.items())
+    return "".join(letter if letter.isprintable() else "?" for letter in words)[:500]
 
 
 def leave(*, with_hashes: bool, client: Client) -> Iterator[User]:

@@ -3,6 +3,8 @@ import json
 import subprocess
 import sys
 import unicodedata
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select
@@ -151,6 +153,7 @@ HUGE_COSTS = (
         (line(1, date_joined="0001-01-01T00:00:00+14:00"), "date_joined: Not a valid datetime"),
         (line(1, is_active="perhaps"), "is_active: Not a valid boolean"),
         (line(1, shoe_size=42), "shoe_size: Unknown field"),
+        (line(1, **{"\x1b[2J\n": 1}), "?[2J?: Unknown field"),
         (line(1, password="md5$salt$secret"), "password: This is not a password hash"),
         (line(1, password=f"bcrypt$${'x' * 60}"), "password: This is not a password hash"),
         *[(line(1, password=hashed), "password: This is not") for hashed in HUGE_COSTS],
@@ -196,6 +199,21 @@ def test_many_are_added_in_batches_and_each_batch_is_on_record(taken_over, rows,
         [Event.USERS_IMPORTED] * 4,
         ["10 users", "5 users", "5 users", "5 users"],
     )
+
+
+def test_two_imports_at_once_add_every_user_once(app, rows, monkeypatch):
+    monkeypatch.setattr(people, "BATCH", 10)
+    file = "\n".join(line(number) for number in range(1, 201)).encode()
+
+    def take_over(_):
+        with app.app_context():
+            outcomes = people.take_over(io.BytesIO(file), as_csv=False, client=people.Client())
+            return Counter(outcome.verdict for outcome in outcomes)
+
+    with ThreadPoolExecutor(2) as threads:
+        verdicts = sum(threads.map(take_over, range(2)), Counter())
+    assert verdicts == {"added": 200, "existing": 200}
+    assert len(rows(select(User.id))) == 200
 
 
 def test_a_batch_is_added_while_the_file_is_still_being_read(app, rows, monkeypatch):
