@@ -130,48 +130,49 @@ HUGE_COSTS = (
 )
 
 
-@pytest.mark.parametrize(
-    ("bad", "reason"),
-    [
-        ("{", "line: This is not JSON"),
-        ('{"id": 1, "id": 2}', "line: This is not JSON"),
-        ("[]", "line: This is not a JSON object"),
-        (b'{"id": "\xff"}', "line: This is not JSON in UTF-8"),
-        (b"x" * people.LONGEST_LINE * 3, "line: This is longer than 65536 bytes"),
-        (line(None), "id: Missing data"),
-        (line(0), "id: Must be"),
-        (line(2**53), "id: Must be"),
-        (line(True), "id: Not a valid integer"),
-        (line(1.5), "id: Not a valid integer"),
-        (line(1, email="ada"), "email: This is not a valid"),
-        (line(1, email=["a"]), "email: Not a valid string"),
-        (line(1, username="bob@example.com"), "username: Only"),
-        (line(1, username="a b"), "username: Only"),
-        (line(1, first_name="a\nb"), "first_name: "),
-        (line(1, last_name="b" * 151), "last_name: "),
-        (line(1, date_joined="yesterday"), "date_joined: Not a valid datetime"),
-        (line(1, date_joined="0001-01-01T00:00:00+14:00"), "date_joined: Not a valid datetime"),
-        (line(1, is_active="perhaps"), "is_active: Not a valid boolean"),
-        (line(1, shoe_size=42), "shoe_size: Unknown field"),
-        (line(1, **{"\x1b[2J\n": 1}), "?[2J?: Unknown field"),
-        (line(1, password="md5$salt$secret"), "password: This is not a password hash"),
-        (line(1, password=f"bcrypt$${'x' * 60}"), "password: This is not a password hash"),
-        *[(line(1, password=hashed), "password: This is not") for hashed in HUGE_COSTS],
-        (line(2, email="other@example.com", username="other"), "id: It belongs to another"),
-        (line(1, email="USER2@example.com"), "email: An account with this e-mail"),
-        (line(1, username="User2"), "username: An account with this username"),
-        (line(2, date_joined="2020-03-04T05:06:07Z"), "id: It belongs to another"),
-    ],
-)
-def test_a_bad_line_is_told_with_its_number_and_reason_and_loses_no_other(
-    taken_over, rows, bad, reason
-):
-    verdicts, reasons = taken_over("", line(2), bad, line(3), line(2))
-    assert list(reasons) == [3]
-    assert reasons[3].startswith(reason)
-    assert "secret" not in reasons[3]
-    assert verdicts == {"added": 2, "existing": 1, "bad": 1}
-    assert rows(select(User.id).order_by(User.id)) == [2, 3]
+BAD_LINES = [
+    ("{", "line: This is not JSON"),
+    ('{"id": 1, "id": 2}', "line: This is not JSON"),
+    ("[]", "line: This is not a JSON object"),
+    (b'{"id": "\xff"}', "line: This is not JSON in UTF-8"),
+    (b"x" * people.LONGEST_LINE * 3, "line: This is longer than 65536 bytes"),
+    (line(None), "id: Missing data"),
+    (line(0), "id: Must be"),
+    (line(2**53), "id: Must be"),
+    (line(True), "id: Not a valid integer"),
+    (line(1.5), "id: Not a valid integer"),
+    (line(1, email="ada"), "email: This is not a valid"),
+    (line(1, email=["a"]), "email: Not a valid string"),
+    (line(1, username="bob@example.com"), "username: Only"),
+    (line(1, username="a b"), "username: Only"),
+    (line(1, first_name="a\nb"), "first_name: "),
+    (line(1, last_name="b" * 151), "last_name: "),
+    (line(1, date_joined="yesterday"), "date_joined: Not a valid datetime"),
+    (line(1, date_joined="0001-01-01T00:00:00+14:00"), "date_joined: Not a valid datetime"),
+    (line(1, is_active="perhaps"), "is_active: Not a valid boolean"),
+    (line(1, shoe_size=42), "shoe_size: Unknown field"),
+    (line(1, **{"\x1b[2J\n": 1}), "?[2J?: Unknown field"),
+    (line(1, password="md5$salt$secret"), "password: This is not a password hash"),
+    (line(1, password=f"bcrypt$${'x' * 60}"), "password: This is not a password hash"),
+    *[(line(1, password=hashed), "password: This is not") for hashed in HUGE_COSTS],
+    (line(2, email="other@example.com", username="other"), "id: It belongs to another"),
+    (line(1, email="USER2@example.com"), "email: An account with this e-mail"),
+    (line(1, username="User2"), "username: An account with this username"),
+    (line(2, date_joined="2020-03-04T05:06:07Z"), "id: It belongs to another"),
+]
+
+
+def test_every_bad_line_is_told_with_its_number_and_reason_and_loses_no_other(taken_over, rows):
+    lines = [line(2), "", line(3)]
+    for number, (bad, _) in enumerate(BAD_LINES, start=100):
+        lines += [bad, line(number)]
+    verdicts, reasons = taken_over(*lines, line(2))
+    assert list(reasons) == [4 + 2 * number for number in range(len(BAD_LINES))]
+    for told, (_, reason) in zip(reasons.values(), BAD_LINES, strict=True):
+        assert told.startswith(reason)
+        assert "secret" not in told
+    assert verdicts == {"added": 2 + len(BAD_LINES), "existing": 1, "bad": len(BAD_LINES)}
+    assert len(rows(select(User.id))) == verdicts["added"]
 
 
 def test_argon2_without_its_package_is_a_bad_line(taken_over, monkeypatch):
