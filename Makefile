@@ -5,7 +5,7 @@ SERVER ?= gunicorn
 SERVE_WITH_gunicorn := gunicorn wsgi:app
 SERVE_WITH_granian := python serve_granian.py
 LOCK := $(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extra granian \
-    --universal --generate-hashes --upgrade --python-version 3.11 --no-annotate \
+    --extra argon2 --universal --generate-hashes --upgrade --python-version 3.11 --no-annotate \
     --custom-compile-command "make lock"
 
 .PHONY: help run test soak bench lint format lock clean

@@ -78,15 +78,12 @@ def _add(email: str, password: str, username: str = "", **names: str) -> User:
 
 def _judge(email: str, password: str, username: str) -> str:
     """Return the e-mail in its stored form; raises ``InvalidInput`` with all that does not fit."""
-    errors = {}
+    errors: dict[str, list[str]] = {}
     try:
-        checked = validate_email(email, check_deliverability=False)
-        email = unicodedata.normalize("NFC", checked.normalized.lower())
-        if max(len(email), len(canonical(email))) > EMAIL_LENGTH:
-            raise EmailNotValidError
-    except EmailNotValidError:
-        errors["email"] = ["This is not a valid e-mail address."]
-    if username and not _fits(username, email):
+        email = stored_address(email)
+    except InvalidInput as invalid:
+        errors |= invalid.errors or {}
+    if username and not fits(username, email):
         errors["username"] = ["Use 3 to 150 letters, digits and . + - _"]
     if reasons := passwords.reasons_against(password, email=email, username=username):
         errors["password"] = reasons
@@ -95,7 +92,19 @@ def _judge(email: str, password: str, username: str) -> str:
     return email
 
 
-def _fits(username: str, email: str) -> bool:
+def stored_address(email: str) -> str:
+    """Return an e-mail address in its stored form; raises ``InvalidInput``."""
+    try:
+        checked = validate_email(email, check_deliverability=False)
+        email = unicodedata.normalize("NFC", checked.normalized.lower())
+        if max(len(email), len(canonical(email))) > EMAIL_LENGTH:
+            raise EmailNotValidError
+    except EmailNotValidError:
+        raise InvalidInput({"email": ["This is not a valid e-mail address."]}) from None
+    return email
+
+
+def fits(username: str, email: str) -> bool:
     """No name can pose as another's address: an ``@`` stands only in one's own."""
     own_address = canonical(username) == canonical(email)
     well_formed = USERNAME.fullmatch(username) is not None and len(canonical(username)) <= 150

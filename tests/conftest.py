@@ -102,10 +102,14 @@ def new_app(tmp_path):
 @pytest.fixture
 def app(migrated_app):
     """The application on an empty, migrated database."""
-    with migrated_app.app_context(), db.engine.begin() as connection:
+    return emptied(migrated_app)
+
+
+def emptied(app):
+    with app.app_context(), db.engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             connection.execute(table.delete())
-    return migrated_app
+    return app
 
 
 @pytest.fixture
@@ -117,6 +121,12 @@ def setting(app, monkeypatch):
 @pytest.fixture
 def client(app):
     return app.test_client()
+
+
+@pytest.fixture
+def flask(app):
+    """Return a function that runs a command as ``flask …`` and returns its result."""
+    return lambda *words, stdin=None: app.test_cli_runner().invoke(args=words, input=stdin)
 
 
 @pytest.fixture

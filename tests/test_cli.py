@@ -8,12 +8,6 @@ from pycoder.models import User
 from tests.callers import PASSWORD, Caller
 
 
-@pytest.fixture
-def flask(app):
-    """Return a function that runs a command as ``flask …`` and returns its result."""
-    return lambda *words, stdin=None: app.test_cli_runner().invoke(args=words, input=stdin)
-
-
 def test_a_created_user_can_sign_in(flask, anyone, trail):
     done = flask("users", "create", "ada@example.com", "--password-stdin", stdin=f"{PASSWORD}\n")
     assert done.exit_code == 0

@@ -1,3 +1,4 @@
+import socket
 import unicodedata
 
 import bcrypt
@@ -154,6 +155,67 @@ def test_a_bad_password_is_refused_with_its_reason_and_never_echoed(anyone, pass
     assert response.json["errors"]["password"][0].startswith(reason)
     assert password not in response.text
     assert rows(select(User)) == []
+
+
+COMMON = (
+    "12345678",
+    "iloveyou1",
+    "PassWord",
+    "password123",
+    "PASSWORD123",
+    "123456789012345",
+    "passwordpassword",
+    "qwertyuiopasdfgh",
+)
+REFUSED = {
+    "password": ["Many people use this password, so it is tried first. Use a few unrelated words."]
+}
+
+
+@pytest.mark.parametrize("password", COMMON)
+def test_a_common_password_is_refused_wherever_one_is_chosen(
+    app, ada, anyone, flask, setting, password, rows, stored
+):
+    setting("PASSWORD_BLOCKLIST", True)
+    anyone.email, anyone.password = "carol@example.com", password
+    response = anyone.register()
+    assert (response.status_code, response.json["errors"]) == (400, REFUSED)
+    assert password not in response.text
+    before = stored[1]()
+    for words in (("create", "carol@example.com"), ("set-password", "ada")):
+        done = flask("users", *words, "--password-stdin", stdin=f"{password}\n")
+        assert (done.exit_code, done.stderr) == (1, f"Error: password: {REFUSED['password'][0]}\n")
+    assert rows(select(User.password_hash)) == [before]
+
+
+@pytest.mark.parametrize("listed", COMMON[-4:])
+def test_only_whole_common_passwords_are_refused_and_only_new_ones(
+    ada, anyone, setting, listed, stored
+):
+    anyone.email, anyone.password = "carol@example.com", f"xx{listed}yy"
+    setting("PASSWORD_BLOCKLIST", True)
+    assert anyone.register().status_code == 201
+    setting("PASSWORD_BLOCKLIST", False)
+    anyone.email, anyone.password = "dave@example.com", listed
+    assert anyone.register().status_code == 201
+    setting("PASSWORD_BLOCKLIST", True)
+    assert anyone.try_login().status_code == 200
+
+
+def test_no_network_is_needed_to_judge_a_password(context, setting, monkeypatch):
+    setting("PASSWORD_BLOCKLIST", True)
+    monkeypatch.setattr(socket, "socket", None)
+    assert passwords.reasons_against("qwertyuiop123")
+    assert passwords.reasons_against("e\u0301") == ["Use at least 8 characters."]
+    assert not passwords.reasons_against("correct horse battery staple")
+
+
+@pytest.mark.parametrize(
+    "password", ["Strasse1ß", "ﬁﬁﬁﬁﬁﬁﬁﬁ", "ı" * 9, "\U0001f600" * 9, "ß" * 128]
+)
+def test_a_password_that_folds_to_another_length_is_judged_as_well(context, setting, password):
+    setting("PASSWORD_BLOCKLIST", True)
+    assert passwords.reasons_against(password) == []
 
 
 def test_composed_and_decomposed_are_one_password_and_ligatures_are_not(anyone):
