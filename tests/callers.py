@@ -123,7 +123,12 @@ class Line:
     NO_ANSWER = (OSError, http.client.HTTPException)
 
     def __init__(self, server):
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        if tls := getattr(server, "tls", None):
+            self.connection = http.client.HTTPSConnection(
+                "127.0.0.1", server.port, timeout=20, context=tls
+            )
+        else:
+            self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
 
     def __enter__(self):
         return self
@@ -200,13 +205,19 @@ def free_port():
 
 
 class Server:
-    """A real gunicorn on a port of its own, started as ``make run`` starts it."""
+    """A real server on a port of its own, started as ``make run`` starts it."""
 
-    def __init__(self, folder, database_url, *, workers=2, **settings):
+    def __init__(self, folder, database_url, *, workers=2, kind="gunicorn", code=ROOT, **settings):
         self.folder, self.port = Path(folder), settings.pop("PORT", None) or free_port()
-        self.env = environment(database_url, PORT=self.port, WEB_CONCURRENCY=workers, **settings)
+        settings = {"PYTHONPATH": code, "WEB_CONCURRENCY": workers, **settings}
+        self.env = environment(database_url, PORT=self.port, **settings)
+        self.command = [sys.executable, *{
+            "gunicorn": ("-m", "gunicorn", "-c", f"{code}/gunicorn.conf.py", "wsgi:app"),
+            "granian": (f"{code}/serve_granian.py",),
+        }[kind]]
         self.url = f"http://127.0.0.1:{self.port}"
-        self.log = self.folder / "gunicorn.log"
+        self.log = self.folder / "server.log"
+        self.inherited = ()  # file descriptors
 
     def migrate(self):
         """Make the tables, in this process: test_server.py does it as an operator would."""
@@ -214,16 +225,19 @@ class Server:
             return self
 
     def start(self):
-        conf = str(ROOT / "gunicorn.conf.py")
-        command = [sys.executable, "-m", "gunicorn", "-c", conf, "wsgi:app"]
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                command, cwd=self.folder, env=self.env, stdout=log, stderr=log
+                self.command,
+                cwd=self.folder,
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                pass_fds=self.inherited,
             )
         deadline = time.monotonic() + 20
         while not self._answers():
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, "gunicorn did not answer within 20 s"
+            assert time.monotonic() < deadline, "the server did not answer within 20 s"
             time.sleep(0.05)
         return self
 

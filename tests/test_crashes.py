@@ -70,15 +70,17 @@ class Session:
 class Client:
     """Somebody with one session for good, and others that come and go."""
 
+    connect = Line
+
     def __init__(self, server):
         self.journal, self.unanswered = [Session()], []
-        with Line(server) as line:
+        with self.connect(server) as line:
             self.journal[0].call(line, "register")
         self.touched = [self.journal[0]]
 
     def live(self, server, over, pause):
         """Register, refresh and log out, until it is over or nobody listens any more."""
-        with Line(server) as line:
+        with self.connect(server) as line:
             while not over.wait(pause):
                 session, what = self._choose()
                 self.touched.append(session)
