@@ -1,5 +1,11 @@
 """The schema as an installation gets it: by migrations, up and down, with rows in the tables."""
 
+import contextlib
+import itertools
+import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -7,7 +13,10 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import select, text
 
 from pycoder.extensions import Base, db
-from tests.callers import Caller, migrated
+from tests.callers import ROOT, Caller, Line, Server, Tokens, migrated
+
+REVISIONS = sorted(path.stem for path in (ROOT / "migrations" / "versions").glob("*.py"))
+CODE = ("pycoder", "migrations", "config.py", "wsgi.py", "gunicorn.conf.py")
 
 
 @pytest.fixture
@@ -32,3 +41,57 @@ def test_down_and_up_again_works_with_rows_in_the_tables(fresh):
     upgrade()
     assert Caller(fresh.test_client()).register().status_code == 201
     assert db.session.scalar(select(db.func.count()).select_from(text("users"))) == 1
+
+
+def git(*words):
+    return subprocess.run(["git", "-C", ROOT, *words], capture_output=True, check=True).stdout
+
+
+@pytest.fixture
+def version_before(request, tmp_path):
+    """The code as it was before a revision was added, in a folder of its own."""
+    path = f"migrations/versions/{request.param}.py"
+    try:
+        added = git("log", "--diff-filter=A", "--format=%H^", "--", path).decode().split()
+        packed = git("archive", "--format=tar", added[-1] if added else "HEAD", *CODE)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("the version before stands in the history of git, which is not here")
+    folder = tmp_path / "before"
+    folder.mkdir()
+    subprocess.run(["tar", "-x", "-C", folder], input=packed, check=True)
+    return folder
+
+
+@pytest.mark.untraced  # the server is another process
+@pytest.mark.parametrize("version_before", REVISIONS[1:], indirect=True)
+def test_the_version_before_serves_while_a_migration_runs_and_after(
+    version_before, request, new_app, new_database
+):
+    url, migrated = new_database(), threading.Event()
+    revision = request.node.callspec.params["version_before"].partition("_")[0]
+    server = Server(version_before, url, workers=1, code=version_before, RATE_LIMITS="off")
+
+    def live(n):
+        """Go through the whole flow again and again, and once more after the migration."""
+        with Line(server) as line:
+            for again in itertools.count():
+                email, last = f"person{n}.{again}@example.com", migrated.is_set()
+                assert line.register(email).status == 201
+                tokens = Tokens(**line.login(email).json["tokens"])
+                assert line.user(tokens.access).status == 200
+                assert line.refresh(tokens.refresh).status == 200
+                if last:
+                    return
+
+    with new_app(DATABASE_URL=url).app_context(), contextlib.ExitStack() as stack:
+        upgrade(revision=revision)
+        downgrade()
+        stack.callback(server.start().kill)
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        lives = [pool.submit(live, n) for n in range(2)]
+        upgrade(revision=revision)
+        migrated.set()
+        for life in lives:
+            life.result()
+        assert db.session.scalar(text("SELECT version_num FROM alembic_version")) == revision
+        db.session.remove()
