@@ -29,7 +29,7 @@ endif
 
 soak: .venv/test  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
 	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest tests/test_races.py tests/test_model.py \
-	    tests/test_crashes.py tests/test_faults.py
+	    tests/test_crashes.py tests/test_faults.py tests/test_deploy.py tests/test_nodes.py
 
 bench: .venv/run  ## compare with peers (QUICK=1 for three minutes, ONLY=pycoder,floor for some)
 	$(PYTHON) -m benchmarks.install

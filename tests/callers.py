@@ -211,10 +211,13 @@ class Server:
         self.folder, self.port = Path(folder), settings.pop("PORT", None) or free_port()
         settings = {"PYTHONPATH": code, "WEB_CONCURRENCY": workers, **settings}
         self.env = environment(database_url, PORT=self.port, **settings)
-        self.command = [sys.executable, *{
-            "gunicorn": ("-m", "gunicorn", "-c", f"{code}/gunicorn.conf.py", "wsgi:app"),
-            "granian": (f"{code}/serve_granian.py",),
-        }[kind]]
+        self.command = [
+            sys.executable,
+            *{
+                "gunicorn": ("-m", "gunicorn", "-c", f"{code}/gunicorn.conf.py", "wsgi:app"),
+                "granian": (f"{code}/serve_granian.py",),
+            }[kind],
+        ]
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = self.folder / "server.log"
         self.inherited = ()  # file descriptors

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from config import Config
 from tests.callers import PASSWORD, ROOT, Line, Server, Tokens
 from tests.proxies import Nginx
 
 pytestmark = pytest.mark.untraced  # the server is another process
 
-SLOW = 64  # of each kind: four times Granian's threads
+SLOW = 4 * Config.THREADS  # of each kind
 PATIENCE = 2  # seconds
 SOAK = int(os.environ.get("SOAK", "1"))
 LOGIN = b"POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -59,7 +60,9 @@ def slow_clients(nginx):
         for sent in KINDS.values():
             for _ in range(SLOW):
                 plain = socket.create_connection(("127.0.0.1", nginx.port))
-                clients.append(lines.enter_context(nginx.tls.wrap_socket(plain, server_hostname="127.0.0.1")))
+                clients.append(
+                    lines.enter_context(nginx.tls.wrap_socket(plain, server_hostname="127.0.0.1"))
+                )
                 clients[-1].sendall(sent)
 
         def drip():
