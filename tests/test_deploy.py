@@ -12,13 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from config import Config
+from config import TestingConfig
 from tests.callers import PASSWORD, ROOT, Line, Server, Tokens
 from tests.proxies import Nginx
 
 pytestmark = pytest.mark.untraced  # the server is another process
 
-SLOW = 4 * Config.THREADS  # of each kind
+SLOW = 4 * TestingConfig({"WEB_CONCURRENCY": "1"}, ROOT).THREADS  # of each kind
 PATIENCE = 2  # seconds
 SOAK = int(os.environ.get("SOAK", "1"))
 LOGIN = b"POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
