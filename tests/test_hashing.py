@@ -164,7 +164,7 @@ def test_the_pool_starts_no_thread_before_the_first_hash():
 @pytest.mark.untraced  # the server is another process
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="session")
 def test_a_storm_of_logins_leaves_threads_for_everybody_else(new_database, tmp_path):
-    settings = {"workers": 1, "BCRYPT_ROUNDS": 12, "RATE_LIMITS": "off"}
+    settings = {"workers": 1, "BCRYPT_ROUNDS": 9, "RATE_LIMITS": "off"}
     with Server(tmp_path, new_database(), **settings) as server, Line(server) as line:
         access = line.register("ada@example.com").json["tokens"]["access"]
 
@@ -173,8 +173,8 @@ def test_a_storm_of_logins_leaves_threads_for_everybody_else(new_database, tmp_p
                 while line.login("ada@example.com").status == 503:
                     time.sleep(0.05)
 
-        with ThreadPoolExecutor(40) as pool:
-            storm = [pool.submit(insist, n) for n in range(40)]
+        with ThreadPoolExecutor(30) as pool:
+            storm = [pool.submit(insist, n) for n in range(30)]
             while not any(login.done() for login in storm):  # until all are there
                 time.sleep(0.01)
             assert [line.user(access).status for _ in range(20)] == [200] * 20

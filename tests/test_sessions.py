@@ -4,7 +4,7 @@ import pytest
 import time_machine
 from sqlalchemy import func, select
 
-from pycoder import accounts, sessions
+from pycoder import accounts, pruning
 from pycoder.audit import COMMAND_LINE, Event
 from pycoder.models import AuditEvent, Session, TokenBlocklist, now
 
@@ -248,10 +248,10 @@ def test_pruning_removes_what_has_expired_and_nothing_that_protects(ada, app, ro
     ada.revoke(revoked.access)
     ada.logout(refresh=kept.refresh)
     with app.app_context():
-        assert sessions.prune() == 0
+        assert pruning.prune() == 0
     assert ada.user(revoked.access).json["code"] == "token_revoked"
     with later(hours=1, seconds=1), app.app_context():
-        assert sessions.prune() == 1
+        assert pruning.prune() == 1
     with later(days=8):
         ada.login()
         assert rows(select(func.count(Session.id))) == [1]
