@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from dotenv import dotenv_values
 
@@ -118,6 +118,18 @@ def origins(text: str) -> list[str]:
     return listed
 
 
+def mail_url(text: str) -> str:
+    """Read where mails go: a mail server, a folder, or standard output."""
+    parts = urlsplit(text)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    sender = options.pop("from", "a@b")
+    known = options in ({}, {"tls": "0"}, {"tls": "1"}) and re.fullmatch(r"[!-~]+@[!-~]+", sender)
+    server = parts.scheme == "smtp" and parts.hostname and parts.port != 0 and known
+    if text == "console:" or re.match(r"file:[^/\s]|file:/[^/\s]", text) or server:
+        return text
+    raise ValueError("must be console:, file: and a folder, or smtp://host:port?tls=1&from=address")
+
+
 def url_of(*schemes: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if not text.startswith(schemes):
@@ -190,7 +202,7 @@ class Config:
     REGISTRATION_OPEN = Setting(on_or_off, True)
     PASSWORD_BLOCKLIST = Setting(on_or_off, False)
     PUBLIC_URL = Setting(web_url, lambda config: f"http://localhost:{config.PORT}")
-    MAIL_URL = Setting(url_of("console:", "file:", "smtp://"), "console:")
+    MAIL_URL = Setting(mail_url, "console:")
     CORS_ORIGINS = Setting(origins, [])
     TRUSTED_PROXIES = Setting(whole_number(0, 8), 0)
     RATE_LIMIT_STORAGE = Setting(limit_storage, "database")
@@ -198,6 +210,7 @@ class Config:
     AUDIT_RETENTION = Setting(whole_number(1, 36_500), 365)
 
     COOKIE_SECURE = False
+    MAIL_TO_CONSOLE = True  # not where others read the log: links open accounts
     HASHING_QUEUE = 24  # passwords that may wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
     SESSIONS_PER_USER = 100  # one more, and the one used least recently ends
@@ -312,6 +325,7 @@ class ProductionConfig(Config):
 
     PASSWORD_BLOCKLIST = Setting(on_or_off, True)
     COOKIE_SECURE = True
+    MAIL_TO_CONSOLE = False
 
     def judge(self) -> dict[str, str]:
         found = super().judge()

@@ -33,6 +33,13 @@ def on_starting(server):
         file.unlink()
 
 
+def post_worker_init(worker):
+    """Have each worker send mails; one of all does so at a time."""
+    from pycoder import outbox
+
+    outbox.start(worker.wsgi)
+
+
 def child_exit(server, worker):
     """Take a worker that ended out of the sums that count the living."""
     from prometheus_client.multiprocess import mark_process_dead

@@ -8,10 +8,21 @@ from granian.constants import Interfaces
 
 from config import load_or_exit
 
+
+def application():
+    """Return the application of a worker, which sends mails, too; one of all does so at a time."""
+    from pycoder import outbox
+    from wsgi import app
+
+    outbox.start(app)
+    return app
+
+
 if __name__ == "__main__":
     settings = load_or_exit()
     Granian(
-        "wsgi:app",
+        "serve_granian:application",
+        factory=True,
         interface=Interfaces.WSGI,
         address="127.0.0.1",
         port=settings.PORT,

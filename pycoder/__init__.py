@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 
 import config as settings
-from pycoder import auth, cli, errors, hashing, keys, logs, ops, throttle, tokens, wire
+from pycoder import auth, cli, errors, hashing, keys, logs, mail, ops, throttle, tokens, wire
 from pycoder.extensions import cors, db, migrate
 from pycoder.openapi import api
 
@@ -32,6 +32,7 @@ def create_app(config: settings.Config | None = None) -> Flask:
     migrate.init_app(app, db, directory=str(MIGRATIONS))
     throttle.init_app(app)
     hashing.init_app(app)
+    mail.init_app(app)
     tokens.jwt.init_app(app)
     cors.init_app(app, **wire.cors_options(config.CORS_ORIGINS))
     api.init_app(app)

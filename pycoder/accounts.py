@@ -1,4 +1,4 @@
-"""Accounts: register, create, activate, set a password, delete. One function, one transaction."""
+"""Accounts: register, create, change, activate, delete. One function, one transaction."""
 
 import re
 import secrets
@@ -6,20 +6,22 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from email_validator import EmailNotValidError, validate_email
 from flask import current_app
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pycoder import audit, passwords, sessions, throttle
+from pycoder import addresses, attempts, audit, credentials, mail, passwords, sessions, throttle
 from pycoder.audit import Client, Event
 from pycoder.errors import InvalidInput, NotFound, RegistrationClosed
 from pycoder.extensions import changed, db
+from pycoder.mail import Template
 from pycoder.models import AuditEvent, Session, User, canonical
 from pycoder.sessions import SignedIn
+from pycoder.tokens import Standing
 
 USERNAME = re.compile(r"[\w.+-]{3,150}")  # \w: letters and digits of every script, and _
-EMAIL_LENGTH = 254
+NOT_A_USERNAME = "Use 3 to 150 letters, digits and . + - _"
+TAKEN = "An account with this username exists already."
 
 
 def register(*, email: str, password: str, client: Client, **profile: str) -> SignedIn:
@@ -31,10 +33,11 @@ def register(*, email: str, password: str, client: Client, **profile: str) -> Si
     """
     if not current_app.config["REGISTRATION_OPEN"]:
         raise RegistrationClosed
-    sessions.limited(throttle.count, "register.ip", throttle.network(client.ip), client)
+    attempts.limited(throttle.count, "register.ip", throttle.network(client.ip), client)
     user = _add(email, password, **profile)
     session = sessions.start(user.id, user.password_hash, client)
     audit.record(Event.USER_REGISTERED, client, user_id=user.id, session_id=session.id)
+    mail.queue(Template.VERIFY_EMAIL, user.email, client, user_id=user.id)
     db.session.commit()
     return sessions.signed_in(user, session, client)
 
@@ -80,27 +83,15 @@ def _judge(email: str, password: str, username: str) -> str:
     """Return the e-mail in its stored form; raises ``InvalidInput`` with all that does not fit."""
     errors: dict[str, list[str]] = {}
     try:
-        email = stored_address(email)
+        email = addresses.stored_address(email)
     except InvalidInput as invalid:
         errors |= invalid.errors or {}
     if username and not fits(username, email):
-        errors["username"] = ["Use 3 to 150 letters, digits and . + - _"]
+        errors["username"] = [NOT_A_USERNAME]
     if reasons := passwords.reasons_against(password, email=email, username=username):
         errors["password"] = reasons
     if errors:
         raise InvalidInput(errors)
-    return email
-
-
-def stored_address(email: str) -> str:
-    """Return an e-mail address in its stored form; raises ``InvalidInput``."""
-    try:
-        checked = validate_email(email, check_deliverability=False)
-        email = unicodedata.normalize("NFC", checked.normalized.lower())
-        if max(len(email), len(canonical(email))) > EMAIL_LENGTH:
-            raise EmailNotValidError
-    except EmailNotValidError:
-        raise InvalidInput({"email": ["This is not a valid e-mail address."]}) from None
     return email
 
 
@@ -123,13 +114,38 @@ def _refuse_taken(email: str, username: str) -> None:
     """Raise ``InvalidInput`` for what is taken; return if it was only a derived username."""
     taken = {"email": (User.email_key, email), "username": (User.username_key, username)}
     errors = {
-        field: [f"An account with this {field.replace('email', 'e-mail address')} exists already."]
+        field: [addresses.TAKEN if field == "email" else TAKEN]
         for field, (column, value) in taken.items()
         if value and db.session.scalar(select(User.id).where(column == canonical(value)))
     }
     db.session.rollback()
     if errors:
         raise InvalidInput(errors)
+
+
+def update_profile(session: Standing, *, client: Client, **profile: str) -> User:
+    """Change any of ``username``, ``first_name`` and ``last_name``; raises ``InvalidInput``."""
+    user = credentials.held(session)
+    name = profile.get("username")
+    if name is not None:
+        if not fits(name, user.email):
+            raise InvalidInput({"username": [NOT_A_USERNAME]})
+        user.username_key = canonical(name)
+    for field, value in profile.items():
+        setattr(user, field, value)
+    try:
+        db.session.flush()
+    except IntegrityError:
+        raise InvalidInput({"username": [TAKEN]}) from None
+    audit.record(Event.USER_UPDATED, client, user_id=user.id, session_id=session.sid)
+    db.session.commit()
+    return user
+
+
+def leave(session: Standing, password: str | None, *, client: Client) -> None:
+    """Delete an account by its owner; raises what ``prove`` raises, and ``TokenRevoked``."""
+    credentials.prove(session, password, client=client)
+    remove(credentials.held(session), client=client)
 
 
 def activity(user_id: int) -> Sequence[AuditEvent]:
@@ -179,10 +195,8 @@ def set_password(user: User, password: str, *, client: Client) -> None:
 
     Raises ``InvalidInput``.
     """
-    if reasons := passwords.reasons_against(password, email=user.email, username=user.username):
-        raise InvalidInput({"password": reasons})
-    hashed = passwords.hash_password(password)
-    changed(update(User).where(User.id == user.id).values(password_hash=hashed))
+    credentials.judge(password, user.email, user.username)
+    credentials.replace(user, passwords.hash_password(password), client)
     sessions.end_all(user.id)
     audit.record(Event.PASSWORD_SET, client, user_id=user.id)
     db.session.commit()

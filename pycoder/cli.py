@@ -14,7 +14,7 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 import config as settings
-from pycoder import accounts, audit, people, pruning
+from pycoder import accounts, audit, outbox, people, pruning
 from pycoder.audit import COMMAND_LINE
 from pycoder.errors import Problem
 from pycoder.models import User
@@ -40,6 +40,7 @@ def _give_up(reason: str) -> NoReturn:
 
 users = ProblemGroup("users", help="Create, look at and change accounts.")
 tokens = ProblemGroup("tokens", help="Look after the store of sessions and tokens.")
+mail = ProblemGroup("mail", help="Look after the mails that wait to be sent.")
 audit_group = ProblemGroup("audit", help="Read the trail of security events.")
 
 EVENT_FACTS = ("reason", "user_id", "session_id", "ip", "user_agent", "request_id")
@@ -193,6 +194,16 @@ def tail(count: int, who: str | None, as_json: bool) -> None:
         _show({name: str(fact) for name, fact in facts.items() if fact is not None}, as_json)
 
 
+@mail.command("send")
+@as_json
+def send(as_json: bool) -> None:
+    """Send the mails that are due now; the server does so by itself."""
+    sent, failed = outbox.send_due()
+    _show({"sent": sent, "waiting": outbox.waiting()}, as_json)
+    if failed:
+        _give_up("a mail could not be sent; the log says why, and it is tried again later")
+
+
 @click.command("doctor")
 @as_json
 @with_appcontext
@@ -210,5 +221,5 @@ def doctor(as_json: bool) -> None:
 
 
 def init_app(app: Flask) -> None:
-    for command in (users, tokens, audit_group, doctor):
+    for command in (users, tokens, mail, audit_group, doctor):
         app.cli.add_command(command)

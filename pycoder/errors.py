@@ -6,12 +6,14 @@
     ├── MalformedJSON                    400 malformed_json
     ├── BadRequest                       400 bad_request
     ├── InvalidCredentials               400 invalid_credentials
+    ├── LinkInvalid                      400 link_invalid
     ├── TokenProblem
     │   ├── TokenMissing                 401 token_missing
     │   ├── TokenInvalid                 401 token_invalid
     │   ├── TokenExpired                 401 token_expired
     │   ├── TokenRevoked                 401 token_revoked
     │   └── TokenReused                  401 token_reused
+    ├── ProofNeeded                      401 insufficient_user_authentication
     ├── RegistrationClosed               403 registration_closed
     ├── NotFound                         404 not_found
     ├── MethodNotAllowed                 405 method_not_allowed
@@ -83,6 +85,15 @@ class InvalidCredentials(Problem):
     status, code = 400, "invalid_credentials"
     detail = "Wrong e-mail, username or password."
 
+    def __init__(self, detail: str = detail):
+        super().__init__()
+        self.detail = detail
+
+
+class LinkInvalid(Problem):
+    status, code = 400, "link_invalid"
+    detail = "This link was used before, or is too old. Please ask for a new one."
+
 
 class TokenProblem(Problem):
     """RFC 6750 §3: a 401 names the scheme, and the error unless no token was sent."""
@@ -115,6 +126,14 @@ class TokenRevoked(TokenProblem):
 class TokenReused(TokenProblem):
     code = "token_reused"
     detail = "This token was used before, so its session was ended. Please sign in again."
+
+
+class ProofNeeded(Problem):
+    """RFC 9470 §3: the token is good, and not enough for this call."""
+
+    status, code = 401, "insufficient_user_authentication"
+    detail = "Please enter your password again."
+    headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication", max_age="300"'}
 
 
 class RegistrationClosed(Problem):

@@ -15,6 +15,7 @@ HASHING_WAIT = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8),
 )
 HASHING_REFUSED = Counter("pycoder_hashing_refused", "Passwords that found no room or no patience")
+MAILS = Counter("pycoder_mails", "Tries to send a mail", ["outcome"])
 
 
 def exposition() -> bytes:

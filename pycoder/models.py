@@ -2,10 +2,13 @@
 
 import unicodedata
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
+    ColumnElement,
     DateTime,
     Double,
     ForeignKey,
@@ -15,12 +18,13 @@ from sqlalchemy import (
     Uuid,
     false,
     true,
+    update,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-from pycoder.extensions import Base
+from pycoder.extensions import Base, db
 
 USER_AGENT_LENGTH = 255
 
@@ -114,6 +118,55 @@ class TokenBlocklist(Base):
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 
 
+class OneTimeToken(Base):
+    """The one live link of a purpose that was mailed to a user, as the SHA-256 of its secret.
+
+    ``email`` is the address that it proves, where that is not the account's own yet.
+    """
+
+    __tablename__ = "one_time_tokens"
+
+    user_id: Mapped[int] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    purpose: Mapped[str] = mapped_column(String(20), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    email: Mapped[str | None] = mapped_column(String(254))
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+
+
+class OutgoingMail(Base):
+    """A mail that is still to be sent, without the secret of its link, which outbox.py makes.
+
+    ``user_id`` is empty while nobody has looked whose address ``to`` is. From its first try on,
+    ``due_at`` is when the next one is made unless this one succeeds.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = {"sqlite_autoincrement": True}
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    template: Mapped[str] = mapped_column(String(20))
+    to: Mapped[str] = mapped_column(String(254))
+    user_id: Mapped[int | None] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    client: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    due_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
+    tries: Mapped[int] = mapped_column(default=0)
+
+
+class Lease(Base):
+    """Who may do what only one process of all nodes does at a time, and until when."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(32))
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
 class RateLimit(Base):
     """A counter of throttle.py; ``expires_at`` in seconds since 1970, as ``limits`` counts."""
 
@@ -142,3 +195,15 @@ class AuditEvent(Base):
     ip: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(USER_AGENT_LENGTH))
     request_id: Mapped[str | None] = mapped_column(String(128))
+
+
+def hold(which: ColumnElement[bool]) -> User | None:
+    """Return an active account as it is now, and keep it so until the transaction ends.
+
+    By an UPDATE that changes nothing: on PostgreSQL it locks the row, on SQLite it takes the
+    writer's turn. All that end several sessions or links of an account hold it first, so that
+    they do not wait for each other in a circle.
+    """
+    held = update(User).where(which, User.is_active).values(is_active=True).returning(User)
+    options = {"synchronize_session": False, "populate_existing": True}
+    return db.session.scalars(held, execution_options=options).one_or_none()

@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from sqlalchemy import select, text
 
-from pycoder import accounts, audit, passwords
+from pycoder import accounts, addresses, audit, passwords
 from pycoder.audit import Client, Event
 from pycoder.errors import InvalidInput
 from pycoder.extensions import db, insert_into
@@ -165,7 +165,7 @@ def _judged(said: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInput({"date_joined": ["Not a valid datetime."]}) from None
     for name in ("username", "first_name", "last_name"):
         row[name] = unicodedata.normalize("NFC", row[name])
-    row["email"] = accounts.stored_address(row["email"])
+    row["email"] = addresses.stored_address(row["email"])
     if not accounts.fits(row["username"].ljust(3, "_"), row["email"]):
         raise InvalidInput({"username": ["Only letters, digits and . + - _ or the own address."]})
     hashed = row.pop("password")

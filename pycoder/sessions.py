@@ -2,8 +2,9 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -19,18 +20,18 @@ from sqlalchemy import (
     update,
 )
 
-from pycoder import audit, devices, passwords, pruning, throttle, tokens
+from pycoder import attempts, audit, devices, mail, passwords, pruning, throttle, tokens
 from pycoder.audit import Client, Event
 from pycoder.errors import (
     InvalidCredentials,
     NotFound,
-    Overloaded,
     TokenReused,
     TokenRevoked,
     TooManyRequests,
 )
 from pycoder.extensions import changed, db, insert_into, read, write
-from pycoder.models import Session, TokenBlocklist, User, canonical, now
+from pycoder.mail import Template
+from pycoder.models import Session, TokenBlocklist, User, canonical, hold, now
 from pycoder.tokens import Pair, Standing
 
 RETRY_WINDOW = timedelta(minutes=5)
@@ -54,24 +55,18 @@ def login(*, identifier: str, password: str, client: Client) -> SignedIn:
     Unknown account, wrong password and deactivated account are refused alike, after the same
     work; only the trail tells them apart. Raises ``InvalidCredentials`` and ``TooManyRequests``.
     """
-    limited(throttle.count, "login.ip", throttle.network(client.ip), client)
+    attempts.limited(throttle.count, "login.ip", throttle.network(client.ip), client)
     account = read(_ACCOUNT, {"key": canonical(identifier)})
     who, user_id = _subject(account, identifier, client), account and account.id
-    tries = limited(throttle.reserve, "login.account", who, client, user_id)
-    try:
-        found = _authenticated(account, identifier, password, client)
-    except Overloaded:
-        throttle.give_back("login.account", who)
-        raise
+    refusal = (Event.LOGIN_REFUSED, _reason(account))
+    work = partial(_authenticated, account, identifier, password, client)
+    found = attempts.at_password(work, who, refusal, client=client, user_id=user_id)
     if found is None:
-        paused = throttle.failed("login.account", who, tries)
-        audit.record(Event.LOGIN_REFUSED, client, user_id=user_id, reason=_reason(account))
-        if paused:
-            audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason="login.account")
-        db.session.commit()
         raise InvalidCredentials
     user, session = found
     audit.record(Event.LOGIN_SUCCEEDED, client, user_id=user.id, session_id=session.id)
+    if not devices.known(client.device, user.id):
+        mail.queue(Template.NEW_DEVICE, user.email, client, user_id=user.id)
     db.session.commit()
     throttle.give_back("login.account", who)
     return signed_in(user, session, client)
@@ -107,23 +102,6 @@ def _upgraded(account: Any, password: str) -> str:
 def signed_in(user: User | Row[Any], session: Session, client: Client) -> SignedIn:
     """Return what a committed sign-in hands out."""
     return SignedIn(user, tokens.issue(session), devices.remember(client.device, user.id))
-
-
-def limited(
-    count: Callable[[str, str], int],
-    name: str,
-    subject: str,
-    client: Client,
-    user_id: int | None = None,
-) -> int:
-    """Count a try; the first one over a limit is on record. Raises ``TooManyRequests``."""
-    try:
-        return count(name, subject)
-    except TooManyRequests as refusal:
-        if refusal.first:
-            audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason=name)
-            db.session.commit()
-        raise
 
 
 def _subject(account: Any, identifier: str, client: Client) -> str:
@@ -231,8 +209,9 @@ def refresh(session: Standing, jti: str, *, retry_key: str | None, client: Clien
         raise TokenRevoked
     if retried:
         return tokens.issue(kept)
-    if _end(Session.id == kept.sid):
+    if hold(User.id == kept.user_id) and _end(Session.id == kept.sid):
         audit.record(Event.SESSION_REUSED, client, user_id=kept.user_id, session_id=kept.sid)
+        mail.queue(Template.SESSION_REUSED, kept.email, client, user_id=kept.user_id)
     db.session.commit()
     raise TokenReused
 
@@ -376,9 +355,29 @@ def end_others(current: Standing, *, client: Client) -> None:
     db.session.commit()
 
 
-def end_all(user_id: int) -> None:
-    """End every session of a user, in the caller's transaction."""
-    _end(Session.user_id == user_id)
+def end_all(user_id: int, *, but: UUID | None = None) -> None:
+    """End every session of a user, or every one but this, in the caller's transaction."""
+    _end((Session.user_id == user_id) & (Session.id != but) if but else Session.user_id == user_id)
+
+
+def renew(session: Standing) -> Standing:
+    """Replace the live refresh token, whichever it is by now, in the caller's transaction."""
+    at = now()
+    renewed = session._replace(
+        refresh_jti=tokens.new_jti(),
+        rotated_at=at,
+        expires_at=_expiry(at, created_at=session.created_at),
+    )
+    values = {
+        "refresh_jti": renewed.refresh_jti,
+        "previous_jti": Session.refresh_jti,
+        "retry_key": None,
+        "rotated_at": at,
+        "last_used_at": at,
+        "expires_at": renewed.expires_at,
+    }
+    changed(update(Session).where(Session.id == session.sid).values(values))
+    return renewed
 
 
 def _end(which: ColumnElement[bool]) -> int:

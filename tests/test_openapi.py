@@ -240,10 +240,11 @@ def test_what_needs_a_token_is_refused_without_one(header, operations, client):
 
 @pytest.fixture
 def fuzzer(app, bob, setting):
-    """Schemathesis with all its phases and checks; Carol's session is the one that logout ends."""
+    """Schemathesis with all its phases; it signs out Carol alone, and deletes Dora alone."""
     setting("RATE_LIMITS", {})
     carol = Caller(app.test_client(), "carol@example.com")
-    assert carol.register().status_code == 201
+    dora = Caller(app.test_client(), "dora@example.com")
+    assert carol.register().status_code == dora.register().status_code == 201
 
     def bearer(caller):
         return {"Authorization": f"Bearer {caller.tokens.access}"}
@@ -260,7 +261,10 @@ def fuzzer(app, bob, setting):
             },
             "checks": CHECKS,
             "headers": bearer(bob),
-            "operations": [{"include-path": "/api/logout/", "headers": bearer(carol)}],
+            "operations": [
+                {"include-path": "/api/logout/", "headers": bearer(carol)},
+                {"include-operation-id": "delete_user", "headers": bearer(dora)},
+            ],
         }
     )
     schema = schemathesis.openapi.from_wsgi("/api/openapi.json", app, config=config)

@@ -173,3 +173,42 @@ class ExportSchema(Schema):
     user = fields.Nested(UserSchema, required=True)
     sessions = fields.List(fields.Nested(SessionSchema), required=True)
     events = fields.List(fields.Nested(EventSchema), required=True)
+
+
+class ProfileSchema(WireSchema):
+    username = Text(longest=254)
+    first_name = Text(longest=150)
+    last_name = Text(longest=150)
+
+
+class ProofSchema(WireSchema):
+    password = Secret(
+        required=False,
+        metadata={"description": "Needed when the sign-in is older than five minutes."},
+    )
+
+
+class PasswordChangeSchema(WireSchema):
+    current_password = Secret()
+    new_password = Secret()
+
+
+class ResetSchema(WireSchema):
+    email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
+
+
+class ResetConfirmSchema(WireSchema):
+    token = Token(metadata={"description": "As it stands in the link, behind token=."})
+    new_password = Secret()
+
+
+class LinkSchema(WireSchema):
+    token = Token(metadata={"description": "As it stands in the link, behind token=."})
+
+
+class EmailChangeSchema(ProofSchema):
+    email = Text(longest=254, required=True, metadata={"example": "ada@example.org"})
+
+
+class RenewedSchema(Schema):
+    tokens = fields.Nested(PairSchema, required=True)

@@ -1,0 +1,206 @@
+"""The outbox: what waits in it is sent after its commit, by one process of all nodes at a time.
+
+A mail is claimed, sent and deleted. The claim sets when it is tried again, so that a process that
+dies loses none; only a mail that the server took in that very moment is sent twice. The secret of
+a link is made when its mail is sent: it is stored nowhere, and its hour begins with the mail.
+"""
+
+import secrets
+import threading
+from datetime import timedelta
+from multiprocessing.util import Finalize
+from typing import Any, NamedTuple
+
+from flask import Flask, current_app
+from flask_mailman import EmailMultiAlternatives
+from limits.errors import StorageError
+from sqlalchemy import Row, bindparam, delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from pycoder import audit, mail, onetime, throttle
+from pycoder.audit import Client, Event
+from pycoder.errors import TooManyRequests
+from pycoder.extensions import autocommit, db, insert_into, read, write
+from pycoder.mail import Template
+from pycoder.metrics import MAILS
+from pycoder.models import Lease, OneTimeToken, OutgoingMail, User, canonical, hold, now
+from pycoder.onetime import Purpose
+
+TURN = timedelta(minutes=1)  # after it, the turn of a process that died is over
+IN_FLIGHT = timedelta(minutes=10)  # longer than a mail server may take over one mail
+PAUSES = tuple(timedelta(seconds=s) for s in (30, 60, 120, 240, 480, 900))
+GIVEN_UP = timedelta(days=1)
+LOOK_AGAIN = 5.0  # seconds after which a process looks for what others have put off or left
+LAST_MAIL = 20.0  # seconds that a process which ends leaves to the mail that it is sending
+
+# the secret stands behind #, which browsers send to no server
+PATHS = {
+    Template.VERIFY_EMAIL: "/verify-email/#token=",
+    Template.CHANGE_EMAIL: "/verify-email/#token=",
+    Template.RESET_PASSWORD: "/reset-password/#token=",
+}
+
+
+class Round(NamedTuple):
+    """What came of sending: how many mails left, and whether one could not."""
+
+    sent: int
+    failed: bool
+
+
+def start(app: Flask) -> None:
+    """Send mails in a thread of this process, until it ends. For a worker, after the fork."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_run, args=(app, stop), name="outbox", daemon=True)
+    thread.start()
+    Finalize(None, _finish, (thread, stop), exitpriority=0)  # also in workers of multiprocessing
+
+
+def _finish(thread: threading.Thread, stop: threading.Event) -> None:
+    stop.set()
+    mail.queued.set()
+    thread.join(LAST_MAIL)
+
+
+def _run(app: Flask, stop: threading.Event) -> None:
+    while not stop.is_set():
+        mail.queued.clear()
+        with app.app_context():
+            try:
+                send_due(stop)
+            except Exception:
+                app.logger.exception("sending mails failed; it goes on in a moment")
+        mail.queued.wait(LOOK_AGAIN)
+
+
+def waiting() -> int:
+    """Return how many mails are in the outbox."""
+    return db.session.scalar(select(func.count(OutgoingMail.id))) or 0
+
+
+def send_due(stop: threading.Event | None = None) -> Round:
+    """Send what is due, the oldest first, until one fails or another process is at it."""
+    me, sent, failed = secrets.token_hex(8), 0, False
+    if read(_DUE, {"at": now()}) is None:
+        return Round(0, False)
+    try:
+        while not failed and not (stop and stop.is_set()) and _take_turn(me) and (row := _claim()):
+            failed = not _send(row)
+            sent += not failed
+    finally:
+        with autocommit() as connection:
+            connection.execute(delete(Lease).where(Lease.holder == me))
+            connection.execute(delete(OneTimeToken).where(OneTimeToken.expires_at <= now()))
+    return Round(sent, failed)
+
+
+def _take_turn(me: str) -> bool:
+    """Become or stay the one process that sends; of many that try, one succeeds."""
+    lease = {"holder": me, "expires_at": now() + TURN}
+    free = (Lease.expires_at <= now()) | (Lease.holder == me)
+    taken = insert_into(Lease).values(name="mail", **lease)
+    taken = taken.on_conflict_do_update(index_elements=["name"], set_=lease, where=free)
+    with autocommit() as connection:
+        return connection.execute(taken.returning(Lease.name)).first() is not None
+
+
+_DUE = (
+    select(OutgoingMail.__table__)
+    .where(OutgoingMail.due_at <= bindparam("at"))
+    .order_by(OutgoingMail.due_at, OutgoingMail.id)
+    .limit(1)
+)
+_CLAIM = update(OutgoingMail).where(
+    OutgoingMail.id == bindparam("mail"), OutgoingMail.tries == bindparam("seen")
+)
+
+
+def _claim() -> Row[Any] | None:
+    """Return the mail that is due first, put off for as long as sending it may take."""
+    while row := read(_DUE, {"at": now()}):
+        claim = {"due_at": now() + IN_FLIGHT, "tries": row.tries + 1}
+        if write(_CLAIM, {"mail": row.id, "seen": row.tries, **claim}):
+            return row
+    return None
+
+
+def _send(row: Row[Any]) -> bool:
+    """Send a mail that was claimed, and delete it; tell whether it could be."""
+    try:
+        message = _prepare(row)
+        if message is None:
+            _delete(row)
+            return True
+        with mail.handed_over(message):
+            _delete(row)
+    except (SQLAlchemyError, StorageError):
+        raise
+    except Exception as error:
+        _put_off(row, error)
+        return False
+    MAILS.labels("sent").inc()
+    return True
+
+
+def _delete(row: Row[Any]) -> None:
+    with autocommit() as connection:
+        connection.execute(delete(OutgoingMail).where(OutgoingMail.id == row.id))
+
+
+def _put_off(row: Row[Any], error: Exception) -> None:
+    """Try again after growing pauses, for a day. The log has no address in it."""
+    reason = f"{type(error).__name__} {getattr(error, 'smtp_code', '')}".strip()
+    what = f"mail {row.id} ({row.template}) to user {row.user_id}"
+    if row.created_at <= now() - GIVEN_UP:
+        current_app.logger.error("%s given up after %d tries: %s", what, row.tries + 1, reason)
+        MAILS.labels("given_up").inc()
+        _delete(row)
+        return
+    pause = PAUSES[min(row.tries, len(PAUSES) - 1)]
+    current_app.logger.warning("%s not sent, again in %s: %s", what, pause, reason)
+    MAILS.labels("put_off").inc()
+    write(_CLAIM, {"mail": row.id, "seen": row.tries + 1, "due_at": now() + pause})
+
+
+def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
+    """Word a mail; None if it is not to be sent any more."""
+    client = Client(**row.client)
+    if row.template in PATHS:
+        to, link = _link(row, client)
+    else:
+        to, link = "" if _is_too_much(row) else row.to, ""
+    return mail.word(row.template, to, link=link, at=row.created_at, client=client) if to else None
+
+
+def _is_too_much(row: Row[Any]) -> bool:
+    """Count notices to an address that nobody has proven, so that a stranger's is not bombed."""
+    unproven = select(User.id).where(
+        User.id == row.user_id, User.email == row.to, User.email_verified.is_(False)
+    )
+    try:
+        if row.tries == 0 and read(unproven, {}):
+            throttle.count("reset.account", f"notice/{row.user_id}")
+    except TooManyRequests:
+        return True
+    return False
+
+
+def _link(row: Row[Any], client: Client) -> tuple[str, str]:
+    """Make the secret of a mail; return where it goes and the link, or nothing at all.
+
+    An account that is gone or deactivated gets none, and a mail that was taken back is none.
+    """
+    purpose = Purpose(row.template)
+    typed = purpose is Purpose.RESET  # by somebody, who may have no account
+    user = hold(User.email_key == canonical(row.to) if typed else User.id == row.user_id)
+    here = select(OutgoingMail.id).where(OutgoingMail.id == row.id)
+    if user is None or db.session.scalar(here) is None:
+        db.session.rollback()
+        return "", ""
+    new = row.to if purpose is Purpose.CHANGE else None
+    secret = onetime.issue(user.id, purpose, new)
+    if typed and row.tries == 0:
+        audit.record(Event.PASSWORD_RESET_ASKED, client, user_id=user.id)
+    db.session.commit()
+    path = PATHS[Template(row.template)]
+    return new or user.email, f"{current_app.config['PUBLIC_URL']}{path}{secret}"
