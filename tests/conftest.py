@@ -8,9 +8,10 @@ import coverage
 import psycopg
 import pytest
 
+from pycoder import mail, outbox
 from pycoder.extensions import Base, db
 from pycoder.models import AuditEvent
-from tests.callers import Caller, application, migrated
+from tests.callers import Caller, MailServer, application, migrated
 
 counter = itertools.count(1)
 
@@ -165,3 +166,26 @@ def rows(app):
 def trail(rows):
     """Return a function that lists the names of the recorded events, oldest first."""
     return lambda: rows(db.select(AuditEvent.event).order_by(AuditEvent.id))
+
+
+@pytest.fixture
+def mail_server():
+    with MailServer() as server:
+        yield server
+
+
+@pytest.fixture
+def mails(app, mail_server, monkeypatch):
+    """Return a function that sends what is due through a real mail server, and lists it."""
+    with monkeypatch.context() as patch:
+        patch.setitem(app.config, "MAIL_URL", mail_server.url)
+        mail.init_app(app)
+
+    def arrive():
+        del mail_server.mails[:]
+        with app.app_context():
+            outbox.send_due()
+        return list(mail_server.mails)
+
+    yield arrive
+    mail.init_app(app)

@@ -1,0 +1,335 @@
+"""The profile and its e-mail address: changed, proven by a link, deleted; and who is told."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import select
+
+from pycoder.audit import Event
+from pycoder.models import AuditEvent, OneTimeToken, OutgoingMail, Session, User, now
+from tests.callers import PASSWORD, Caller
+
+TAKEN = "An account with this e-mail address exists already."
+LINK_INVALID = (400, "link_invalid")
+
+
+def problem(response):
+    return response.status_code, response.json["code"]
+
+
+def verify(caller, token):
+    return caller.client.post("/api/email/verify/", json={"token": token})
+
+
+def resend(caller):
+    return caller.call("POST", "/api/email/verify/resend/")
+
+
+def move(caller, email, **proof):
+    return caller.call("POST", "/api/email/change/", json={"email": email, **proof})
+
+
+def rename(caller, **fields):
+    return caller.call("PATCH", "/api/user/", json=fields)
+
+
+def said(mails):
+    return [(mail.to, mail.subject) for mail in mails]
+
+
+# --- verification
+
+
+def test_the_mail_of_a_registration_verifies_the_address(ada, mails, trail):
+    assert ada.user().json["email_verified"] is False
+    [mail] = mails()
+    assert said([mail]) == [("ada@example.com", "Please confirm your e-mail address")]
+    assert mail.link.startswith("http://localhost:8000/verify-email/#token=")
+    assert mail.link in mail.html
+    answer = verify(ada, mail.token)
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert ada.user().json["email_verified"] is True
+    assert trail()[-1] == Event.EMAIL_VERIFIED
+    assert problem(verify(ada, mail.token)) == LINK_INVALID
+
+
+def test_a_verification_is_good_for_a_day(ada, mails):
+    [mail] = mails()
+    with time_machine.travel(now() + timedelta(hours=24, seconds=1), tick=False):
+        assert problem(verify(ada, mail.token)) == LINK_INVALID
+    assert verify(ada, mail.token).status_code == 204
+
+
+def test_it_can_be_mailed_again_and_the_newest_replaces_the_one_before(ada, mails):
+    [first] = mails()
+    assert (resend(ada).status_code, resend(ada).json) == (202, {})
+    second, third = mails()
+    assert problem(verify(ada, first.token)) == LINK_INVALID
+    assert problem(verify(ada, second.token)) == LINK_INVALID
+    assert verify(ada, third.token).status_code == 204
+    assert resend(ada).status_code == 202
+    assert mails() == []  # nothing is left to verify
+
+
+def test_it_is_mailed_three_times_an_hour_at_most(ada, mails):
+    mails()
+    assert {resend(ada).status_code for _ in range(10)} == {202}
+    assert len(mails()) == 3
+
+
+# --- change of address
+
+
+def test_a_change_takes_effect_when_the_link_at_the_new_address_is_used(ada, mails, trail):
+    mails()
+    assert move(ada, "Ada@Example.org", password=PASSWORD).status_code == 202
+    assert ada.user().json["email"] == "ada@example.com"
+    link, notice = mails()
+    assert said([link, notice]) == [
+        ("ada@example.org", "Please confirm your new e-mail address"),
+        ("ada@example.com", "Your e-mail address is about to change"),
+    ]
+    assert verify(ada, link.token).status_code == 204
+    assert said(mails()) == [
+        ("ada@example.com", "Your e-mail address was changed"),
+        ("ada@example.org", "Your e-mail address was changed"),
+    ]
+    user = ada.user().json
+    assert (user["email"], user["email_verified"]) == ("ada@example.org", True)
+    assert trail()[-2:] == [Event.EMAIL_CHANGE_ASKED, Event.EMAIL_CHANGED]
+    assert ada.try_login().status_code == 400
+    ada.email = "ada@example.org"
+    assert ada.try_login().status_code == 200
+    assert problem(verify(ada, link.token)) == LINK_INVALID
+
+
+def test_the_newest_change_replaces_the_one_before_also_if_that_is_still_to_be_mailed(ada, mails):
+    mails()
+    move(ada, "typo@example.org")
+    first, _ = mails()
+    move(ada, "another.typo@example.org")
+    move(ada, "ada@example.org")
+    links = [mail for mail in mails() if mail.subject.startswith("Please")]
+    assert [mail.to for mail in links] == ["ada@example.org"]
+    assert problem(verify(ada, first.token)) == LINK_INVALID
+    assert verify(ada, links[0].token).status_code == 204
+
+
+def test_a_password_change_stops_a_change_of_address(ada, mails):
+    mails()
+    move(ada, "thief@example.org")
+    [link, _] = mails()
+    move(ada, "thief@example.net")  # still to be mailed
+    body = {"current_password": PASSWORD, "new_password": "a password nobody has yet"}
+    assert ada.call("POST", "/api/password/change/", json=body).status_code == 200
+    assert [mail for mail in mails() if "#token" in mail.text] == []
+    assert problem(verify(ada, link.token)) == LINK_INVALID
+
+
+def test_a_change_ends_all_links_of_the_account(ada, mails, rows):
+    [old] = mails()
+    ada.client.post("/api/password/reset/", json={"email": ada.email})
+    [reset] = mails()
+    move(ada, "ada@example.org")
+    link = mails()[0]
+    assert verify(ada, link.token).status_code == 204
+    assert problem(verify(ada, old.token)) == LINK_INVALID
+    body = {"token": reset.token, "new_password": "a password nobody has yet"}
+    assert problem(ada.client.post("/api/password/reset/confirm/", json=body)) == LINK_INVALID
+    assert rows(select(OneTimeToken)) == []
+
+
+def test_a_taken_address_is_told_to_nobody_but_its_own_mailbox(ada, bob, mails):
+    mails()
+    assert move(ada, "BOB@example.com").status_code == 202
+    link = mails()[0]
+    assert link.to == "bob@example.com"
+    answer = verify(ada, link.token)
+    assert answer.json["errors"] == {"email": [TAKEN]}
+    assert ada.user().json["email"] == "ada@example.com"
+
+
+def test_of_two_who_change_to_one_address_one_succeeds(ada, bob, mails):
+    mails()
+    for caller in (ada, bob):
+        assert move(caller, "one@example.org").status_code == 202
+    links = [mail for mail in mails() if mail.to == "one@example.org"]
+    assert [verify(ada, mail.token).status_code for mail in links] == [204, 400]
+
+
+def test_the_own_address_and_what_is_none_are_refused(ada, rows):
+    for email in ("ADA@example.com", "no address", "ada@example.org\r\nBcc: x@example.org", ""):
+        assert list(move(ada, email).json["errors"]) == ["email"]
+    assert rows(select(OutgoingMail.template)) == ["verify_email"]
+
+
+def test_nobody_is_bombed_with_links_to_new_addresses(ada, bob):
+    assert [move(ada, "victim@example.org").status_code for _ in range(2)] == [202] * 2
+    assert [move(bob, "victim@example.org").status_code for _ in range(2)] == [202, 429]
+    assert [move(ada, f"v{n}@example.org").status_code for n in range(2)] == [202, 429]
+
+
+def test_a_username_that_was_the_address_follows_it(app, mails):
+    """No name may pose as another's address: soon the old one may be somebody else's."""
+    ada = Caller(app.test_client())
+    ada.register(username="ada@example.com")
+    mails()
+    move(ada, "ada@example.org")
+    verify(ada, mails()[0].token)
+    assert ada.user().json["username"] == "ada@example.org"
+    heir = Caller(app.test_client(), password="the pass phrase of the heir")
+    assert heir.register().status_code == 201
+    assert heir.try_login().json["user"]["id"] == heir.user().json["id"]
+    assert rename(ada, username="ada@example.com").status_code == 400
+
+
+# --- profile
+
+
+def test_a_profile_can_be_changed_in_parts(ada, trail):
+    before = ada.user().json
+    answer = rename(ada, username="Lovelace", first_name="Ada")
+    assert answer.status_code == 200
+    assert answer.json == {**before, "username": "Lovelace", "first_name": "Ada"}
+    assert rename(ada, last_name="Lovelace", first_name="").json["last_name"] == "Lovelace"
+    assert ada.user().json["first_name"] == ""
+    assert rename(ada).status_code == 200
+    assert trail()[-1] == Event.USER_UPDATED
+    body = {"username": "LOVELACE", "password": PASSWORD}
+    assert ada.client.post("/api/login/", json=body).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"username": ""},
+        {"username": "ab"},
+        {"username": "bob@example.com"},
+        {"username": "BOB"},
+        {"first_name": "Ada\r\nBcc: x@example.org"},
+        {"email": "new@example.com"},
+        {"email_verified": True},
+        {"is_active": False},
+        {"id": 7},
+        {"password_hash": "x"},
+    ],
+)
+def test_another_profile_is_refused_and_changes_nothing(fields, ada, bob, rows):
+    before = ada.user().json
+    answer = rename(ada, **{"last_name": "Changed", **fields})
+    assert problem(answer) == (400, "validation_error")
+    assert list(answer.json["errors"]) == list(fields)
+    assert ada.user().json == before
+
+
+def test_ones_own_name_is_not_taken(ada):
+    assert rename(ada, username="ADA").json["username"] == "ADA"
+    assert rename(ada, username="Ada@Example.com").status_code == 200
+
+
+# --- deletion
+
+
+def test_a_deleted_account_is_gone_with_all_that_is_personal(ada, bob, mails, rows):
+    user_id = ada.user().json["id"]
+    mails()
+    move(ada, "ada@example.org")
+    answer = ada.call("DELETE", "/api/user/", json={"password": PASSWORD})
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert problem(ada.user()) == (401, "token_revoked")
+    assert problem(ada.refresh()) == (401, "token_revoked")
+    assert rows(select(User.email)) == ["bob@example.com"]
+    for table in (Session, OutgoingMail, OneTimeToken):
+        assert user_id not in rows(select(table.user_id)), table
+    theirs = select(AuditEvent.ip).where(AuditEvent.user_id == user_id)
+    assert set(rows(theirs.where(AuditEvent.event != Event.USER_DELETED))) == {None}
+    assert mails() == []
+    assert ada.try_login().status_code == 400
+    assert ada.register().status_code == 201
+
+
+# --- notices
+
+
+def test_a_changed_password_is_told_once_without_any_secret(ada, mails):
+    mails()
+    body = {"current_password": PASSWORD, "new_password": "a password nobody has yet"}
+    ada.call("POST", "/api/password/change/", json=body, headers={"User-Agent": "Firefox/1 Linux"})
+    [mail] = mails()
+    assert said([mail]) == [("ada@example.com", "Your password was changed")]
+    for text in (mail.text, mail.html):
+        assert "127.0.0.1" in text
+        assert "(Firefox on Linux)" in text
+        assert "token" not in text.replace("An old token", "")
+        assert PASSWORD not in text
+
+
+def test_the_reuse_of_a_refresh_token_is_told_once(ada, mails):
+    mails()
+    old = ada.tokens.refresh
+    ada.refresh(old)
+    for _ in range(3):
+        assert problem(ada.refresh(old)) == (401, "token_reused")
+    assert said(mails()) == [("ada@example.com", "A device was signed out for your safety")]
+
+
+def test_a_sign_in_is_told_from_a_new_device_alone(ada, app, mails):
+    mails()
+    ada.login()
+    assert mails() == []
+    stranger = Caller(app.test_client())
+    assert stranger.try_login(password="wrong").status_code == 400
+    assert mails() == []
+    stranger.login()
+    stranger.login()
+    assert said(mails()) == [("ada@example.com", "A new sign-in to your account")]
+
+
+def test_an_address_that_nobody_has_proven_gets_three_notices_an_hour(ada, app, mails):
+    [mail] = mails()
+
+    def sign_in_from_new_devices():
+        for _ in range(5):
+            Caller(app.test_client()).login()
+        return len(mails())
+
+    assert sign_in_from_new_devices() == 3
+    assert verify(ada, mail.token).status_code == 204
+    assert sign_in_from_new_devices() == 5
+
+
+def test_nothing_that_somebody_typed_is_in_a_mail(app, mails):
+    """A name or a browser that is a message of its own reaches no third person through us."""
+    spam = "visit evil.example now"
+    caller = Caller(app.test_client())
+    caller.client.environ_base["HTTP_USER_AGENT"] = f"<b>{spam}</b> Edg/9 (Windows)"
+    caller.register(username="evil.example", first_name=spam, last_name=f"<a href=x>{spam}</a>")
+    [mail] = mails()
+    for part in (mail.text, mail.html, str(mail.headers)):
+        assert "evil" not in part
+    assert "(Edge on Windows)" in mail.text
+
+
+HOSTS = {"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example"}, {"Forwarded": "host=evil"}
+
+
+@pytest.mark.parametrize("headers", HOSTS, ids=lambda headers: next(iter(headers)))
+def test_links_are_built_from_the_public_url_alone(headers, ada, mails, setting):
+    setting("PUBLIC_URL", "https://id.pycoder.dev/auth")
+    mails()
+    body = {"email": ada.email}
+    assert ada.client.post("/api/password/reset/", json=body, headers=headers).status_code == 202
+    [mail] = mails()
+    assert mail.link.startswith("https://id.pycoder.dev/auth/reset-password/#token=")
+    for text in (mail.text, mail.html, str(mail.headers)):
+        assert "evil" not in text
+
+
+@pytest.mark.parametrize("email", ["a@b.co\r\nBcc: x@b.co", "a@b.co\nBcc: x", "a\0@b.co"])
+def test_an_address_cannot_carry_a_header(email, app, mails, mail_server):
+    caller = Caller(app.test_client(), email)
+    assert list(caller.register().json["errors"]) == ["email"]
+    answer = caller.client.post("/api/password/reset/", json={"email": email})
+    assert answer.status_code == 400
+    assert mails() == []
