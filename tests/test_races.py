@@ -15,10 +15,11 @@ import bcrypt
 import pytest
 from sqlalchemy import func, select, update
 
-from pycoder import accounts, passwords
+from pycoder import accounts, onetime, passwords
 from pycoder.audit import COMMAND_LINE, Event
 from pycoder.extensions import db
 from pycoder.models import AuditEvent, Session, TokenBlocklist, User
+from pycoder.onetime import Purpose
 from tests.callers import PASSWORD, Answer, Line, Server, Tokens, application
 
 pytestmark = pytest.mark.untraced  # the server is another process
@@ -241,6 +242,19 @@ def end_by_id(e):
     return e.api.call("DELETE", f"sessions/{sid}/", access=e.other.access)
 
 
+def end_by_change(e):
+    body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+    return e.api.call("POST", "password/change/", body, e.other.access)
+
+
+def end_by_reset(e):
+    with e.operator.app_context():
+        secret = onetime.issue(accounts.find(e.email).id, Purpose.RESET)
+        db.session.commit()
+    body = {"token": secret, "new_password": NEW_PASSWORD}
+    return e.api.call("POST", "password/reset/confirm/", body)
+
+
 ENDINGS = {
     "logout by access": lambda e: e.api.logout(access=e.pair.access),
     "logout by refresh": lambda e: e.api.logout(refresh=e.pair.refresh),
@@ -249,10 +263,14 @@ ENDINGS = {
     "revoke one": end_by_id,
     "revoke all others": lambda e: e.api.end_others(e.other.access),
     "set-password": lambda e: e.room(accounts.set_password, NEW_PASSWORD),
+    "password/change": end_by_change,
+    "password/reset": end_by_reset,
     "deactivate": lambda e: e.room(accounts.set_active, False),
     "delete": lambda e: e.room(accounts.remove),
+    "delete by its owner": lambda e: e.api.call("DELETE", "user/", access=e.other.access),
 }
-ENDS_THE_OTHER = ("set-password", "deactivate", "delete")
+DELETES = ("delete", "delete by its owner")
+ENDS_THE_OTHER = ("set-password", "password/reset", "deactivate", *DELETES)
 
 
 class Use:
@@ -312,19 +330,45 @@ def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operato
         assert {what for _, what in use.log} == {200, "token_revoked"}
         if name == "deactivate":
             ending.room(accounts.set_active, True)
-        if name == "delete":  # the same address again does not revive what was
+        if name in DELETES:  # the same address again does not revive what was
             body = {"email": person.email, "password": PASSWORD}
             assert api.call("POST", "register/", body).status == 201
         for issued in use.issued:
             assert outcome(api.user(issued.access)) == "token_revoked"
         assert outcome(api.refresh(use.issued[-1].refresh)) == "token_revoked"
-        rotated = "token_revoked" if name == "delete" else "token_reused"
+        rotated = "token_revoked" if name in DELETES else "token_reused"
         for issued in use.issued[:-1]:
             assert outcome(api.refresh(issued.refresh)) == rotated
         survives = 401 if name in ENDS_THE_OTHER else 200
         assert api.user(person.tokens.access).status == survives
-        assert api.refresh(person.tokens.refresh).status == survives
-        assert found(living(person.email)) == (name not in ENDS_THE_OTHER or name == "delete")
+        if name != "password/change":  # which answers with a refresh token in place of this one
+            assert api.refresh(person.tokens.refresh).status == survives
+        assert found(living(person.email)) == (name not in ENDS_THE_OTHER or name in DELETES)
+
+
+def test_a_password_change_a_logout_and_refreshes_of_one_session_at_once(api, found):
+    """A logout that was answered stands; a refused change changed nothing."""
+    for _ in range(ROUNDS // 4):
+        person = api.somebody()
+        access, refresh = person.tokens
+        body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
+        change, logout, *refreshes = at_once(
+            [
+                partial(api.call, "POST", "password/change/", body, access),
+                partial(api.logout, access),
+                partial(api.refresh, refresh),
+                partial(api.refresh, refresh),
+            ]
+        )
+        assert logout.status == 204
+        assert outcome(change) in (200, "token_revoked")
+        known = [tokens_of(a) for a in (change, *refreshes) if a.status == 200]
+        assert sum(answer.status == 200 for answer in refreshes) <= 1
+        for pair in (person.tokens, *known):
+            assert outcome(api.user(pair.access)) == "token_revoked"
+            assert api.refresh(pair.refresh).status == 401
+        assert found(living(person.email)) == 0
+        api.login(person.email, NEW_PASSWORD if change.status == 200 else PASSWORD)
 
 
 # --- logins beside what forbids them
