@@ -330,13 +330,14 @@ class Mail(NamedTuple):
 class MailServer:
     """A real SMTP server; each mail meets the next of its ``moods``, and is taken without one."""
 
-    def __init__(self):
+    def __init__(self, tls_context=None):
         self.mails, self.moods, self.talking, self.most_at_once = [], [], 0, 0
-        self.port, self.controller = free_port(), None
+        self.port, self.controller, self.tls_context = free_port(), None, tls_context
         self.url = f"smtp://127.0.0.1:{self.port}"
 
     def start(self):
-        self.controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        where = {"hostname": "127.0.0.1", "port": self.port}
+        self.controller = Controller(self, **where, tls_context=self.tls_context)
         self.controller.start()
         return self
 

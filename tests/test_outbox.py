@@ -2,12 +2,18 @@
 
 import logging
 import os
+import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 import time_machine
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from sqlalchemy import event, func, select
 
 from config import ConfigError, ProductionConfig, TestingConfig
@@ -16,7 +22,15 @@ from pycoder.audit import COMMAND_LINE
 from pycoder.extensions import db
 from pycoder.mail import Template
 from pycoder.models import Lease, OutgoingMail, now
-from tests.callers import PASSWORD, SECRET_KEY, Caller, Line, Server, flask_command
+from tests.callers import (
+    PASSWORD,
+    SECRET_KEY,
+    Caller,
+    Line,
+    MailServer,
+    Server,
+    flask_command,
+)
 
 FAULTS = ["refuses", "drops", 0.5]
 
@@ -283,11 +297,43 @@ def test_a_mail_url_that_is_none_is_refused(url, tmp_path):
         options(tmp_path, url)
 
 
-def test_starttls_is_no_encryption_without_the_right_certificate(app, mails, mail_server, caplog):
-    """The server of this test knows no TLS at all: the mail waits, and does not go in the clear."""
-    app.extensions["mailman"].use_tls = True
+@pytest.fixture
+def certificate(tmp_path):
+    """A certificate for 127.0.0.1 that nobody has vouched for, and its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a mail server")])
+    address = x509.IPAddress(ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now() - timedelta(days=1))
+        .not_valid_after(now() + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    plain = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, *plain))
+    return path
+
+
+def test_starttls_is_insisted_on_and_the_certificate_verified(
+    app, mails, mail_server, certificate, monkeypatch, waiting
+):
     queue(app, 1)
-    assert send(app) == (0, True)
+    state = app.extensions["mailman"]
+    monkeypatch.setattr(state, "use_tls", True)
+    assert send(app) == (0, True)  # a server without TLS gets no mail in the clear
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    with MailServer(tls) as server, time_machine.travel(now(), tick=False) as clock:
+        monkeypatch.setattr(state, "port", server.port)
+        clock.shift(timedelta(seconds=31))
+        assert send(app) == (0, True)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        clock.shift(timedelta(seconds=61))
+        assert send(app) == (1, False)
+        assert len(server.mails) == 1
     assert mail_server.mails == []
 
 
