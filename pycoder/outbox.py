@@ -35,9 +35,9 @@ LAST_MAIL = 20.0  # seconds that a process which ends leaves to the mail that it
 
 # the secret stands behind #, which browsers send to no server
 PATHS = {
-    Template.VERIFY_EMAIL: "/verify-email/#token=",
-    Template.CHANGE_EMAIL: "/verify-email/#token=",
-    Template.RESET_PASSWORD: "/reset-password/#token=",
+    Template.VERIFY_EMAIL: "/verify-email#token=",
+    Template.CHANGE_EMAIL: "/verify-email#token=",
+    Template.RESET_PASSWORD: "/reset-password#token=",
 }
 
 

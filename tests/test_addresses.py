@@ -45,7 +45,7 @@ def test_the_mail_of_a_registration_verifies_the_address(ada, mails, trail):
     assert ada.user().json["email_verified"] is False
     [mail] = mails()
     assert said([mail]) == [("ada@example.com", "Please confirm your e-mail address")]
-    assert mail.link.startswith("http://localhost:8000/verify-email/#token=")
+    assert mail.link.startswith("http://localhost:8000/verify-email#token=")
     assert mail.link in mail.html
     answer = verify(ada, mail.token)
     assert (answer.status_code, answer.data) == (204, b"")
@@ -321,7 +321,7 @@ def test_links_are_built_from_the_public_url_alone(headers, ada, mails, setting)
     body = {"email": ada.email}
     assert ada.client.post("/api/password/reset/", json=body, headers=headers).status_code == 202
     [mail] = mails()
-    assert mail.link.startswith("https://id.pycoder.dev/auth/reset-password/#token=")
+    assert mail.link.startswith("https://id.pycoder.dev/auth/reset-password#token=")
     for text in (mail.text, mail.html, str(mail.headers)):
         assert "evil" not in text
 
