@@ -3,6 +3,7 @@ import itertools
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 
 import coverage
 import psycopg
@@ -117,6 +118,13 @@ def emptied(app):
 def setting(app, monkeypatch):
     """Return a function that changes a setting for one test."""
     return lambda name, value: monkeypatch.setitem(app.config, name, value)
+
+
+@pytest.fixture
+def no_limits(app, monkeypatch):
+    """Let everybody try as often as they like."""
+    limits = replace(app.extensions["pycoder.limits"], items={})
+    monkeypatch.setitem(app.extensions, "pycoder.limits", limits)
 
 
 @pytest.fixture

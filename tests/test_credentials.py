@@ -3,7 +3,6 @@
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -274,11 +273,9 @@ def test_the_link_goes_to_the_stored_address_whatever_spelling_was_typed(ada, ma
 
 
 def test_with_a_slow_mail_server_an_account_is_not_told_by_the_time(
-    ada, app, mails, mail_server, monkeypatch
+    ada, app, mails, mail_server, no_limits
 ):
     """Whose address it is, is asked when the mail is sent, after the answer."""
-    limits = app.extensions["pycoder.limits"]
-    monkeypatch.setitem(app.extensions, "pycoder.limits", replace(limits, items={}))
     mail_server.moods = [5] * 100
     times = {"ada@example.com": [], "nobody@example.com": []}
 

@@ -239,9 +239,8 @@ def test_what_needs_a_token_is_refused_without_one(header, operations, client):
 
 
 @pytest.fixture
-def fuzzer(app, bob, setting):
+def fuzzer(app, bob, no_limits):
     """Schemathesis with all its phases; it signs out Carol alone, and deletes Dora alone."""
-    setting("RATE_LIMITS", {})
     carol = Caller(app.test_client(), "carol@example.com")
     dora = Caller(app.test_client(), "dora@example.com")
     assert carol.register().status_code == dora.register().status_code == 201

@@ -17,11 +17,11 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import event, func, select
 
 from config import ConfigError, ProductionConfig, TestingConfig
-from pycoder import create_app, mail, outbox
+from pycoder import accounts, create_app, mail, outbox
 from pycoder.audit import COMMAND_LINE
 from pycoder.extensions import db
 from pycoder.mail import Template
-from pycoder.models import Lease, OutgoingMail, now
+from pycoder.models import Lease, OneTimeToken, OutgoingMail, now
 from tests.callers import (
     PASSWORD,
     SECRET_KEY,
@@ -154,6 +154,34 @@ def test_of_many_processes_one_sends_at_a_time_and_each_mail_once(app, mails, ma
     assert sorted(one.to for one in mail_server.mails) == sorted(
         f"user{n}@example.com" for n in range(12)
     )
+
+
+def test_a_mail_is_sent_once_also_by_processes_whose_turns_overlap(
+    app, mails, mail_server, monkeypatch, waiting
+):
+    monkeypatch.setattr(outbox, "TURN", timedelta(0))
+    queue(app, 12)
+    mail_server.moods = [0.05] * 12
+    while waiting():
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(send, [app] * 4))
+    assert mail_server.most_at_once > 1
+    assert len({one.to for one in mail_server.mails}) == len(mail_server.mails) == 12
+
+
+def test_a_link_that_is_taken_back_in_the_hands_of_the_sender_is_not_made(
+    ada, app, mails, mail_server, rows
+):
+    mails()
+    ada.client.post("/api/password/reset/", json={"email": ada.email})
+    with app.app_context():
+        row = outbox._claim()
+        accounts.set_password(
+            accounts.find(ada.email), "a password nobody has yet", client=COMMAND_LINE
+        )
+        assert outbox._send(row)
+    assert len(mail_server.mails) == 1  # that of the registration
+    assert rows(select(OneTimeToken)) == []
 
 
 def test_the_turn_of_a_process_that_died_is_over_after_a_minute(app, mails, mail_server, clock):

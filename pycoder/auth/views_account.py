@@ -29,7 +29,7 @@ from pycoder.tokens import Pair, current_session
 
 @bp.patch("/user/")
 @signed_in
-@bp.arguments(ProfileSchema)
+@bp.arguments(ProfileSchema, required=False)
 @bp.response(200, UserSchema)
 def update_user(profile: dict[str, str]) -> User:
     """Change the username or the names of the account."""
