@@ -9,8 +9,9 @@ import pytest
 import time_machine
 from sqlalchemy import func, select
 
-from pycoder import accounts, onetime, outbox
+from pycoder import accounts, addresses, credentials, onetime, outbox, tokens
 from pycoder.audit import COMMAND_LINE, Event
+from pycoder.errors import TokenRevoked
 from pycoder.models import AuditEvent, OneTimeToken, OutgoingMail, User, now
 from pycoder.onetime import Purpose
 from tests.callers import PASSWORD, Caller, Tokens
@@ -302,6 +303,26 @@ def test_with_a_slow_mail_server_an_account_is_not_told_by_the_time(
 
 
 # --- proof
+
+
+LATE = {
+    "change": lambda session, **kw: credentials.change(session, NEW, PASSWORD, **kw),
+    "move": lambda session, **kw: addresses.change(session, "ada@example.org", NEW, **kw),
+    "rename": lambda session, **kw: accounts.update_profile(session, username="late", **kw),
+    "delete": lambda session, **kw: accounts.leave(session, NEW, **kw),
+}
+
+
+@pytest.mark.parametrize("name", LATE)
+def test_what_was_let_in_before_its_session_ended_does_nothing_after(name, ada, app, rows):
+    with app.app_context():
+        session = tokens.standing(tokens.decode(ada.tokens.access))
+        accounts.set_password(accounts.find(ada.email), NEW, client=COMMAND_LINE)
+        with pytest.raises(TokenRevoked):
+            LATE[name](session, client=COMMAND_LINE)
+    assert rows(select(User.username)) == ["ada"]
+    assert "email_change_asked" not in rows(select(OutgoingMail.template))
+    assert ada.try_login(password=NEW).status_code == 200
 
 
 SENSITIVE = {
