@@ -7,6 +7,7 @@ worker has threads: no request stands in a queue, and its time is the server's o
 import contextlib
 import itertools
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -284,9 +285,13 @@ def test_connection_slots_that_others_took_are_a_503_until_they_give_them_back(c
 
 
 def dump(path):
-    """Return everything that a SQLite database holds, as text."""
+    """Return all that a SQLite database holds, as text, but for what the sender of mails works on.
+
+    It goes on for a moment after the answer, and what it sends is true whatever comes.
+    """
+    sender = re.compile(r'INSERT INTO "(leases|outbox|one_time_tokens)"|CREATE TABLE|COMMIT')
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        return list(connection.iterdump())
+        return [line for line in connection.iterdump() if not sender.match(line)]
 
 
 @contextlib.contextmanager
