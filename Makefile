@@ -17,7 +17,7 @@ run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=81
 	exec $(BIN)/$(SERVE_WITH_$(SERVER))
 
 PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
-test: .venv/test  ## run the test suite, on SQLite and on PostgreSQL (COVERAGE=1 measures, too)
+test: .venv/test .venv/tools  ## run the test suite, on SQLite and on PostgreSQL (COVERAGE=1 measures, too)
 ifdef COVERAGE
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m $(PYTEST)
@@ -27,9 +27,10 @@ else
 	$(BIN)/python -m $(PYTEST)
 endif
 
-soak: .venv/test  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
+soak: .venv/test .venv/tools  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
 	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest tests/test_races.py tests/test_model.py \
-	    tests/test_crashes.py tests/test_faults.py tests/test_deploy.py tests/test_nodes.py
+	    tests/test_crashes.py tests/test_faults.py tests/test_deploy.py tests/test_nodes.py \
+	    tests/test_tabs.py
 
 bench: .venv/run  ## compare with peers (QUICK=1 for three minutes, ONLY=pycoder,floor for some)
 	$(PYTHON) -m benchmarks.install
@@ -50,7 +51,7 @@ lock: .venv/test  ## renew the pinned dependencies from setup.cfg
 	$(LOCK) --extra test -c requirements.lock -o requirements-test.lock
 
 clean:  ## remove what was installed and made; users and keys in instance/ stay
-	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build *.egg-info
+	rm -rf .venv tests/js/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build *.egg-info
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
@@ -63,3 +64,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(INSTALL) -r requirements-test.lock
 	touch .venv/run .venv/test
+
+.venv/tools: .venv/test tests/js/package-lock.json tests/tools.py  # a browser, and npm packages
+	$(BIN)/python -m tests.tools
+	touch .venv/tools

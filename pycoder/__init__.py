@@ -5,7 +5,20 @@ from pathlib import Path
 from flask import Flask
 
 import config as settings
-from pycoder import auth, cli, errors, hashing, keys, logs, mail, ops, throttle, tokens, wire
+from pycoder import (
+    auth,
+    cli,
+    errors,
+    hashing,
+    keys,
+    logs,
+    mail,
+    ops,
+    throttle,
+    tokens,
+    web,
+    wire,
+)
 from pycoder.extensions import cors, db, migrate
 from pycoder.openapi import api
 
@@ -19,7 +32,7 @@ def create_app(config: settings.Config | None = None) -> Flask:
     """
     config = config or settings.load()
     config.check()
-    app = wire.Application(__name__, instance_path=str(config.instance))
+    app = wire.Application(__name__, instance_path=str(config.instance), static_folder=None)
     app.config.from_object(config)
     app.extensions["pycoder.config"] = config
     config.instance.mkdir(parents=True, exist_ok=True)
@@ -39,5 +52,6 @@ def create_app(config: settings.Config | None = None) -> Flask:
 
     api.register_blueprint(auth.bp)
     api.register_blueprint(ops.bp)
+    app.register_blueprint(web.bp)
     cli.init_app(app)
     return app

@@ -1,0 +1,182 @@
+/** The account page: what its owner can see of it, and do. */
+import { deviceName, sentenceOf, showTime } from "./words.js";
+import { onSubmit } from "./forms.js";
+import { $, call, client, element } from "./session.js";
+import { AuthError } from "./client/auth-client.js";
+
+const FEW_EVENTS = 8;
+
+/** @param {string} sentence */
+function status(sentence) {
+  $("status").textContent = sentence;
+  $("status").hidden = !sentence;
+}
+
+let leaving = false;
+function leave(to = "/login") {
+  leaving = true;
+  location.replace(to);
+}
+client.onChange(({ signedIn }) => {
+  if (!signedIn && !leaving) leave(); // ended by the server, or signed out in another tab
+});
+
+/** Return the user; as long as the server is away, wait for it. */
+async function whoIsIt() {
+  for (;;) {
+    try {
+      const user = await client.getUser();
+      status("");
+      return user;
+    } catch (error) {
+      if (!(error instanceof AuthError)) throw error;
+      status(`${error.message} You are still signed in; trying again…`);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * Math.max(2, error.retryAfter)));
+    }
+  }
+}
+
+/** @param {any} user */
+function showUser(user) {
+  for (const name of ["username", "first_name", "last_name"]) $(name).value = user[name];
+  document.querySelectorAll(".own-name").forEach((input) => Object.assign(input, { value: user.email }));
+  $("address").textContent = user.email;
+  $("verified").textContent = user.email_verified ? "confirmed" : "not confirmed yet";
+  $("resend").hidden = user.email_verified;
+  showTime($("joined"), user.date_joined, { dateStyle: "long" });
+}
+
+async function showDevices() {
+  const sessions = await call("GET", "/api/sessions/");
+  $("device-list").replaceChildren(...sessions.map(deviceRow));
+  $("sign-out-others").hidden = sessions.length < 2;
+}
+
+/** @param {any} session */
+function deviceRow(session) {
+  const name = element("strong", {}, deviceName(session.user_agent));
+  const used = showTime(element("time"), session.last_used_at);
+  const about = element("span", { className: "about" }, `${session.ip ?? "unknown address"} · last used `, used);
+  const button = element("button", { type: "button", className: "quiet" }, "Sign out");
+  button.setAttribute("aria-label", `Sign out ${name.textContent}, ${about.textContent}`);
+  onClick(button, session.current ? signOut : () => signOutDevice(session.id));
+  const badge = session.current ? [" ", element("span", { className: "badge good" }, "this device")] : [];
+  return element("li", {}, element("div", {}, element("p", {}, name, ...badge), about), button);
+}
+
+/** @param {string} id */
+async function signOutDevice(id) {
+  await call("DELETE", `/api/sessions/${id}/`).catch((error) => {
+    if (error.code !== "not_found") throw error; // it had ended already
+  });
+  await told("The device is signed out.", "devices-title");
+}
+
+async function signOutOthers() {
+  await call("DELETE", "/api/sessions/");
+  await told("All other devices are signed out.", "devices-title");
+}
+
+/** Say what was done, where the reader is; the button that did it may be gone. */
+async function told(/** @type {string} */ sentence, /** @type {string} */ place) {
+  await Promise.all([showDevices(), showEvents()]);
+  $(place).focus();
+  status(sentence);
+}
+
+async function signOut() {
+  leaving = true;
+  status("Signing out…");
+  await client.logout().catch(() => alert("You are signed out here, but the server could not be told."));
+  leave();
+}
+
+async function showEvents() {
+  const events = await call("GET", "/api/user/activity/");
+  $("event-list").replaceChildren(...events.map(eventRow));
+  $("all-events").hidden = events.length <= FEW_EVENTS || $("all-events").dataset.pressed;
+}
+
+/** @param {any} event @param {number} at */
+function eventRow(event, at) {
+  const from = [deviceName(event.user_agent), event.ip].filter(Boolean).join(", ");
+  const row = element("li", { hidden: at >= FEW_EVENTS && !$("all-events").dataset.pressed });
+  const { sentence, alarming } = sentenceOf(event.event);
+  const said = element(alarming ? "strong" : "span", { className: alarming ? "alarming" : "" }, sentence);
+  row.append(element("div", {}, element("p", {}, said),
+    element("span", { className: "about" }, showTime(element("time"), event.at), ` · ${from}`)));
+  return row;
+}
+
+async function exportData() {
+  const text = JSON.stringify(await call("GET", "/api/user/export/"), null, 2);
+  const href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  element("a", { href, download: "pycoder-account.json" }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
+}
+
+/** @param {HTMLButtonElement} button @param {() => Promise<void>} act */
+function onClick(button, act) {
+  button.disabled = false;
+  button.addEventListener("click", async () => {
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
+    await act().catch((error) => {
+      if (!(error instanceof AuthError)) console.error(error);
+      if (!leaving) status(error.message);
+    });
+    button.ariaBusy = "false";
+  });
+}
+
+/** @param {string} selector @returns {any} */
+const form = (selector) => document.querySelector(selector);
+
+onClick($("sign-out"), signOut);
+onClick($("sign-out-others"), signOutOthers);
+onClick($("export"), exportData);
+onClick($("all-events"), async () => {
+  $("all-events").dataset.pressed = "true";
+  await showEvents();
+  $("activity-title").focus();
+});
+onClick($("delete"), async () => $("delete-dialog").showModal());
+onClick($("keep"), async () => $("delete-dialog").close());
+
+onSubmit(form("#profile form"), async ({ username, first_name, last_name }) => {
+  showUser(await call("PATCH", "/api/user/", { username, first_name, last_name }));
+  showEvents();
+  return "Your profile is saved.";
+});
+onSubmit(form("#resend"), async () => {
+  await call("POST", "/api/email/verify/resend/");
+  return "A mail with the link is on its way.";
+});
+onSubmit(form("#change-email"), async ({ email, password }) => {
+  await call("POST", "/api/email/change/", { email: email.trim(), password });
+  form("#change-email").reset();
+  return "We have sent a link to the new address. The change takes effect when you open it.";
+});
+onSubmit(form("#password form"), async ({ current_password, new_password }) => {
+  await client.changePassword({ current_password, new_password });
+  form("#password form").reset();
+  await Promise.all([showDevices(), showEvents(), whoIsIt().then(showUser)]);
+  return "Your password is changed, and your other devices are signed out.";
+});
+onSubmit(form("#delete-dialog form"), async ({ password }) => {
+  await call("DELETE", "/api/user/", { password });
+  leaving = true;
+  await client.logout().catch(() => null); // drops the tokens; their session is over already
+  leave("/#account-deleted");
+});
+
+const user = client.state().signedIn ? await whoIsIt() : null;
+if (user) {
+  showUser(user);
+  $("account").hidden = false;
+  $("sign-out").disabled = false;
+  await Promise.all([showDevices(), showEvents()]).catch((error) => status(error.message));
+  if (location.hash) $(location.hash.slice(1))?.scrollIntoView();
+} else if (!leaving) {
+  leave();
+}

@@ -1,0 +1,7 @@
+import { onSubmit } from "./forms.js";
+import { call } from "./session.js";
+
+onSubmit(document.forms[0], async ({ email }) => {
+  await call("POST", "/api/password/reset/", { email: email.trim() });
+  return "If this address belongs to an account, a mail is on its way. Its link works for one hour.";
+});

@@ -1,0 +1,282 @@
+/** The client in Node, against a real server whose access tokens live for two seconds. */
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import axios from "axios";
+
+import {
+  AuthError,
+  attachToAxios,
+  createAuthClient,
+  memoryStorage,
+} from "../../pycoder/web/static/client/auth-client.js";
+
+const baseURL = process.env.SERVER;
+const password = "correct horse battery staple";
+const EXPIRED = 2100; // ms
+
+/** Count the refreshes of a client, and let a test spoil their answers. */
+function observed(spoil = async (answer) => answer) {
+  const seen = { keys: [], urls: [] };
+  seen.fetch = async (input, init) => {
+    const url = String(input.url ?? input);
+    seen.urls.push(url);
+    if (!url.endsWith("/api/token/refresh/")) return fetch(input, init);
+    seen.keys.push(init.headers["Idempotency-Key"]);
+    return spoil(await fetch(input, init), seen.keys.length);
+  };
+  return seen;
+}
+
+/** Return a client that is signed in, its storage, and what it sends. */
+async function signedIn(spoil, storage = memoryStorage()) {
+  const seen = observed(spoil);
+  const client = createAuthClient({ baseURL, storage, fetch: seen.fetch });
+  await client.register({ email: `${randomUUID()}@example.com`, password });
+  return { client, storage, seen };
+}
+
+const expire = (storage) => {
+  const notes = JSON.parse(storage.getItem("auth_client"));
+  storage.setItem("auth_client", JSON.stringify({ ...notes, due: 0, expires: 0 }));
+};
+
+const problem = (status, code) => () =>
+  Response.json({ code, detail: "No." }, { status, headers: { "Retry-After": "0" } });
+
+test("a clock that is a day ahead or behind, or jumps, logs nobody out", async (context) => {
+  const now = Date.now;
+  let shift = 86_400_000;
+  context.mock.method(Date, "now", () => now() + shift);
+  const ahead = await signedIn();
+  shift = -shift;
+  const behind = await signedIn();
+  for (const { client, seen } of [behind, ahead]) {
+    assert.ok(await client.getUser());
+    assert.equal(seen.keys.length, 0); // young, by any clock
+  }
+  await sleep(EXPIRED);
+  shift = 0;
+  for (const { client, seen } of [ahead, behind]) {
+    assert.ok(await client.getUser());
+    assert.equal(seen.keys.length, 1);
+  }
+});
+
+describe("the client", { concurrency: true }, () => {
+  test("register, getUser, onChange, logout", async () => {
+    const { client, storage } = await signedIn();
+    const heard = [];
+    const stop = client.onChange((state) => heard.push(state));
+    assert.match((await client.getUser()).email, /@example.com$/);
+    const refresh = storage.getItem("refresh_token");
+    await client.logout();
+    assert.deepEqual(heard, [{ signedIn: false, ended: "logout" }]);
+    assert.equal(storage.getItem("access_token"), null);
+    assert.equal(await client.getUser(), null);
+    const old = memoryStorage();
+    old.setItem("refresh_token", refresh);
+    await assert.rejects(createAuthClient({ baseURL, storage: old }).refresh(), { code: "token_revoked" });
+    stop();
+    await client.register({ email: `${randomUUID()}@example.com`, password });
+    assert.equal(heard.length, 1);
+  });
+
+  test("a refusal says what is wrong, field by field", async () => {
+    const client = createAuthClient({ baseURL, storage: memoryStorage() });
+    await assert.rejects(client.register({ email: "nonsense", password }), (error) => {
+      assert.ok(error instanceof AuthError);
+      assert.equal(error.code, "validation_error");
+      assert.ok(error.errors.email[0]);
+      return true;
+    });
+    await assert.rejects(client.login({ email: "a@example.com", password }), { code: "invalid_credentials" });
+    assert.equal(client.state().signedIn, false);
+  });
+
+  test("five parallel calls after the expiry make one refresh", async () => {
+    const { client, seen } = await signedIn();
+    await sleep(EXPIRED);
+    const answers = await Promise.all(Array.from({ length: 5 }, () => client.fetch("/api/user/")));
+    assert.deepEqual(answers.map((answer) => answer.status), [200, 200, 200, 200, 200]);
+    assert.equal(seen.keys.length, 1);
+  });
+
+  test("a lost answer is asked for again with the same key, also after a reload", async () => {
+    const lost = async (answer, count) => {
+      await answer.text();
+      if (count < 3) throw new TypeError("network error");
+      return answer;
+    };
+    const storage = memoryStorage();
+    const { client, seen } = await signedIn(lost, storage);
+    const before = storage.getItem("refresh_token");
+    expire(storage);
+    client.refresh().catch(() => {}); // the page is closed before the answer comes
+    while (seen.keys.length < 1) await sleep(5);
+    const reloaded = observed();
+    const next = createAuthClient({ baseURL, storage, fetch: reloaded.fetch });
+    assert.ok(await next.getUser());
+    assert.deepEqual(reloaded.keys, [seen.keys[0]]);
+    assert.notEqual(storage.getItem("refresh_token"), before);
+    await next.refresh();
+    assert.notEqual(reloaded.keys[1], seen.keys[0]); // each refresh has a key of its own
+    assert.ok(await next.getUser());
+  });
+
+  test("503 and a dead network are repeated; 429, 500 and a stranger's 401 are told; none ends it", async () => {
+    const refused = [problem(503, "overloaded"), () => Promise.reject(new TypeError("no route"))];
+    const { client, storage } = await signedIn((answer, count) => refused[count - 1]?.() ?? answer);
+    const first = storage.getItem("refresh_token");
+    // the answers above were lost after the server had rotated, so what comes is its successor
+    await client.refresh();
+    assert.notEqual(storage.getItem("refresh_token"), first);
+    for (const [status, code] of [[429, "too_many_requests"], [500, "internal_error"], [401, undefined]]) {
+      const one = await signedIn(problem(status, code));
+      await assert.rejects(one.client.refresh(), { status });
+      assert.equal(one.client.state().signedIn, true);
+      expire(one.storage);
+      await assert.rejects(one.client.getUser(), { status });
+      assert.ok(one.storage.getItem("refresh_token"));
+    }
+  });
+
+  test("a 401 that says so ends the session, and tells why", async () => {
+    for (const code of ["token_expired", "token_invalid", "token_revoked", "token_reused"]) {
+      const { client, storage } = await signedIn(problem(401, code));
+      const heard = [];
+      client.onChange((state) => heard.push(state));
+      expire(storage);
+      assert.equal(await client.getUser(), null);
+      assert.deepEqual(heard, [{ signedIn: false, ended: code }]);
+      assert.equal(storage.getItem("refresh_token"), null);
+    }
+  });
+
+  test("two that share a storage and no lock stay signed in, twenty times", async () => {
+    const storage = memoryStorage();
+    const { client } = await signedIn(undefined, storage);
+    const other = createAuthClient({ baseURL, storage });
+    for (let round = 0; round < 20; round += 1) {
+      expire(storage);
+      const both = await Promise.all([client.getUser(), other.getUser()]);
+      assert.ok(both[0] && both[1], `round ${round}`);
+    }
+  });
+
+  test("a request is retried once at most, with its body, and never as somebody else", async () => {
+    const { client, storage, seen } = await signedIn();
+    const bodies = [];
+    const refuse = async (input, init) => {
+      const url = String(input.url ?? input);
+      if (!url.endsWith("/echo")) return seen.fetch(input, init);
+      bodies.push(await input.text());
+      return new Response(null, { status: 401 });
+    };
+    const stubborn = createAuthClient({ baseURL, storage, fetch: refuse });
+    const answer = await stubborn.fetch("/echo", { method: "POST", body: "twice" });
+    assert.equal(answer.status, 401);
+    assert.deepEqual(bodies, ["twice", "twice"]);
+    assert.equal(seen.keys.length, 1);
+
+    const stale = storage.getItem("access_token");
+    await client.register({ email: `${randomUUID()}@example.com`, password });
+    await assert.rejects(client.refresh(stale), { code: "signed_out" });
+    assert.ok(await client.getUser());
+  });
+
+  test("a call that wants the password again is not retried", async () => {
+    const { storage, seen } = await signedIn();
+    const headers = { "WWW-Authenticate": 'Bearer error="insufficient_user_authentication"' };
+    const client = createAuthClient({ baseURL, storage, fetch: async () => new Response(null, { status: 401, headers }) });
+    assert.equal((await client.fetch("/api/user/")).status, 401);
+    assert.equal(seen.keys.length, 0);
+    assert.equal(client.state().signedIn, true);
+  });
+
+  test("the token goes to its server and the named ones, to nobody else", async () => {
+    const { storage } = await signedIn();
+    const sent = [];
+    const fetch = async (request) => {
+      sent.push(request.headers.get("Authorization"));
+      return new Response();
+    };
+    const client = createAuthClient({ baseURL, storage, fetch, origins: ["https://api.example.com"] });
+    await client.fetch("/api/user/");
+    await client.fetch("https://api.example.com/things");
+    await client.fetch("https://api.example.com.evil.example/things");
+    await client.fetch(new URL("//evil.example/api/user/", baseURL));
+    assert.deepEqual(sent.map(Boolean), [true, true, false, false]);
+  });
+
+  test("logout tells the server even when the access token has expired, and says if it could not", async () => {
+    const { client, storage } = await signedIn();
+    const refresh = storage.getItem("refresh_token");
+    await sleep(EXPIRED);
+    await client.logout();
+    const old = memoryStorage();
+    old.setItem("refresh_token", refresh);
+    await assert.rejects(createAuthClient({ baseURL, storage: old }).refresh(), { code: "token_revoked" });
+    const away = await signedIn();
+    const deaf = createAuthClient({ baseURL, storage: away.storage, fetch: async () => problem(500)() });
+    await assert.rejects(deaf.logout(), { status: 500 });
+    assert.equal(deaf.state().signedIn, false);
+  });
+
+  test("axios: one refresh for five calls, bodies kept, no token for others, one retry", async () => {
+    const { client, storage, seen } = await signedIn();
+    const api = axios.create({ baseURL });
+    attachToAxios(api, client);
+    await sleep(EXPIRED);
+    const users = await Promise.all([1, 2, 3, 4, 5].map(() => api.get("/api/user/")));
+    assert.deepEqual(users.map((answer) => answer.status), [200, 200, 200, 200, 200]);
+    assert.equal(seen.keys.length, 1);
+
+    storage.setItem("access_token", "nonsense"); // only the 401 tells
+    assert.equal((await api.get("/api/user/")).status, 200);
+    assert.equal(seen.keys.length, 2);
+
+    const sent = [];
+    const adapter = async (config) => {
+      sent.push([config.headers.Authorization, config.data]);
+      throw new axios.AxiosError("no", "ERR", config, null, { status: 401, headers: {}, config });
+    };
+    await assert.rejects(api.post("https://evil.example/", { a: 1 }, { adapter }));
+    assert.deepEqual(sent, [[undefined, '{"a":1}']]);
+    sent.length = 0;
+    await assert.rejects(api.post("/api/user/", { a: 1 }, { adapter }), (error) => error.response.status === 401);
+    assert.deepEqual(sent.map(([, data]) => data), ['{"a":1}', '{"a":1}']);
+    assert.notEqual(sent[0][0], sent[1][0]);
+  });
+
+  test("the flow document's own interceptor works for one refresh, and not for a second", async () => {
+    const { storage: localStorage } = await signedIn();
+    const axiosClient = axios.create({ baseURL });
+    axiosClient.interceptors.request.use((config) => {
+      const token = localStorage.getItem("access_token");
+      if (token) {
+        config.headers.Authorization = `Bearer ${token}`;
+      }
+      return config;
+    });
+    axiosClient.interceptors.response.use(
+      (response) => response,
+      async (error) => {
+        const originalRequest = error.config;
+        if (error.response?.status === 401) {
+          const refreshToken = localStorage.getItem("refresh_token");
+          const response = await axios.post(`${baseURL}/api/token/refresh/`, { refresh: refreshToken });
+          localStorage.setItem("access_token", response.data.access);
+          originalRequest.headers.Authorization = `Bearer ${response.data.access}`;
+          return axiosClient(originalRequest);
+        }
+      },
+    );
+    await sleep(EXPIRED);
+    assert.equal((await axiosClient.get("/api/user/")).status, 200);
+    await sleep(EXPIRED);
+    await assert.rejects(axiosClient.get("/api/user/"), (error) => error.response.data.code === "token_reused");
+  });
+});
