@@ -8,10 +8,12 @@ from dataclasses import replace
 import coverage
 import psycopg
 import pytest
+from playwright.sync_api import sync_playwright
 
 from pycoder import mail, outbox
 from pycoder.extensions import Base, db
 from pycoder.models import AuditEvent
+from tests import tools
 from tests.callers import Caller, MailServer, application, migrated
 
 counter = itertools.count(1)
@@ -157,6 +159,15 @@ def bob(app):
     caller = Caller(app.test_client(), "bob@example.com", "another long pass phrase")
     assert caller.register().status_code == 201
     return caller
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium without a window. It ends with the module: asyncio is Playwright's meanwhile."""
+    quiet = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
+    path = tools.chromium()
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=quiet)
 
 
 @pytest.fixture

@@ -1,19 +1,39 @@
 /** Opens Swagger UI on our document; who is signed in here has their access token in place. */
-import { client } from "./session.js";
+import { $, client } from "./session.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
 dark.addEventListener("change", follow);
 follow();
 
+// What Swagger UI leaves out for screen readers: headings in order, and names of what is typed in
+const MISSING = [
+  ["h3.opblock-tag", "ariaLevel", "2"],
+  [".opblock h4", "ariaLevel", "3"],
+  [".opblock h5", "ariaLevel", "4"],
+  [".opblock select", "ariaLabel", "Choose"],
+  [".opblock textarea", "ariaLabel", "Body"],
+];
+new MutationObserver(() => {
+  for (const [selector, name, value] of MISSING) {
+    document.querySelectorAll(selector).forEach((part) => Object.assign(part, { [name]: value }));
+  }
+}).observe($("reference"), { childList: true, subtree: true });
+
+let placed = /** @type {string | null} */ (null);
 const ui = /** @type {any} */ (globalThis).SwaggerUIBundle({
   url: "/api/openapi.json",
   dom_id: "#reference",
-  deepLinking: true,
   defaultModelsExpandDepth: -1,
   tryItOutEnabled: true,
   async onComplete() {
-    const token = await client.getAccessToken().catch(() => null);
-    if (token) ui.preauthorizeApiKey("bearer", token);
+    placed = await client.getAccessToken().catch(() => null);
+    if (placed) ui.preauthorizeApiKey("bearer", placed);
+  },
+  async requestInterceptor(/** @type {any} */ request) {
+    if (placed && request.headers?.Authorization === `Bearer ${placed}`) {
+      request.headers.Authorization = `Bearer ${await client.getAccessToken()}`; // not too old
+    }
+    return request;
   },
 });

@@ -6,7 +6,8 @@
  * @typedef {{ id: number, email: string, email_verified: boolean, username: string,
  *   first_name: string, last_name: string, date_joined: string }} User
  * @typedef {{ email?: string, username?: string, password: string }} Credentials
- * @typedef {Credentials & { password2?: string, first_name?: string, last_name?: string }} Profile
+ * @typedef {{ email: string, password: string, password2?: string, username?: string,
+ *   first_name?: string, last_name?: string }} Profile
  * @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} TokenStorage
  * @typedef {{ signedIn: boolean, ended: string | null }} State and why it ended: "logout" or a code
  * @typedef {ReturnType<typeof createAuthClient>} AuthClient
@@ -29,8 +30,11 @@ export type Credentials = {
     username?: string;
     password: string;
 };
-export type Profile = Credentials & {
+export type Profile = {
+    email: string;
+    password: string;
     password2?: string;
+    username?: string;
     first_name?: string;
     last_name?: string;
 };

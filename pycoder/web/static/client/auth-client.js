@@ -6,7 +6,8 @@
  * @typedef {{ id: number, email: string, email_verified: boolean, username: string,
  *   first_name: string, last_name: string, date_joined: string }} User
  * @typedef {{ email?: string, username?: string, password: string }} Credentials
- * @typedef {Credentials & { password2?: string, first_name?: string, last_name?: string }} Profile
+ * @typedef {{ email: string, password: string, password2?: string, username?: string,
+ *   first_name?: string, last_name?: string }} Profile
  * @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} TokenStorage
  * @typedef {{ signedIn: boolean, ended: string | null }} State and why it ended: "logout" or a code
  * @typedef {ReturnType<typeof createAuthClient>} AuthClient
@@ -15,6 +16,7 @@
 const PAUSES = [300, 1000, 2000, 4000, 8000]; // ms before each repetition, give or take a fifth
 const PATIENCE = 10_000; // ms that one try of a refresh may take
 const EARLY = 30_000; // ms before its expiry that an access token is renewed
+const SETTLED = 50; // ms until what the tab before us has stored is seen here
 const ENDS_SESSION = /^token_(expired|invalid|revoked|reused)$/; // codes
 const NO_REMEDY = /insufficient_user_authentication/; // RFC 9470: a password, not a new token
 
@@ -62,9 +64,8 @@ function claimsOf(token) {
 
 /** @param {string | null} [token] @returns {Record<string, string>} the header that carries it */
 const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
-
-/** @returns {string} 128 random bits */
-const newSecret = () => crypto.getRandomValues(new BigUint64Array(2)).join("-");
+const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const newSecret = () => crypto.getRandomValues(new BigUint64Array(2)).join("-"); // 128 bits
 
 // What the browser keeps: the pair; the session's secret for retry keys; when the access token is
 // due for renewal and expires, by our own clock from its arrival; why the last session ended.
@@ -87,8 +88,7 @@ function tokenStore(storage) {
       storage.setItem("refresh_token", refresh); // first: with it alone the session goes on
       storage.setItem("access_token", access);
     },
-    /** @param {string} ended the reason */
-    drop(ended) {
+    drop(/** @type {string} */ ended) {
       note({ ended });
       ["access_token", "refresh_token"].forEach((name) => storage.removeItem(name));
     },
@@ -97,9 +97,7 @@ function tokenStore(storage) {
       if (!notes().secret) note({ ...notes(), secret: newSecret() });
       return `${notes().secret}.${claimsOf(refresh).jti ?? ""}`;
     },
-    /** @returns {string | null} which session this is */
-    session: (refresh = storage.getItem("refresh_token")) =>
-      refresh && (claimsOf(refresh).sid ?? refresh),
+    session: (held = storage.getItem("refresh_token")) => held && (claimsOf(held).sid ?? held),
   };
 }
 
@@ -137,17 +135,19 @@ export function createAuthClient({
   /** @template T @param {() => Promise<T>} task @returns {Promise<T>} */
   async function exclusive(task) {
     const [locks, signal] = [globalThis.navigator?.locks, AbortSignal.timeout(2 * PATIENCE)];
-    const turn = locks?.request(`auth-client ${base}`, { signal }, task) ?? task();
+    const asked = performance.now();
+    const inTurn = () => pause(performance.now() - asked > 5 ? SETTLED : 0).then(task);
+    const turn = locks?.request(`auth-client ${base}`, { signal }, inTurn) ?? task();
     return turn.catch((error) => (error === signal.reason ? task() : Promise.reject(error)));
   }
 
   // Repeat a task, with growing pauses, for as long as its failure is one that passes.
   /** @template T @param {() => Promise<T>} task @returns {Promise<T>} */
-  async function insist(task, [pause, ...pauses] = PAUSES) {
+  async function insist(task, [least, ...pauses] = PAUSES) {
     return task().catch(async (error) => {
-      if (!error.passes || !pause) throw error;
-      const wait = Math.max(pause, Math.min(error.retryAfter * 1000, PATIENCE));
-      await new Promise((resolve) => setTimeout(resolve, wait * (0.8 + 0.4 * Math.random())));
+      if (!error.passes || !least) throw error;
+      const wait = Math.max(least, Math.min(error.retryAfter * 1000, PATIENCE));
+      await pause(wait * (0.8 + 0.4 * Math.random()));
       return insist(task, pauses);
     });
   }

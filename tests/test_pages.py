@@ -1,0 +1,231 @@
+"""The pages as people use them: in a real browser, against a real server."""
+
+import json
+import re
+import time
+
+import pytest
+
+from tests.callers import PASSWORD, Server
+from tests.tools import JS
+
+pytestmark = pytest.mark.untraced  # the server is another process
+
+PAGES = (
+    "/",
+    "/register",
+    "/login",
+    "/forgot-password",
+    "/reset-password#token=abc",
+    "/reset-password",
+    "/verify-email#token=abc",
+    "/verify-email",
+    "/account",
+    "/api/docs/",
+)
+FILLED = {"/account": "#event-list li", "/api/docs/": ".opblock"}  # what the script puts in
+AXE = JS / "node_modules" / "axe-core" / "axe.min.js"
+WIDTHS = {"light": (320, 1440), "dark": (1440, 320)}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    settings = {"JWT_ACCESS_TOKEN_EXPIRES": 3, "RATE_LIMITS": "off", "MAIL_URL": f"file:{folder}"}
+    with Server(folder, f"sqlite:///{folder / 'pycoder.db'}", **settings) as running:
+        yield running
+
+
+@pytest.fixture
+def open_browser(browser, server):
+    """Return a function that opens a browser of its own; nothing may complain in its console."""
+    contexts, complaints = [], []
+
+    def open(**options):
+        context = browser.new_context(base_url=server.url, **options)
+        context.set_default_timeout(15_000)
+        context.on("console", lambda message: listen(message.type, message.text))
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        contexts.append(context)
+        return context
+
+    def listen(kind, text):
+        refused = re.match(r"Failed to load resource: .* status of 40[01]", text)  # as is tested
+        if kind in ("error", "warning") and not refused:
+            complaints.append(text)
+
+    yield open
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def page(open_browser):
+    return open_browser().new_page()
+
+
+@pytest.fixture
+def email():
+    return f"{time.time_ns()}@example.com"
+
+
+def register(page, email):
+    page.goto("/register")
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/account")
+    page.locator("#event-list li").first.wait_for()
+    return page
+
+
+def login(page, email, password=PASSWORD):
+    page.goto("/login")
+    page.get_by_label("E-mail address or username").fill(email)
+    page.get_by_label("Password", exact=True).fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/account")
+    page.locator("#event-list li").first.wait_for()
+    return page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_barrier_or_overflows(open_browser, scheme, email):
+    context = open_browser(color_scheme=scheme)
+    stranger = context.new_page()
+    signed_in = register(open_browser(color_scheme=scheme).new_page(), email)
+    barriers = {}
+    for path in PAGES:
+        page = signed_in if path in ("/account", "/api/docs/") else stranger
+        page.goto("/healthz")  # so that a fragment alone does not stay on the page
+        page.goto(path)
+        page.locator(FILLED.get(path, "h1")).first.wait_for()
+        if path == "/api/docs/":
+            page.locator("#operations-auth-login .opblock-summary-control").click()
+            page.locator("#operations-auth-login textarea").wait_for()
+        for width in WIDTHS[scheme]:
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("axe.run().then(({ violations }) => violations)")
+        if found:
+            barriers[path] = [(one["id"], one["nodes"][0]["html"]) for one in found]
+    assert barriers == {}
+
+
+def test_every_page_is_under_a_strict_policy(client):
+    for path in PAGES:
+        answer = client.get(path.partition("#")[0])
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert not re.search(r"<style|style=|<script(?! (type=\"module\" )?src=\"/static/)|\son\w+=", answer.text)
+
+
+def test_without_javascript_a_page_says_so_and_sends_nothing(open_browser):
+    page = open_browser(java_script_enabled=False).new_page()
+    for path in ("/", "/register", "/login", "/account"):
+        page.goto(path)
+        assert "need JavaScript" in page.locator("noscript p").inner_text()
+        for button in page.locator("button").all():
+            assert button.is_disabled()
+
+
+def test_errors_stand_beside_their_fields(page, email):
+    register(page, email)
+    page.locator("#sign-out").click()
+    page.wait_for_url("**/login")
+    page.goto("/register")
+    page.get_by_role("button", name="Create account").click()
+    assert page.locator("#email").evaluate("(input) => input === document.activeElement")
+    assert page.locator("#email-error").inner_text() == "Please fill in this field."
+    page.get_by_label("E-mail address").fill(email)
+    page.get_by_label("Username").fill("no")
+    page.get_by_label("Password", exact=True).fill("short")
+    assert page.locator("output").inner_text() == "Too short: 8 characters or more."
+    page.get_by_label("Password", exact=True).press("Enter")
+    page.get_by_role("alert").get_by_text("Please check the marked fields.").wait_for()
+    for field in ("username", "password"):
+        assert page.locator(f"#{field}").get_attribute("aria-invalid") == "true"
+        assert f"{field}-error" in page.locator(f"#{field}").get_attribute("aria-describedby")
+        assert page.locator(f"#{field}-error").inner_text()
+    page.get_by_label("Username").fill("")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    assert page.locator("output").inner_text() == "Strong."
+    page.get_by_role("button", name="Create account").click()
+    page.get_by_text("exists already").wait_for()
+    assert page.locator("#email").get_attribute("aria-invalid") == "true"
+
+
+def test_it_works_by_keyboard_and_shows_the_password_on_demand(page, email):
+    register(page, email)
+    page.locator("#sign-out").press("Enter")
+    page.wait_for_url("**/login")
+    for key in ("Tab", "Enter"):
+        page.keyboard.press(key)  # the skip link
+    for typed in (email, "not the password"):
+        page.keyboard.press("Tab")
+        page.keyboard.type(typed)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    assert page.locator("#password").get_attribute("type") == "text"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    page.get_by_role("alert").get_by_text("Wrong e-mail, username or password.").wait_for()
+    page.keyboard.press("Control+A")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/account")
+
+
+def test_devices_are_listed_and_signed_out(open_browser, email):
+    page = register(open_browser().new_page(), email)
+    phone, laptop = (login(open_browser(user_agent=agent).new_page(), email) for agent in AGENTS)
+    page.reload()
+    rows = page.locator("#device-list li")
+    rows.nth(2).wait_for()
+    assert "this device" in rows.nth(0).inner_text()
+    rows.filter(has_text="Safari on iOS").get_by_role("button").click()
+    page.get_by_text("The device is signed out.").wait_for()
+    assert rows.count() == 2
+    phone.reload()
+    phone.wait_for_url("**/login")
+    page.get_by_role("button", name="Sign out all other devices").click()
+    page.get_by_text("All other devices are signed out.").wait_for()
+    assert rows.count() == 1
+    laptop.reload()
+    laptop.wait_for_url("**/login")
+    page.get_by_text("Signed out", exact=True).wait_for()
+
+
+AGENTS = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1 Version/19.0 Safari/604.1",
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
+)
+
+
+def test_everything_stored_can_be_downloaded(page, email):
+    register(page, email)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download your data").click()
+    with open(download.value.path()) as file:
+        exported = json.load(file)
+    assert exported["user"]["email"] == email
+    assert PASSWORD not in json.dumps(exported)
+
+
+def test_the_reference_tries_calls_out_with_the_token_of_who_is_signed_in(page, email):
+    register(page, email)
+    page.goto("/api/docs/")
+    call = page.locator("#operations-auth-user")
+    call.locator(".opblock-summary-control").click()
+    call.get_by_role("button", name="Execute").click()
+    call.locator(".live-responses-table").get_by_text(email).wait_for()
+
+
+def test_password_managers_are_shown_the_way(client):
+    answer = client.get("/.well-known/change-password")
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/account#password"

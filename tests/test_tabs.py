@@ -1,0 +1,195 @@
+"""The client in a real browser: tabs, lost answers, a server that is away, stolen tokens."""
+
+import os
+import time
+
+import pytest
+
+from tests.callers import PASSWORD, Line, Server
+
+pytestmark = pytest.mark.untraced  # the server is another process
+
+ROUNDS = 20 * int(os.environ.get("SOAK", 1))
+DOWN = 10 if "SOAK" in os.environ else 3  # seconds
+
+EXPIRE = """() => {
+  const notes = JSON.parse(localStorage.auth_client);
+  localStorage.auth_client = JSON.stringify({ ...notes, due: 0, expires: 0 });
+}"""
+WHO = "import('/static/session.js').then(({ client }) => client.getUser()).then((user) => user?.email)"
+CALL_FIVE = """import('/static/session.js').then(({ client }) => Promise.all(
+  [1, 2, 3, 4, 5].map(() => client.fetch('/api/user/').then((answer) => answer.status))))"""
+BOTH_EXPIRE = f"""async ([rounds, email]) => {{
+  const other = new BroadcastChannel('rounds');
+  const answers = [];
+  for (let round = 0; round < rounds; round += 1) {{
+    ({EXPIRE})();
+    await new Promise((resolve) => setTimeout(resolve, 20)); // until the other tab sees it
+    const answer = new Promise((resolve) => {{ other.onmessage = ({{ data }}) => resolve(data); }});
+    other.postMessage('now');
+    answers.push(await {WHO}, await answer);
+  }}
+  return answers.filter((answer) => answer === email).length;
+}}"""
+CALL_WHEN_TOLD = f"""() => {{
+  const other = new BroadcastChannel('rounds');
+  other.onmessage = () => {WHO}.then((who) => other.postMessage(who));
+}}"""
+NO_LOCKS = "Object.defineProperty(Navigator.prototype, 'locks', { value: undefined })"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tabs")
+    settings = {"JWT_ACCESS_TOKEN_EXPIRES": 2, "RATE_LIMITS": "off"}
+    with Server(folder, f"sqlite:///{folder / 'pycoder.db'}", **settings) as running:
+        yield running
+
+
+@pytest.fixture
+def context(browser, server):
+    with browser.new_context(base_url=server.url) as context:
+        context.set_default_timeout(20_000)
+        yield context
+
+
+@pytest.fixture
+def tab(context, server):
+    """A tab on the start page, whose browser is signed in."""
+    return signed_in(context, server)
+
+
+def signed_in(context, server):
+    tab = context.new_page()
+    tab.goto("/")
+    email = f"{time.time_ns()}@example.com"
+    tab.evaluate(
+        """([email, password]) => import('/static/session.js')
+           .then(({ client }) => client.register({ email, password }))""",
+        [email, PASSWORD],
+    )
+    tab.email = email
+    return tab
+
+
+def refreshes(context):
+    """Return the list that every refresh of this browser goes into."""
+    seen = []
+    is_refresh = lambda request: request.url.endswith("/api/token/refresh/")  # noqa: E731
+    context.on("request", lambda request: is_refresh(request) and seen.append(request))
+    return seen
+
+
+def stored(tab, name="refresh_token"):
+    return tab.evaluate("(name) => localStorage.getItem(name)", name)
+
+
+def test_five_calls_after_expiry_make_one_refresh(tab, context):
+    seen = refreshes(context)
+    time.sleep(2.1)
+    assert tab.evaluate(CALL_FIVE) == [200] * 5
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_two_tabs_that_expire_together_stay_signed_in(context, server, locks):
+    if not locks:
+        context.add_init_script(NO_LOCKS)
+    first = signed_in(context, server)
+    second = context.new_page()
+    second.goto("/")
+    assert second.evaluate("'locks' in navigator && Boolean(navigator.locks)") is locks
+    seen = refreshes(context)
+    began = time.monotonic()
+    second.evaluate(CALL_WHEN_TOLD)
+    assert first.evaluate(BOTH_EXPIRE, [ROUNDS, first.email]) == 2 * ROUNDS
+    by_themselves = (time.monotonic() - began) / 1.5 + 1  # tokens that expired meanwhile
+    assert ROUNDS <= len(seen) <= ROUNDS * (1 if locks else 2) + by_themselves
+
+
+def test_a_lost_answer_and_a_reload_log_nobody_out(tab, context):
+    keys = []
+
+    def lose(route):
+        keys.append(route.request.headers["idempotency-key"])
+        route.fetch()  # the server has rotated, and nobody hears of it
+        route.abort("connectionreset")
+
+    context.route("**/api/token/refresh/", lose, times=2)
+    before = stored(tab)
+    tab.evaluate(EXPIRE)
+    tab.evaluate(f"void {WHO}.catch(() => null)")
+    while len(keys) < 1:
+        tab.wait_for_timeout(10)
+    tab.reload()
+    assert tab.evaluate(WHO) == tab.email
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+    assert stored(tab) != before
+    tab.evaluate(EXPIRE)
+    assert tab.evaluate(WHO) == tab.email
+
+
+def test_a_server_that_is_down_logs_nobody_out(tab, server):
+    tab.goto("/account")
+    tab.wait_for_selector("#device-list li")
+    server.kill()
+    tab.evaluate(EXPIRE)
+    tab.evaluate(f"void (window.waiting = {WHO}.catch((error) => error.code))")
+    tab.get_by_role("button", name="Download your data").click()
+    tab.wait_for_timeout(1000 * DOWN)
+    assert stored(tab) is not None
+    server.start()
+    assert tab.evaluate("window.waiting") == tab.email
+    assert tab.url.endswith("/account")
+    tab.reload()
+    tab.wait_for_selector("#device-list li")
+
+
+def test_a_page_that_opens_while_the_server_is_unavailable_waits_for_it(tab, context):
+    away = {"status": 503, "headers": {"Retry-After": "1"}, "json": {"detail": "Not now."}}
+    context.route("**/api/user/", lambda route: route.fulfill(**away), times=1)
+    tab.goto("/account")
+    tab.get_by_text("You are still signed in").wait_for()
+    tab.wait_for_selector("#device-list li")
+
+
+def test_logout_in_one_tab_reaches_the_other(tab, context):
+    other = context.new_page()
+    other.goto("/account")
+    other.wait_for_selector("#device-list li")
+    tab.goto("/account")
+    access = stored(tab, "access_token")
+    tab.locator("#sign-out").click()
+    for page in (tab, other):
+        page.wait_for_url("**/login")
+        assert stored(page) is None
+    answer = context.request.get("/api/user/", headers={"Authorization": f"Bearer {access}"})
+    assert answer.json()["code"] in ("token_revoked", "token_expired")
+
+
+def test_a_stolen_old_token_ends_the_session_and_the_page_says_why(tab, server):
+    tab.goto("/account")
+    tab.wait_for_selector("#device-list li")
+    stolen = stored(tab)
+    tab.evaluate("import('/static/session.js').then(({ client }) => client.refresh())")
+    with Line(server) as thief:
+        assert thief.refresh(stolen).json["code"] == "token_reused"
+    tab.evaluate(EXPIRE)
+    tab.get_by_role("button", name="Download your data").click()
+    tab.wait_for_url("**/login")
+    assert "somebody used an old key" in tab.locator("#ended").inner_text()
+    tab.get_by_label("E-mail address or username").fill(tab.email)
+    tab.get_by_label("Password", exact=True).fill(PASSWORD)
+    tab.get_by_label("Password", exact=True).press("Enter")
+    tab.wait_for_url("**/account")
+    tab.get_by_text("A used-up key of a session was presented again").wait_for()
+
+
+def test_an_owner_who_comes_second_with_a_stolen_token_is_told_so(tab, server):
+    with Line(server) as thief:
+        assert thief.refresh(stored(tab)).status == 200
+    tab.evaluate(EXPIRE)
+    tab.goto("/account")
+    tab.wait_for_url("**/login")
+    assert "ended to protect you" in tab.locator("#ended").inner_text()
