@@ -159,7 +159,7 @@ class Wire:
         """Hand the request on; an answer's own headers have precedence over ours."""
         bare = environ["PATH_INFO"].removesuffix("/")
         slashed = bare.startswith("/api/") and "." not in bare
-        environ["PATH_INFO"] = f"{bare}/" if slashed else bare or "/"
+        environ["PATH_INFO"] = f"{bare}/" if slashed or bare.endswith("/") else bare or "/"
         given = environ.get("HTTP_X_REQUEST_ID", "")
         request_id = given if SANE_REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
         environ["pycoder.request_id"] = request_id

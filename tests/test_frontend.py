@@ -15,7 +15,9 @@ from tests.callers import PASSWORD, ROOT, Line, Server, free_port
 pytestmark = pytest.mark.untraced  # the server is another process
 
 PAGE = (ROOT / "docs" / "frontend.md").read_text()
-FILES = dict(re.findall(r"^\*\*`([\w.]+)`\*\*\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+FILES = dict(
+    re.findall(r"^\*\*`([\w.]+)`\*\*\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+)
 CLIENT = ROOT / "pycoder" / "web" / "static" / "client" / "auth-client.js"
 SHARED = {"auth.js", "api.js"}
 APPS = {
@@ -23,7 +25,9 @@ APPS = {
     "react": {"useUser.js", "App.jsx", "main.jsx"},
     "vue": {"App.vue", "main.js"},
 }
-SHELL = '<!doctype html><html lang="en"><div id="root"></div><script type="module" src="/{}"></script>'
+SHELL = (
+    '<!doctype html><html lang="en"><div id="root"></div><script type="module" src="/{}"></script>'
+)
 VITE = """import vue from "@vitejs/plugin-vue";
 export default { plugins: [vue()], logLevel: "error", build: { minify: false } };
 """

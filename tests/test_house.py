@@ -10,9 +10,7 @@ from tests.callers import ROOT
 SOURCES = [*sorted((ROOT / "pycoder").rglob("*.py")), ROOT / "config.py", ROOT / "wsgi.py"]
 FORBIDDEN_NAMES = {"services", "utils", "helpers", "common", "core", "managers"}
 DOORS = [
-    path
-    for path in SOURCES
-    if path.parent.name in ("auth", "web") or path.stem in ("ops", "cli")
+    path for path in SOURCES if path.parent.name in ("auth", "web") or path.stem in ("ops", "cli")
 ]
 TOOLS = ("passwords", "keys", "audit")
 

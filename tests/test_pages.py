@@ -41,7 +41,7 @@ def open_browser(browser, server):
     """Return a function that opens a browser of its own; nothing may complain in its console."""
     contexts, complaints = [], []
 
-    def open(**options):
+    def new_browser(**options):
         context = browser.new_context(base_url=server.url, **options)
         context.set_default_timeout(15_000)
         context.on("console", lambda message: listen(message.type, message.text))
@@ -54,7 +54,7 @@ def open_browser(browser, server):
         if kind in ("error", "warning") and not refused:
             complaints.append(text)
 
-    yield open
+    yield new_browser
     for context in contexts:
         context.close()
     assert complaints == []
@@ -121,7 +121,9 @@ def test_every_page_is_under_a_strict_policy(client):
         assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
-        assert not re.search(r"<style|style=|<script(?! (type=\"module\" )?src=\"/static/)|\son\w+=", answer.text)
+        assert not re.search(
+            r"<style|style=|<script(?! (type=\"module\" )?src=\"/static/)|\son\w+=", answer.text
+        )
 
 
 def test_without_javascript_a_page_says_so_and_sends_nothing(open_browser):
@@ -201,7 +203,7 @@ def test_devices_are_listed_and_signed_out(open_browser, email):
 
 
 AGENTS = (
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1 Version/19.0 Safari/604.1",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1 Safari/604.1",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:145.0) Gecko/20100101 Firefox/145.0",
 )
 

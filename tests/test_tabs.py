@@ -16,7 +16,8 @@ EXPIRE = """() => {
   const notes = JSON.parse(localStorage.auth_client);
   localStorage.auth_client = JSON.stringify({ ...notes, due: 0, expires: 0 });
 }"""
-WHO = "import('/static/session.js').then(({ client }) => client.getUser()).then((user) => user?.email)"
+WHO = """import('/static/session.js')
+  .then(({ client }) => client.getUser()).then((user) => user?.email)"""
 CALL_FIVE = """import('/static/session.js').then(({ client }) => Promise.all(
   [1, 2, 3, 4, 5].map(() => client.fetch('/api/user/').then((answer) => answer.status))))"""
 BOTH_EXPIRE = f"""async ([rounds, email]) => {{

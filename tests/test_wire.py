@@ -221,7 +221,6 @@ ODD_PATHS = {
     "escape": "/api/%75ser/",
     "placeholder": "/api/<user>/",
     "star": "*",
-    "root": "/",
     "api": "/api/",
 }
 
@@ -277,7 +276,7 @@ def test_there_is_no_back_door(path, client):
 def test_the_debugger_is_not_there(app, client):
     query = {"__debugger__": "yes", "cmd": "resource", "f": "debugger.js"}
     assert not app.debug
-    assert is_problem(client.get("/", query_string=query), 404, "not_found")
+    assert client.get("/", query_string=query).data == client.get("/").data
     answer = client.get("/healthz", query_string=query)
     assert answer.json == {"status": "ok"}
     assert not {"Server", "X-Powered-By"} & set(answer.headers.keys())
