@@ -1,8 +1,10 @@
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import tempfile
+import time
 from dataclasses import replace
 
 import coverage
@@ -168,6 +170,40 @@ def browser():
     path = tools.chromium()
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=path, args=quiet)
+
+
+@pytest.fixture
+def open_browser(browser, server):
+    """Return a function that opens a browser of its own; nothing may complain in its console."""
+    contexts, complaints = [], []
+
+    def new_browser(**options):
+        context = browser.new_context(base_url=server.url, **options)
+        context.set_default_timeout(15_000)
+        context.on("console", lambda message: listen(message.type, message.text))
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        contexts.append(context)
+        return context
+
+    def listen(kind, text):
+        refused = re.match(r"Failed to load resource: .* status of 40[01]", text)  # as is tested
+        if kind in ("error", "warning") and not refused:
+            complaints.append(text)
+
+    yield new_browser
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def page(open_browser):
+    return open_browser().new_page()
+
+
+@pytest.fixture
+def email():
+    return f"{time.time_ns()}@example.com"
 
 
 @pytest.fixture

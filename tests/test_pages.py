@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import pytest
 
@@ -34,40 +33,6 @@ def server(tmp_path_factory):
     settings = {"JWT_ACCESS_TOKEN_EXPIRES": 3, "RATE_LIMITS": "off", "MAIL_URL": f"file:{folder}"}
     with Server(folder, f"sqlite:///{folder / 'pycoder.db'}", **settings) as running:
         yield running
-
-
-@pytest.fixture
-def open_browser(browser, server):
-    """Return a function that opens a browser of its own; nothing may complain in its console."""
-    contexts, complaints = [], []
-
-    def new_browser(**options):
-        context = browser.new_context(base_url=server.url, **options)
-        context.set_default_timeout(15_000)
-        context.on("console", lambda message: listen(message.type, message.text))
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        contexts.append(context)
-        return context
-
-    def listen(kind, text):
-        refused = re.match(r"Failed to load resource: .* status of 40[01]", text)  # as is tested
-        if kind in ("error", "warning") and not refused:
-            complaints.append(text)
-
-    yield new_browser
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-@pytest.fixture
-def page(open_browser):
-    return open_browser().new_page()
-
-
-@pytest.fixture
-def email():
-    return f"{time.time_ns()}@example.com"
 
 
 def register(page, email):

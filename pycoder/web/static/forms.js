@@ -43,7 +43,7 @@ function inputs(form) {
 
 /** @param {HTMLFormElement} form @param {unknown} error */
 function show(form, error) {
-  const { message, errors, retryAfter } = /** @type {AuthError} */ (error);
+  const { code, message, errors, retryAfter } = /** @type {AuthError} */ (error);
   if (!(error instanceof AuthError)) console.error(error);
   const wrong = inputs(form).filter((input) => errors?.[input.name]);
   wrong.forEach((input) => mark(input, errors[input.name]));
@@ -51,8 +51,12 @@ function show(form, error) {
   const others = Object.keys(errors ?? {}).filter((name) => !named.has(name));
   const rest = others.flatMap((name) => errors[name]).join(" ");
   say(form, [message, rest, retryAfter ? inWords(retryAfter) : ""].filter(Boolean).join(" "), "bad");
+  if (code === "invalid_credentials") wrong.push(...inputs(form).filter(isCurrentPassword));
   wrong[0]?.focus();
 }
+
+/** @param {HTMLInputElement} input */
+const isCurrentPassword = (input) => input.autocomplete === "current-password";
 
 /** @param {number} seconds */
 function inWords(seconds) {
