@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extr
     --extra argon2 --universal --generate-hashes --upgrade --python-version 3.11 --no-annotate \
     --custom-compile-command "make lock"
 
-.PHONY: help run test soak bench lint format lock clean
+.PHONY: help run test soak bench lint format declarations lock clean
 help:   ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
 
@@ -45,6 +45,11 @@ lint: .venv/test  ## check style, types and the import contract
 format: .venv/test  ## write the code as `make lint` wants it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+declarations: .venv/tools  ## renew the types of the JavaScript client
+	cd tests/js && PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/tsc --project declarations.json \
+	    --outDir ../../build/types
+	cp build/types/auth-client.d.ts pycoder/web/static/client/
 
 lock: .venv/test  ## renew the pinned dependencies from setup.cfg
 	$(LOCK) -o requirements.lock

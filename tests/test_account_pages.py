@@ -1,4 +1,4 @@
-"""The pages of an account that change it, and the links of its mails, followed as they are printed."""
+"""The pages that change an account, and the links of its mails, followed as they are printed."""
 
 import re
 
