@@ -104,7 +104,8 @@ def test_two_tabs_that_expire_together_stay_signed_in(context, server, locks):
     second.evaluate(CALL_WHEN_TOLD)
     assert first.evaluate(BOTH_EXPIRE, [ROUNDS, first.email]) == 2 * ROUNDS
     by_themselves = (time.monotonic() - began) / 1.5 + 1  # tokens that expired meanwhile
-    assert ROUNDS <= len(seen) <= ROUNDS * (1 if locks else 2) + by_themselves
+    twice = 0.5 if locks else 1  # with locks only where a tab sees late what the other stored
+    assert ROUNDS <= len(seen) <= ROUNDS * (1 + twice) + by_themselves
 
 
 def test_a_lost_answer_and_a_reload_log_nobody_out(tab, context):
