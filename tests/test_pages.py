@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from tests.callers import PASSWORD, Server
+from pycoder.audit import Event
+from tests.callers import PASSWORD, ROOT, Server
 from tests.tools import JS
 
 pytestmark = pytest.mark.untraced  # the server is another process
@@ -199,6 +200,12 @@ def test_the_files_of_the_reference_come_from_their_package_and_nowhere_else(cli
         assert style.mimetype == "text/css"
     for path in ("../__init__.py", "..%2f__init__.py", "nothing.js"):
         assert client.get(f"/static/reference/{path}").status_code == 404
+
+
+def test_every_event_of_an_account_has_words():
+    words = (ROOT / "pycoder" / "web" / "static" / "words.js").read_text()
+    of_nobody = {Event.USER_DELETED, Event.USERS_IMPORTED, Event.USERS_EXPORTED}
+    assert [event for event in set(Event) - of_nobody if f'"{event}"' not in words] == []
 
 
 def test_password_managers_are_shown_the_way(client):

@@ -255,7 +255,7 @@ export function createAuthClient({
     async getUser() {
       const response = tokens.session() ? await authorizedFetch("/api/user/") : null;
       if (response && !response.ok && tokens.session()) throw await AuthError.from(response);
-      return response?.ok ? response.json() : null;
+      return response?.ok ? response.json().catch(unreachable) : null;
     },
     /** @param {{ current_password: string, new_password: string }} fields */
     async changePassword(fields) {
