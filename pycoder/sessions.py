@@ -216,6 +216,13 @@ def refresh(session: Standing, jti: str, *, retry_key: str | None, client: Clien
     raise TokenReused
 
 
+def _next(session: Standing) -> Standing:
+    """Return a session as its next refresh token makes it."""
+    at = now()
+    expires_at = _expiry(at, created_at=session.created_at)
+    return session._replace(refresh_jti=tokens.new_jti(), rotated_at=at, expires_at=expires_at)
+
+
 _ROTATE = update(Session).where(
     Session.id == bindparam("sid"),
     Session.refresh_jti == bindparam("live_jti"),
@@ -226,20 +233,15 @@ _ROTATE = update(Session).where(
 def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standing | None:
     """Replace the live refresh token; of many that try with the same one, one succeeds."""
     window_at, window_count = _count_refresh(session, client)
-    at = now()
-    rotated = session._replace(
-        refresh_jti=tokens.new_jti(),
-        rotated_at=at,
-        expires_at=_expiry(at, created_at=session.created_at),
-    )
+    rotated = _next(session)
     values = {
         "sid": session.sid,
         "live_jti": session.refresh_jti,
         "refresh_jti": rotated.refresh_jti,
         "previous_jti": session.refresh_jti,
         "retry_key": retry_key,
-        "rotated_at": at,
-        "last_used_at": at,
+        "rotated_at": rotated.rotated_at,
+        "last_used_at": rotated.rotated_at,
         "expires_at": rotated.expires_at,
         "window_at": window_at,
         "window_count": window_count,
@@ -362,18 +364,13 @@ def end_all(user_id: int, *, but: UUID | None = None) -> None:
 
 def renew(session: Standing) -> Standing:
     """Replace the live refresh token, whichever it is by now, in the caller's transaction."""
-    at = now()
-    renewed = session._replace(
-        refresh_jti=tokens.new_jti(),
-        rotated_at=at,
-        expires_at=_expiry(at, created_at=session.created_at),
-    )
+    renewed = _next(session)
     values = {
         "refresh_jti": renewed.refresh_jti,
         "previous_jti": Session.refresh_jti,
         "retry_key": None,
-        "rotated_at": at,
-        "last_used_at": at,
+        "rotated_at": renewed.rotated_at,
+        "last_used_at": renewed.rotated_at,
         "expires_at": renewed.expires_at,
     }
     changed(update(Session).where(Session.id == session.sid).values(values))

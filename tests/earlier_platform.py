@@ -21,7 +21,7 @@ django.setup()
 call_command("migrate", verbosity=0)
 
 from django.contrib.auth.hashers import make_password  # noqa: E402 - not before the set-up
-from django.contrib.auth.models import User  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402 - the same
 
 for algorithm in ("pbkdf2_sha256", "bcrypt_sha256", "bcrypt", "argon2"):
     user = User(username=algorithm, email=f"{algorithm}@Example.com", first_name="Zoë")

@@ -75,7 +75,10 @@ def signed_in(context, server):
 def refreshes(context):
     """Return the list that every refresh of this browser goes into."""
     seen = []
-    is_refresh = lambda request: request.url.endswith("/api/token/refresh/")  # noqa: E731
+
+    def is_refresh(request):
+        return request.url.endswith("/api/token/refresh/")
+
     context.on("request", lambda request: is_refresh(request) and seen.append(request))
     return seen
 
