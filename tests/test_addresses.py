@@ -333,3 +333,20 @@ def test_an_address_cannot_carry_a_header(email, app, mails, mail_server):
     answer = caller.client.post("/api/password/reset/", json={"email": email})
     assert answer.status_code == 400
     assert mails() == []
+
+
+@pytest.mark.parametrize(
+    ("email", "ascii"),
+    [
+        ("ada@faß.de", "ada@xn--fa-hia.de"),
+        ("ada@βόλος.com", "ada@xn--nxasmm1c.com"),
+        ("ada@XN--BCHER-KVA.example.com", "ada@xn--bcher-kva.example.com"),
+    ],
+)
+def test_a_mail_goes_to_the_domain_of_the_address_and_to_none_that_looks_like_it(
+    email, ascii, app, mails
+):
+    """Under the older rules for domains ``faß.de`` is ``fass.de``, which is somebody else's."""
+    assert Caller(app.test_client(), email).register().status_code == 201
+    [mail] = mails()
+    assert mail.to == mail.headers["To"] == ascii
