@@ -62,7 +62,7 @@ def queue(template: Template, to: str, client: Client, *, user_id: int | None = 
 def withdraw(user: User, *templates: Template) -> None:
     """Take back the links that wait to be mailed for an account: these, or all."""
     named = OutgoingMail.template.in_(templates or WITH_LINK)
-    theirs = (OutgoingMail.user_id == user.id) | (OutgoingMail.to == user.email)
+    theirs = (OutgoingMail.user_id == user.id) | (OutgoingMail.to == user.email_key)
     changed(delete(OutgoingMail).where(named, theirs))
 
 

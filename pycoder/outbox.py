@@ -195,7 +195,7 @@ def _link(row: Row[Any], client: Client) -> tuple[str, str]:
     """
     purpose = Purpose(row.template)
     typed = purpose is Purpose.RESET  # by somebody, who may have no account
-    user = hold(User.email_key == canonical(row.to) if typed else User.id == row.user_id)
+    user = hold(User.email_key == row.to if typed else User.id == row.user_id)
     here = select(OutgoingMail.id).where(OutgoingMail.id == row.id)
     if user is None or db.session.scalar(here) is None:
         db.session.rollback()

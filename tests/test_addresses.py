@@ -335,7 +335,7 @@ def test_an_address_cannot_carry_a_header(email, app, mails, mail_server):
 
 
 @pytest.mark.parametrize(
-    ("email", "ascii"),
+    ("email", "envelope"),
     [
         ("ada@faß.de", "ada@xn--fa-hia.de"),
         ("ada@βόλος.com", "ada@xn--nxasmm1c.com"),
@@ -343,12 +343,12 @@ def test_an_address_cannot_carry_a_header(email, app, mails, mail_server):
     ],
 )
 def test_a_mail_goes_to_the_domain_of_the_address_and_to_none_that_looks_like_it(
-    email, ascii, app, mails
+    email, envelope, app, mails
 ):
     """Under the older rules for domains ``faß.de`` is ``fass.de``, which is somebody else's."""
     assert Caller(app.test_client(), email).register().status_code == 201
     [mail] = mails()
-    assert mail.to == mail.headers["To"] == ascii
+    assert mail.to == mail.headers["To"] == envelope
 
 
 def test_making_and_deleting_accounts_for_an_address_does_not_bomb_it(app, mails):
