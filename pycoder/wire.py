@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 from flask import Flask, Request, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
 from flask.sessions import SessionInterface
+from werkzeug.exceptions import HTTPException
 from werkzeug.utils import cached_property
 
-from pycoder.errors import MalformedJSON, NotFound, UnsupportedMediaType
+from pycoder.errors import BadRequest, MalformedJSON, NotFound, UnsupportedMediaType
 
 T = TypeVar("T")
 
@@ -116,8 +117,14 @@ class WireRequest(Request):
         """Return the body; of one without a length, ask for more than may be there.
 
         Werkzeug cuts a chunked body off at the limit, and only the next read raises its 413.
+        Each server has an exception of its own for chunks that are none.
         """
-        data = super().get_data(*args, **kwargs)
+        try:
+            data = super().get_data(*args, **kwargs)
+        except HTTPException:
+            raise
+        except Exception as error:
+            raise BadRequest from error
         if self.content_length is None and len(data) >= current_app.config["MAX_CONTENT_LENGTH"]:
             self.stream.read(1)
         return data
