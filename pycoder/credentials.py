@@ -60,7 +60,6 @@ def _verified(session: Standing, password: str, client: Client) -> str:
     hashed = attempts.at_password(work, who, refusal, client=client, user_id=user_id)
     if hashed is None:
         raise InvalidCredentials(WRONG)
-    throttle.give_back("login.account", who)
     return hashed
 
 

@@ -63,29 +63,29 @@ def login(*, identifier: str, password: str, client: Client) -> SignedIn:
     found = attempts.at_password(work, who, refusal, client=client, user_id=user_id)
     if found is None:
         raise InvalidCredentials
-    user, session = found
-    audit.record(Event.LOGIN_SUCCEEDED, client, user_id=user.id, session_id=session.id)
-    if not devices.known(client.device, user.id):
-        mail.queue(Template.NEW_DEVICE, user.email, client, user_id=user.id)
-    db.session.commit()
-    throttle.give_back("login.account", who)
-    return signed_in(user, session, client)
+    return signed_in(*found, client)
 
 
 def _authenticated(
     account: Any, identifier: str, password: str, client: Client
 ) -> tuple[Row[Any], Session] | None:
-    """Return the account whose password this is and its new session, not committed yet.
+    """Return the account whose password this is and its new session, committed.
 
     No transaction is open while bcrypt works, so the password may have been changed or the
     account deactivated meanwhile; what it is now is then judged anew.
     """
     while passwords.verify(password, account and account.password_hash) and account.is_active:
         try:
-            return account, start(account.id, _upgraded(account, password), client)
+            session = start(account.id, _upgraded(account, password), client)
         except InvalidCredentials:
             db.session.rollback()
-        account = read(_ACCOUNT, {"key": canonical(identifier)})
+            account = read(_ACCOUNT, {"key": canonical(identifier)})
+            continue
+        audit.record(Event.LOGIN_SUCCEEDED, client, user_id=account.id, session_id=session.id)
+        if not devices.known(client.device, account.id):
+            mail.queue(Template.NEW_DEVICE, account.email, client, user_id=account.id)
+        db.session.commit()
+        return account, session
     return None
 
 

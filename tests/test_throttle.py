@@ -10,7 +10,8 @@ from itertools import cycle, islice
 
 import pytest
 import time_machine
-from sqlalchemy import func, select, text, update
+from sqlalchemy import event, func, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from pycoder import passwords, throttle
 from pycoder.audit import Event
@@ -511,3 +512,19 @@ def test_one_worker_may_count_in_its_memory(ada, app_with, clock, rows):
     clock.shift(15 * MINUTE)
     assert visitor(app).try_login().status_code == 200
     assert rows(select(RateLimit.key)) == before
+
+
+def test_a_fault_of_the_database_is_no_failed_login_and_opens_no_way_around_the_limit(ada, app):
+    def fail(connection, cursor, statement, *_):
+        if statement.startswith("INSERT INTO audit_events"):
+            raise OperationalError(statement, None, Exception("the disk is full"))
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", fail)
+    try:
+        assert [visitor(app).try_login().status_code for _ in range(11)] == [503] * 11
+        assert guesses(12, app, "nobody@example.com") == [503] * 10 + [429] * 2
+    finally:
+        event.remove(engine, "before_cursor_execute", fail)
+    assert visitor(app).try_login().status_code == 200
