@@ -96,7 +96,7 @@ def database_url(text: str) -> str:
     scheme, _, rest = text.partition("://")
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         return f"postgresql+psycopg://{rest}"
-    if scheme == "sqlite" and rest.strip("/") not in ("", ":memory:"):
+    if scheme == "sqlite" and not re.search("^/*$|:memory:|mode=memory", rest):
         return text
     raise ValueError("must be a postgresql:// URL, or sqlite:/// and a file")
 
@@ -348,7 +348,7 @@ class ProductionConfig(Config):
 
 def masked(text: str) -> str:
     """Hide what a URL may carry of passwords: the part before @, and the query."""
-    return re.sub(r"(?<=://)[^@/]*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
+    return re.sub(r"(?<=://)[^@]*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
 
 
 def guessable(secret: str) -> bool:

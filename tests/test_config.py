@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 
 import pytest
 
@@ -72,6 +73,8 @@ UNSAFE = [
     ("TRUSTED_PROXIES", "-1"),
     ("DATABASE_URL", "sqlite://"),
     ("DATABASE_URL", "sqlite:///:memory:"),
+    ("DATABASE_URL", "sqlite:///file::memory:?uri=true"),
+    ("DATABASE_URL", "sqlite:///file:x?mode=memory&uri=true"),
     ("DATABASE_URL", "mysql://root@localhost/x"),
     ("PORT", "eighty"),
     ("PORT", "70000"),
@@ -189,3 +192,44 @@ def test_gunicorn_and_flask_refuse_to_start_in_words(tmp_path):
         assert "REFUSED PORT" in done.stderr
         assert "short-but-mine" not in done.stderr + done.stdout
         assert "Traceback" not in done.stderr
+
+
+def test_the_defaults_are_those_of_the_contract(tmp_path):
+    settings = DevelopmentConfig({}, tmp_path)
+    defaults = {
+        "PYCODER_ENV": "development", "PORT": 8000, "WEB_CONCURRENCY": os.cpu_count(),
+        "JWT_ACCESS_TOKEN_EXPIRES": 3600, "JWT_REFRESH_TOKEN_EXPIRES": 604_800,
+        "SESSION_LIFETIME": 7_776_000, "REFRESH_REUSE_LEEWAY": 0, "BCRYPT_ROUNDS": 12,
+        "REGISTRATION_OPEN": True, "PASSWORD_BLOCKLIST": False, "MAIL_URL": "console:",
+        "TRUSTED_PROXIES": 0, "RATE_LIMIT_STORAGE": "database",
+    }  # fmt: skip
+    assert {name: getattr(settings, name) for name in defaults} == defaults
+    assert settings.RATE_LIMITS == {
+        "login.account": "10/15minute", "login.ip": "100/5minute", "register.ip": "30/hour",
+        "refresh.session": "60/minute", "reset.account": "3/hour", "reset.ip": "30/hour",
+    }  # fmt: skip
+    production = ProductionConfig(SAFE, tmp_path)
+    assert (production.PASSWORD_BLOCKLIST, production.CORS_ORIGINS) == (True, [])
+
+
+@pytest.mark.parametrize("password", ["hunter2/hunter2", "hunter2?hunter2", "hunter2#:hunter2"])
+def test_no_part_of_a_password_in_an_address_is_shown(password, tmp_path):
+    """SQLAlchemy takes a password up to the next @, whatever it is made of."""
+    environ = {"DATABASE_URL": f"postgresql://u:{password}@db/x"}
+    assert "hunter2" not in str(DevelopmentConfig(environ, tmp_path).report())
+
+
+FLOORS = {
+    "bcrypt": "5",
+    "flask-cors": "6.0",
+    "gunicorn": "26.1",
+    "pyjwt": "2.13",
+    "werkzeug": "3.1.6",
+}
+
+
+def test_no_dependency_is_older_than_the_mending_of_its_known_holes():
+    for name, floor in FLOORS.items():
+        assert f"{name} >={floor}," in (ROOT / "setup.cfg").read_text()
+        installed, oldest = ([int(n) for n in text.split(".")] for text in (version(name), floor))
+        assert installed >= oldest, name
