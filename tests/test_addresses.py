@@ -361,3 +361,19 @@ def test_making_and_deleting_accounts_for_an_address_does_not_bomb_it(app, mails
         notices += mails()
         assert caller.call("DELETE", "/api/user/").status_code == 204
     assert len(verifications) == len(notices) == 3
+
+
+def test_no_notice_holds_a_link_that_opens_anything(ada, app, mails):
+    mails()
+    Caller(app.test_client()).login()
+    move(ada, "ada@example.org", password=PASSWORD)
+    told = mails()
+    [link] = [mail for mail in told if mail.to == "ada@example.org"]
+    verify(ada, link.token)
+    notices = [mail for mail in [*told, *mails()] if mail is not link]
+    assert len(notices) == 4
+    for mail in notices:
+        for text in (mail.text, mail.html):
+            assert link.token not in text
+            assert "#token" not in text
+            assert PASSWORD not in text
