@@ -1,6 +1,5 @@
 """How gunicorn serves PyCoder. Any of it can be overridden by GUNICORN_CMD_ARGS."""
 
-import gc
 import os
 import shutil
 
@@ -32,11 +31,6 @@ def on_starting(server):
     """Forget the counts of the last start."""
     for file in metrics.iterdir():
         file.unlink()
-
-
-def when_ready(server):
-    """Spare the workers the search for garbage in what is loaded by now, and stays."""
-    gc.freeze()
 
 
 def post_worker_init(worker):

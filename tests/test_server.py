@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 
@@ -114,3 +115,16 @@ def test_the_secret_stands_in_no_command_line(server):
 
 def test_the_driver_is_psycopg_3():
     assert psycopg.__version__.startswith("3.")
+
+
+def test_once_all_is_loaded_garbage_is_looked_for_again(tmp_path):
+    asked = "import gc, wsgi; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "True"]
