@@ -66,6 +66,8 @@ def test_of_many_dead_connections_only_the_first_is_met(app, ada, postgres):
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
             [app.config["DATABASE_URL"].partition("?")[0].rpartition("/")[2]],
         )
+    with app.app_context():
+        db.engine.dispose()  # was cut as well, and is not what is looked at here
     answer = ada.user()
     assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
     assert [ada.user().status_code for _ in range(4)] == [200] * 4
