@@ -29,9 +29,10 @@ from pycoder.errors import (
     TokenRevoked,
     TooManyRequests,
 )
-from pycoder.extensions import changed, db, insert_into, read, write
+from pycoder.extensions import changed, db, insert_into, read
 from pycoder.mail import Template
 from pycoder.models import Session, TokenBlocklist, User, canonical, hold, now
+from pycoder.prepared import Prepared
 from pycoder.tokens import Pair, Standing
 
 RETRY_WINDOW = timedelta(minutes=5)
@@ -223,10 +224,12 @@ def _next(session: Standing) -> Standing:
     return session._replace(refresh_jti=tokens.new_jti(), rotated_at=at, expires_at=expires_at)
 
 
-_ROTATE = update(Session).where(
-    Session.id == bindparam("sid"),
-    Session.refresh_jti == bindparam("live_jti"),
-    Session.revoked_at.is_(None),
+_ROTATE = Prepared(
+    update(Session).where(
+        Session.id == bindparam("sid"),
+        Session.refresh_jti == bindparam("live_jti"),
+        Session.revoked_at.is_(None),
+    )
 )
 
 
@@ -246,7 +249,7 @@ def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standin
         "window_at": window_at,
         "window_count": window_count,
     }
-    return rotated if write(_ROTATE, values) else None
+    return rotated if _ROTATE.write(values) else None
 
 
 def _count_refresh(session: Standing, client: Client) -> tuple[datetime, int]:

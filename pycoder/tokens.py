@@ -18,8 +18,8 @@ from sqlalchemy import bindparam, select
 
 from pycoder import keys
 from pycoder.errors import TokenExpired, TokenInvalid, TokenMissing, TokenRevoked, render
-from pycoder.extensions import read
 from pycoder.models import Session, TokenBlocklist, User, now
+from pycoder.prepared import Prepared
 
 ISSUER = "pycoder"
 AUDIENCE = "pycoder"
@@ -97,7 +97,7 @@ class Standing(NamedTuple):
         return not (self.listed_jti or self.is_over() or rotated)
 
 
-_STANDING = (
+_STANDING = Prepared(
     select(
         TokenBlocklist.jti.label("listed_jti"),
         Session.id.label("sid"),
@@ -249,8 +249,8 @@ def standing(claims: dict[str, Any]) -> Standing | None:
     """Look up what decides whether a token is good; None if its session is gone."""
     sid = UUID(claims["sid"])
     values = {"jti": claims["jti"], "sid": sid, "user_id": claims["user_id"]}
-    row = read(_STANDING, values)
-    return row and Standing._make(row)
+    row = _STANDING.read(values)
+    return Standing._make(row) if row else None
 
 
 def again(seen: Standing) -> Standing | None:

@@ -98,10 +98,12 @@ class WireRequest(Request):
         """
         trusted = current_app.config["TRUSTED_PROXIES"]
         peer = self.remote_addr
+        if not trusted:
+            return peer
         seen = [part.strip() for part in self.headers.get("X-Forwarded-For", "").split(",")]
         try:
             inside = not peer or not ip_address(peer).is_global  # "" is a Unix socket
-            if trusted and len(seen) >= trusted and inside:
+            if len(seen) >= trusted and inside:
                 return str(ip_address(seen[-trusted].partition("%")[0]))  # no IPv6 zone
         except ValueError:
             pass  # an entry that is no address

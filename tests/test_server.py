@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import subprocess
+import sys
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -157,3 +158,16 @@ def test_a_request_that_two_parsers_could_read_differently_ends_its_connection(
         answer = b"".join(iter(partial(line.recv, 65_536), b""))  # until the server hangs up
     assert re.findall(rb"HTTP/1\.\d (\d+)", answer) in ([b"400"], [b"414"], [b"431"], [b"501"])
     assert b"smuggled" not in answer
+
+
+def test_once_all_is_loaded_garbage_is_looked_for_again(tmp_path):
+    asked = "import gc, wsgi; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "True"]
