@@ -1,4 +1,5 @@
 import contextlib
+import gc
 import itertools
 import os
 import re
@@ -33,6 +34,11 @@ def pytest_unconfigure(config):
 def pytest_collection_modifyitems(items):
     """Begin with what takes long, so that neither process waits for the other at the end."""
     items.sort(key=lambda item: item.get_closest_marker("untraced") is None)
+
+
+def pytest_collection_finish():
+    """Spare the garbage collector what stays to the end: each of its full rounds took 0.2 s."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
