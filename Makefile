@@ -71,6 +71,6 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -
 	$(INSTALL) -r requirements-test.lock
 	touch .venv/run .venv/test
 
-.venv/tools: .venv/test tests/js/package-lock.json tests/tools.py  # a browser, and npm packages
+.venv/tools: .venv/test tests/js/package-lock.json tests/tools.py  # a browser, npm packages, PgBouncer
 	$(BIN)/python -m tests.tools
 	touch .venv/tools

@@ -170,12 +170,13 @@ def bob(app):
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser(tmp_path_factory):
     """A Chromium without a window. It ends with the module: asyncio is Playwright's meanwhile."""
     quiet = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
-    path = tools.chromium()
+    path, home = tools.chromium(), tmp_path_factory.mktemp("home")  # where it keeps its notes
+    env = os.environ | {"HOME": str(home)}
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=quiet)
+        yield playwright.chromium.launch(executable_path=path, args=quiet, env=env)
 
 
 @pytest.fixture
