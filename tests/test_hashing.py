@@ -163,8 +163,9 @@ def test_the_pool_starts_no_thread_before_the_first_hash():
 
 @pytest.mark.untraced  # the server is another process
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="session")
-def test_a_storm_of_logins_leaves_threads_for_everybody_else(new_database, tmp_path):
-    settings = {"workers": 1, "BCRYPT_ROUNDS": 9, "RATE_LIMITS": "off"}
+@pytest.mark.parametrize("kind", ["gunicorn", "granian"])
+def test_a_storm_of_logins_leaves_threads_for_everybody_else(kind, new_database, tmp_path):
+    settings = {"kind": kind, "workers": 1, "BCRYPT_ROUNDS": 9, "RATE_LIMITS": "off"}
     with Server(tmp_path, new_database(), **settings) as server, Line(server) as line:
         access = line.register("ada@example.com").json["tokens"]["access"]
 

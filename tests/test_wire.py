@@ -626,11 +626,12 @@ STRANGERS = {
 }
 
 
-@pytest.fixture(params=[HOME, f"{HOME},{ALSO}"], ids=["one origin", "two origins"])
-def elsewhere(request, tmp_path):
+@pytest.fixture(scope="module", params=[HOME, f"{HOME},{ALSO}"], ids=["one origin", "two origins"])
+def elsewhere(request, tmp_path_factory):
     """A client of an application that lists origins."""
     environ = {"SECRET_KEY": SECRET_KEY, "CORS_ORIGINS": request.param}
-    return create_app(TestingConfig(environ, tmp_path)).test_client()
+    app = create_app(TestingConfig(environ, tmp_path_factory.mktemp("elsewhere")))
+    return app.test_client(use_cookies=False)
 
 
 def cross(client, origin, method="GET", path="/api/user/"):
@@ -699,10 +700,11 @@ def test_without_listed_origins_nobody_is_allowed_anything(origin, method, clien
     assert allowed(cross(client, origin, method)) == {}
 
 
-@pytest.fixture
-def at_home(tmp_path):
+@pytest.fixture(scope="module")
+def at_home(tmp_path_factory):
     """A client of an application in development."""
-    return create_app(DevelopmentConfig({"SECRET_KEY": SECRET_KEY}, tmp_path)).test_client()
+    config = DevelopmentConfig({"SECRET_KEY": SECRET_KEY}, tmp_path_factory.mktemp("at_home"))
+    return create_app(config).test_client(use_cookies=False)
 
 
 @pytest.mark.parametrize(
