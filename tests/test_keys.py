@@ -343,9 +343,7 @@ def test_each_secret_and_each_purpose_has_a_key_of_its_own():
 def test_a_secret_of_31_bytes_is_refused_at_start_and_one_of_32_is_not(tmp_path):
     with pytest.raises(ConfigError, match="SECRET_KEY"):
         create_app(TestingConfig({"SECRET_KEY": SECRET_KEY[:31]}, tmp_path))
-    app = create_app(TestingConfig({"SECRET_KEY": SECRET_KEY[:32]}, tmp_path))
-    with app.app_context():
-        assert keys.ring().sign({}, typ="at+jwt")
+    create_app(TestingConfig({"SECRET_KEY": SECRET_KEY[:32]}, tmp_path))
 
 
 def test_a_pair_of_keys_signs_and_opens_beside_a_secret_one(asymmetric):
