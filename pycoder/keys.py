@@ -80,6 +80,13 @@ class Key:
         return public | {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
 
+def signing(newest_first: Iterable[Any]) -> Any:
+    """Return the newest key whose time has come; the oldest where the clock is behind all."""
+    *newer, oldest = newest_first
+    at = now().timestamp()
+    return next((key for key in newer if key.signs_from <= at), oldest)
+
+
 Judge = Callable[[dict[str, Any], Any], None]
 
 
@@ -90,17 +97,10 @@ class KeyRing:
         self._keys = {key.kid: key for key in keys}
         self.open = lru_cache(REMEMBERED)(self._open)
 
-    @property
-    def signer(self) -> Key:
-        """The newest key whose time has come; the oldest where the clock is behind all of them."""
-        *newer, oldest = self._keys.values()
-        at = now().timestamp()
-        return next((key for key in newer if key.signs_from <= at), oldest)
-
     def sign(self, claims: dict[str, Any], *, typ: str) -> str:
         """Return the claims as a signed token of the media type ``typ`` (RFC 8725 §3.11)."""
         payload = json.dumps(claims, separators=(",", ":")).encode()
-        signer = self.signer
+        signer = signing(self._keys.values())
         headers = {"typ": typ, "kid": signer.kid}
         return _jws.encode(payload, signer.signs_with, signer.algorithm, headers)
 

@@ -6,14 +6,13 @@ signed is good until the last of its tokens has expired.
 """
 
 import math
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from time import monotonic
-from typing import Any
+from typing import NamedTuple
 
 from flask import Flask, current_app
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from pycoder import audit, keys
 from pycoder.audit import COMMAND_LINE, Event
@@ -23,11 +22,39 @@ from pycoder.keys import Key, KeyRing
 from pycoder.models import SigningKey, now
 
 LOOK_EVERY = 2.0  # seconds between two looks of a process whether keys have changed
+FOLLOWED = LOOK_EVERY + 2.0  # seconds after which all processes have looked, however slowly
 WITHOUT_DATABASE = 30.0  # seconds for which a process goes on with the keys that it knows
 ROLL_OUT = timedelta(days=1)  # in which nodes may still run the version that kept no keys
 LATE = 60  # seconds by which a key may sign after its time, for clocks that differ
 
 _ROWS = select(SigningKey.__table__).order_by(SigningKey.number.desc())
+
+
+class Kept(NamedTuple):
+    """A key as it is stored; it signs from one moment on, until a newer one does (since 1970)."""
+
+    number: int
+    kid: str
+    algorithm: str
+    sealed: bytes | None
+    signs_from: float
+    stops_at: float
+
+    @property
+    def ends_at(self) -> float:
+        """When the last token that it can have signed has expired."""
+        longest: int = current_app.config["JWT_REFRESH_TOKEN_EXPIRES"]
+        return self.stops_at + longest + LATE
+
+    def opened(self) -> Key:
+        """Return the key itself; raises ``KeysUnreadable``."""
+        secret = current_app.config["SECRET_KEY"]
+        try:
+            key = keys.unseal(secret, self.kid, self.algorithm, self.sealed)
+        except keys.Sealed as error:
+            current_app.logger.error("SECRET_KEY does not open the signing key %s", self.kid)
+            raise KeysUnreadable from error
+        return replace(key, signs_from=self.signs_from, ends_at=self.ends_at)
 
 
 class Keeper:
@@ -40,7 +67,7 @@ class Keeper:
 
     def __init__(self, ring: KeyRing | None = None, looked_at: float = -math.inf):
         self._ring, self._looked_at, self._read_at = ring, looked_at, looked_at
-        self._rows: Sequence[Row[Any]] = []
+        self._kept: list[Kept] = []
 
     def ring(self, no_older_than: float | None = None) -> KeyRing | None:
         """Return the ring as it was at most so many seconds ago, by default ``LOOK_EVERY``."""
@@ -52,42 +79,43 @@ class Keeper:
 
     def _look(self, at: float) -> None:
         self._looked_at = at
-        found = rows()
-        if all(row.sealed is None and row.algorithm != _algorithm() for row in found):
+        found, algorithm = everything(), current_app.config["JWT_ALGORITHM"]
+        if all(kept.sealed is None and kept.algorithm != algorithm for kept in found):
             found = _first(found)
-        if found != self._rows:
-            self._ring, self._rows = KeyRing(opened(found)), found
+        if found != self._kept:
+            self._ring, self._kept = KeyRing(kept.opened() for kept in found), found
         self._read_at = at
 
 
-def rows() -> Sequence[Row[Any]]:
+def everything() -> list[Kept]:
     """Read the stored keys, the newest first, outside any transaction."""
+    found, stops_at = [], math.inf
     with autocommit() as connection:
-        return connection.execute(_ROWS).all()
+        for row in connection.execute(_ROWS):
+            kid = row.kid if row.sealed else keys.secret_key(current_app.config["SECRET_KEY"]).kid
+            signs_from = row.signs_from.timestamp()
+            found.append(Kept(row.number, kid, row.algorithm, row.sealed, signs_from, stops_at))
+            stops_at = min(stops_at, signs_from)
+    return found
 
 
-def _first(found: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+def _first(before: list[Kept]) -> list[Kept]:
     """Store the first key of an installation; of nodes that start together, one does.
 
     Where the migration has found sessions, they were signed with the key that is derived from
     SECRET_KEY, and nodes that know no other one may still serve: it goes on signing meanwhile.
     """
     with current_app.app_context():  # a transaction beside that of the request
-        key = keys.generate(_algorithm())
-        first = row_of(1, key, now() + ROLL_OUT if found else now())
-        if changed(insert_into(SigningKey).values(first).on_conflict_do_nothing()):
+        if key := add(now() + ROLL_OUT if before else now(), number=1):
             audit.record(Event.KEY_CREATED, COMMAND_LINE, reason=key.kid[:40])
         db.session.commit()
-    return rows()
+    return everything()
 
 
-def _algorithm() -> str:
-    return str(current_app.config["JWT_ALGORITHM"])
-
-
-def row_of(number: int, key: Key, signs_from: datetime) -> dict[str, Any]:
-    """Return the row that stores a key."""
-    return {
+def add(signs_from: datetime, *, number: int) -> Key | None:
+    """Add a new key to the caller's transaction; None if another one has this number already."""
+    key = keys.generate(current_app.config["JWT_ALGORITHM"])
+    row = {
         "number": number,
         "kid": key.kid,
         "algorithm": key.algorithm,
@@ -95,22 +123,7 @@ def row_of(number: int, key: Key, signs_from: datetime) -> dict[str, Any]:
         "created_at": now(),
         "signs_from": signs_from,
     }
-
-
-def opened(stored: Iterable[Row[Any]]) -> list[Key]:
-    """Open stored keys, the newest first; raises ``KeysUnreadable``."""
-    secret, found, next_signs = current_app.config["SECRET_KEY"], [], math.inf
-    longest = current_app.config["JWT_REFRESH_TOKEN_EXPIRES"] + LATE
-    for row in stored:
-        signs_from = row.signs_from.timestamp()
-        try:
-            key = keys.unseal(secret, row.kid, row.algorithm, row.sealed)
-        except keys.Sealed as error:
-            current_app.logger.error("signing key %s cannot be opened with SECRET_KEY", row.kid)
-            raise KeysUnreadable from error
-        found.append(replace(key, signs_from=signs_from, ends_at=next_signs + longest))
-        next_signs = min(next_signs, signs_from)
-    return found
+    return key if changed(insert_into(SigningKey).values(row).on_conflict_do_nothing()) else None
 
 
 def cache_lifetime() -> int:

@@ -30,7 +30,7 @@ def upgrade():
     # sessions that are there were signed with the key that is derived from SECRET_KEY
     op.execute(
         "INSERT INTO signing_keys (number, kid, algorithm, created_at, signs_from)"
-        " SELECT 0, 'derived', 'HS256', CURRENT_TIMESTAMP, CURRENT_TIMESTAMP"
+        " SELECT 0, 'derived', 'HS256', CURRENT_TIMESTAMP, '1970-01-01 00:00:00'"
         " WHERE EXISTS (SELECT 1 FROM sessions)"
     )
 
