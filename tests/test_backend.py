@@ -92,10 +92,12 @@ def shown(app, ada):
 
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # joserfc, of its older name
 @pytest.mark.parametrize("heading", LIBRARIES)
-def test_a_service_in_python_takes_good_access_tokens_and_nothing_else(heading, snippet, shown, ada):
+def test_a_service_in_python_takes_good_access_tokens_and_nothing_else(
+    heading, snippet, shown, ada
+):
     good, bad = shown
     defined = {"__name__": "service"}
-    exec(snippet(heading), defined)
+    exec(snippet(heading), defined)  # noqa: S102 - our own document
 
     def user_of(token):
         if "app" in defined:

@@ -51,35 +51,64 @@ def raw(value):
     return value if isinstance(value, bytes) else json.dumps(value).encode()
 
 
-def signed(text, secret=KEY.signs_with, digest="sha256"):
-    return f"{text}.{b64(hmac.digest(secret, text.encode(), digest))}"
+def made(algorithm):
+    """Make a key; of RSA a smaller one, for the sake of time."""
+    if algorithm != "RS256":
+        return keys.generate(algorithm)
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return Key(f"rsa-{private.private_numbers().d % 997}", algorithm, private, private.public_key())
 
 
-def seal(header=HEADER, payload=CLAIMS, secret=KEY.signs_with, digest="sha256"):
+KEYS = {"HS256": KEY} | {name: made(name) for name in ("EdDSA", "ES256", "RS256")}
+OTHERS = {name: made(name) for name in KEYS}
+
+
+def signature(text, key, digest="sha256"):
+    """Sign by hand: as the key does, or with a secret by HMAC."""
+    if isinstance(key, bytes):
+        return hmac.digest(key, text, digest)
+    if key.algorithm == "HS256":
+        return hmac.digest(key.signs_with, text, digest)
+    if key.algorithm == "EdDSA":
+        return key.signs_with.sign(text)
+    if key.algorithm == "RS256":
+        return key.signs_with.sign(text, PKCS1v15(), SHA256())
+    numbers = decode_dss_signature(key.signs_with.sign(text, ec.ECDSA(SHA256())))
+    return b"".join(number.to_bytes(32) for number in numbers)
+
+
+def signed(text, key=KEY, digest="sha256"):
+    return f"{text}.{b64(signature(text.encode(), key, digest))}"
+
+
+def seal(header=HEADER, payload=CLAIMS, secret=KEY, digest="sha256"):
     """Sign by hand whatever is given: values to be written as JSON, or the very bytes."""
     return signed(f"{b64(raw(header))}.{b64(raw(payload))}", secret, digest)
 
 
-def headed(**changes):
-    return seal(HEADER | changes)
-
-
-def without(name):
-    return seal({key: value for key, value in HEADER.items() if key != name})
-
-
 GOOD = seal()
-HEAD, BODY, SIGNATURE = GOOD.split(".")
-MIXED = next(
-    token
-    for number in itertools.count()
-    if {"-", "_"} <= set((token := seal(payload=CLAIMS | {"jti": f"{number:022}"})).split(".")[2])
-)
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-LAST_CHARACTER_TWIN = ALPHABET[ALPHABET.index(GOOD[-1]) + 1]  # differs in bits that say nothing
-HEADER_JSON = json.dumps(HEADER)
-OWN_JWK = {"kty": "oct", "k": b64(b"attacker's key of thirty-two byte"), "kid": KEY.kid}
+OWN_KEY = b"attacker's key of thirty-two byte"
 
+
+class Forger:
+    """Who has, for most of what follows, the very key of the server."""
+
+    def __init__(self, key):
+        self.key = key
+        self.header = HEADER | {"alg": key.algorithm, "kid": key.kid}
+        self.own_jwk = {"kty": "oct", "k": b64(OWN_KEY), "kid": key.kid}
+        self.good = self.seal()
+        self.known = key.signs_with if key.algorithm == "HS256" else public_texts(key)["PEM"]
+
+    def seal(self, header=None, payload=CLAIMS, secret=None, digest="sha256"):
+        return seal(self.header if header is None else header, payload, secret or self.key, digest)
+
+    def signed(self, text):
+        return signed(text, self.key)
+
+    def headed(self, **changes):
+        return self.seal(self.header | changes)
 ALGORITHMS = {
     **{
         f"alg {alg!r}": headed(alg=alg)

@@ -21,9 +21,6 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "session.ended": "Signed out",
   "sessions.others_ended": "All other devices signed out",
   "token.revoked": "A token was revoked",
-  "key.created": "Signing key made",
-  "key.rotated": "New signing key made; the one before goes on until it signs",
-  "key.retired": "Signing key withdrawn; the sessions that it signed were ended",
   "limit.reached": "Too many tries; paused for a while",
 });
 
