@@ -213,7 +213,7 @@ def rotate(as_json: bool) -> None:
     _show({"made": key.kid, "signs_from": str(key.signs_from)}, as_json)
 
 
-@keys.command("retire")
+@keys.command("retire", context_settings={"ignore_unknown_options": True})  # a KID may be -x
 @click.argument("kid")
 @as_json
 def retire(kid: str, as_json: bool) -> None:

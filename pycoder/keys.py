@@ -9,7 +9,7 @@ import math
 import re
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, cast
@@ -66,8 +66,8 @@ class Key:
 
     kid: str
     algorithm: str
-    signs_with: Any
-    verifies_with: Any
+    signs_with: Any = field(repr=False)
+    verifies_with: Any = field(repr=False)
     signs_from: float = 0
     ends_at: float = math.inf
 
@@ -122,8 +122,7 @@ class KeyRing:
         three header parameters that ``sign`` writes, so that ``jku``, ``jwk``, ``x5u``, ``crit``
         and their like never have a say. Raises PyJWT's ``InvalidTokenError``.
         """
-        if not TOKEN.fullmatch(token):
-            raise InvalidTokenError("not a compact token")
+        _require_form(token)
         header_segment = token.partition(".")[0]
         try:
             header = strict_loads(base64.urlsafe_b64decode(header_segment + "==="))
@@ -214,8 +213,17 @@ def ring(no_older_than: float | None = None) -> KeyRing:
     return cast(KeyRing, current_app.extensions["pycoder.keys"].ring(no_older_than))
 
 
+def _require_form(token: str) -> None:
+    if not TOKEN.fullmatch(token):
+        raise InvalidTokenError("not a compact token")
+
+
 def opened(token: str, judge: Judge) -> tuple[dict[str, Any], Any]:
-    """Open a token with the keys in force; one that names a new key makes us look for it."""
+    """Open a token with the keys in force; one that names a new key makes us look for it.
+
+    What is no token at all is refused before anybody asks the database for keys.
+    """
+    _require_form(token)
     try:
         return ring().open(token, judge)
     except UnknownKey:

@@ -393,8 +393,9 @@ def test_retiring_an_old_key_ends_what_began_under_it(
     assert trail()[-1] == Event.KEY_RETIRED
 
 
-def test_an_unknown_key_cannot_be_retired(store, flask, ada, rows):
-    done = flask("keys", "retire", "nonsense")
+@pytest.mark.parametrize("kid", ["nonsense", "-nonsense", "--nonsense", "-"])
+def test_an_unknown_key_cannot_be_retired(store, flask, ada, rows, kid):
+    done = flask("keys", "retire", kid)
     assert (done.exit_code, "There is no such key." in done.stderr) == (1, True)
     assert len(rows(select(SigningKey.kid))) == 1
     assert ada.user().status_code == 200

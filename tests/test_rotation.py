@@ -128,7 +128,7 @@ def test_all_workers_share_the_keys_also_after_a_restart(server):
         refresh = line.register("restart@example.com").json["tokens"]["refresh"]
     before = published(server)
     for _ in range(2):
-        for _ in range(30):
+        for _ in range(100):
             with Line(server) as line:
                 assert line.verify(refresh).status == 200
         server.stop()
