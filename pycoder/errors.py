@@ -196,7 +196,7 @@ class LimitsUnavailable(Unavailable):
 
 class KeysUnreadable(Unavailable):
     code = "keys_unreadable"
-    detail = "The signing keys cannot be opened with this SECRET_KEY; flask keys list tells more."
+    detail = "The signing keys cannot be opened; the log says which, and what to do."
 
 
 class MigrationsPending(Unavailable):

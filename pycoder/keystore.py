@@ -26,6 +26,10 @@ FOLLOWED = LOOK_EVERY + 2.0  # seconds after which all processes have looked, ho
 WITHOUT_DATABASE = 30.0  # seconds for which a process goes on with the keys that it knows
 ROLL_OUT = timedelta(days=1)  # in which nodes may still run the version that kept no keys
 LATE = 60  # seconds by which a key may sign after its time, for clocks that differ
+UNREADABLE = (
+    "SECRET_KEY does not open the signing key %s: set the SECRET_KEY that it was made with, or"
+    " withdraw it by flask keys retire"
+)
 
 _ROWS = select(SigningKey.__table__).order_by(SigningKey.number.desc())
 
@@ -52,7 +56,7 @@ class Kept(NamedTuple):
         try:
             key = keys.unseal(secret, self.kid, self.algorithm, self.sealed)
         except keys.Sealed as error:
-            current_app.logger.error("SECRET_KEY does not open the signing key %s", self.kid)
+            current_app.logger.error(UNREADABLE, self.kid)
             raise KeysUnreadable from error
         return replace(key, signs_from=self.signs_from, ends_at=self.ends_at)
 
