@@ -184,52 +184,28 @@ def forgeries(key):
             }.items()
         },
     }
+    strange_kids = [
+        *("", "unknown", key.kid[:-1], f"{key.kid} ", key.kid.swapcase(), "0", "/dev/null"),
+        *("../../dev/null", "x' UNION SELECT '1", "x|sleep 10", f"{key.kid}\0", "\0", "é"),
+        *("k" * 300, "K" * 2500, 5, 0, True, None, [], [key.kid], {}, {"kid": key.kid}),
+    ]
     kids = {
-        **{
-            f"kid {n} {kid!r}"[:30]: headed(kid=kid)
-            for n, kid in enumerate(
-                (
-                    *(
-                        "",
-                        "unknown",
-                        key.kid[:-1],
-                        f"{key.kid} ",
-                        key.kid.swapcase(),
-                        "0",
-                        "/dev/null",
-                    ),
-                    *(
-                        "../../dev/null",
-                        "x' UNION SELECT '1",
-                        "x|sleep 10",
-                        f"{key.kid}\0",
-                        "\0",
-                        "é",
-                    ),
-                    *("k" * 300, "K" * 2500, 5, 0, True, None, [], [key.kid], {}, {"kid": key.kid}),
-                )
-            )
-        },
+        **{f"kid number {n}": headed(kid=kid) for n, kid in enumerate(strange_kids)},
         "kid empty, key empty": sealed(header | {"kid": ""}, secret=b""),
         "kid /dev/null, key empty": sealed(header | {"kid": "../../../dev/null"}, secret=b""),
         "kid missing": without("kid"),
     }
+    more_parameters = [
+        *[("jku", "http://127.0.0.1:9/jwks"), ("x5u", "http://127.0.0.1:9/x5u")],
+        *[("jwk", own_jwk), ("x5c", ["MIIB"]), ("x5t", "AAAA"), ("cty", "JWT")],
+        *[("zip", "DEF"), ("enc", "A256GCM"), ("epk", {}), ("x", 1), ("exp", NOW + 60)],
+        *[("crit", []), ("crit", ["exp"]), ("crit", ["x"]), ("crit", "b64"), ("crit", None)],
+        *[("b64", False), ("b64", True), ("b64", None), ("KID", key.kid)],
+    ]
     headers = {
         **{
-            f"header with {name} {str(value)[:20]}": headed(**{name: value})
-            for name, value in [
-                *[("jku", "http://127.0.0.1:9/jwks"), ("x5u", "http://127.0.0.1:9/x5u")],
-                *[("jwk", own_jwk), ("x5c", ["MIIB"]), ("x5t", "AAAA"), ("cty", "JWT")],
-                *[("zip", "DEF"), ("enc", "A256GCM"), ("epk", {}), ("x", 1), ("exp", NOW + 60)],
-                *[
-                    ("crit", []),
-                    ("crit", ["exp"]),
-                    ("crit", ["x"]),
-                    ("crit", "b64"),
-                    ("crit", None),
-                ],
-                *[("b64", False), ("b64", True), ("b64", None), ("KID", key.kid)],
-            ]
+            f"header with {name}, number {n}": headed(**{name: value})
+            for n, (name, value) in enumerate(more_parameters)
         },
         "attacker's own jwk": sealed(header | {"jwk": own_jwk}, secret=unb64(own_jwk["k"])),
         "crit known, name missing": headed(crit=["b64"]),
