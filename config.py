@@ -194,6 +194,7 @@ class Config:
     )
     PORT = Setting(whole_number(1, 65535), 8000)
     WEB_CONCURRENCY = Setting(whole_number(1, 512), os.cpu_count() or 1)
+    JWT_ALGORITHM = Setting(one_of("EdDSA", "ES256", "RS256", "HS256"), "EdDSA")
     JWT_ACCESS_TOKEN_EXPIRES = Setting(whole_number(1, 86_400), 3600)
     JWT_REFRESH_TOKEN_EXPIRES = Setting(whole_number(1, 31_536_000), 604_800)
     SESSION_LIFETIME = Setting(whole_number(1, 31_536_000), 7_776_000)

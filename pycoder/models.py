@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Uuid,
     false,
@@ -166,6 +167,23 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(String(20), primary_key=True)
     holder: Mapped[str] = mapped_column(String(32))
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class SigningKey(Base):
+    """A key that signs tokens, encrypted by keys.py, from ``signs_from`` on until a newer one does.
+
+    Who makes a key gives it the next number; of two who try at once, one succeeds. ``sealed`` is
+    empty for the key that is derived from SECRET_KEY.
+    """
+
+    __tablename__ = "signing_keys"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kid: Mapped[str] = mapped_column(String(64), unique=True)
+    algorithm: Mapped[str] = mapped_column(String(8))
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    signs_from: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class RateLimit(Base):

@@ -168,7 +168,7 @@ class TokenManager(JWTManager):
         self, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
     ) -> dict[str, Any]:
         """Return the claims of a token that we signed, with ``type`` for Flask-JWT-Extended."""
-        header, claims = keys.ring().open(encoded_token, _judge)
+        header, claims = keys.opened(encoded_token, _judge)
         if claims["exp"] <= now().timestamp() and not allow_expired:
             expired = ExpiredSignatureError("expired")
             expired.jwt_header, expired.jwt_data = header, claims  # type: ignore[attr-defined]
@@ -186,7 +186,7 @@ def _header(encoded_token: str) -> dict[str, Any]:
     the process keep its own way.
     """
     if "pycoder.keys" in current_app.extensions:
-        return keys.ring().open(encoded_token, _judge)[0]
+        return keys.opened(encoded_token, _judge)[0]
     return fje.utils.get_unverified_jwt_headers(encoded_token)
 
 

@@ -14,10 +14,10 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from pycoder import mail, outbox
-from pycoder.extensions import Base, db
+from pycoder.extensions import db
 from pycoder.models import AuditEvent
 from tests import tools
-from tests.callers import Caller, MailServer, application, migrated
+from tests.callers import Caller, MailServer, application, emptied, migrated
 
 counter = itertools.count(1)
 
@@ -115,13 +115,6 @@ def new_app(tmp_path):
 def app(migrated_app):
     """The application on an empty, migrated database."""
     return emptied(migrated_app)
-
-
-def emptied(app):
-    with app.app_context(), db.engine.begin() as connection:
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
-    return app
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ def refused(tmp_path, kind=ProductionConfig, **settings):
 def test_the_settings_are_those_of_the_contract():
     assert list(Config.settings()) == [
         "PYCODER_ENV", "SECRET_KEY", "DATABASE_URL", "PORT", "WEB_CONCURRENCY",
-        "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES", "SESSION_LIFETIME",
-        "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN", "PASSWORD_BLOCKLIST",
+        "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES",
+        "SESSION_LIFETIME", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN",
+        "PASSWORD_BLOCKLIST",
         "PUBLIC_URL", "MAIL_URL", "CORS_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT_STORAGE",
         "RATE_LIMITS", "AUDIT_RETENTION",
     ]  # fmt: skip
@@ -79,6 +80,9 @@ UNSAFE = [
     ("PORT", "eighty"),
     ("PORT", "70000"),
     ("WEB_CONCURRENCY", "0"),
+    ("JWT_ALGORITHM", "none"),
+    ("JWT_ALGORITHM", "eddsa"),
+    ("JWT_ALGORITHM", "HS512"),
     ("JWT_ACCESS_TOKEN_EXPIRES", "604801"),
     ("JWT_ACCESS_TOKEN_EXPIRES", "60m"),
     ("JWT_REFRESH_TOKEN_EXPIRES", "7776001"),
