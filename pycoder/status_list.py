@@ -20,9 +20,9 @@ from pycoder.extensions import autocommit, db, insert_into, read
 from pycoder.models import Session, StatusCounter, User, now
 
 SIZE = 1 << 16  # places in a list
-KEPT = 10  # seconds that a worker serves a list before it looks again
-MAX_AGE = 15  # seconds that caches on the way may keep it
-TTL = 30  # seconds that a verifier may use it; with the two above less than LIFETIME
+KEPT = 15  # seconds for which a worker serves a list before it looks again
+MAX_AGE = 10  # seconds for which caches on the way may keep it
+TTL = 30  # seconds for which a verifier may use it; with the two above less than LIFETIME
 LIFETIME = 60  # seconds after which nobody believes it, whoever kept it for how long
 PATH = "/.well-known/status/{}.jwt"
 URI = re.compile(r"https?://\S+/\.well-known/status/[0-9]{1,14}\.jwt")
