@@ -100,7 +100,8 @@ class KeyRing:
     @property
     def is_public(self) -> bool:
         """Whether others can verify what is signed now."""
-        return signing(self._keys.values()).algorithm != "HS256"
+        signer: Key = signing(self._keys.values())
+        return signer.algorithm != "HS256"
 
     def sign(self, claims: dict[str, Any], *, typ: str) -> str:
         """Return the claims as a signed token of the media type ``typ`` (RFC 8725 §3.11)."""
