@@ -28,6 +28,7 @@ DEFAULT_LIMITS = {
     "refresh.session": "60/minute",
     "reset.account": "3/hour",
     "reset.ip": "30/hour",
+    "introspect.ip": "100/5minute",
 }
 
 

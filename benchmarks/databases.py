@@ -106,6 +106,7 @@ def grow(database, rows):
         "id": UUID[database.kind],
         "user_id": f"{FIRST_ID} + n.i % {users}",
         "refresh_jti": f"substr({text}, 1, 22)",
+        "status_idx": f"{FIRST_ID} + n.i",
     }
     with database.connect() as connection:
         copy(connection, database.kind, "users", users, {"id": f"{FIRST_ID} + n.i", **unique})

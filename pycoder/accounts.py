@@ -10,7 +10,17 @@ from flask import current_app
 from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
-from pycoder import addresses, attempts, audit, credentials, mail, passwords, sessions, throttle
+from pycoder import (
+    addresses,
+    attempts,
+    audit,
+    credentials,
+    mail,
+    passwords,
+    sessions,
+    status_list,
+    throttle,
+)
 from pycoder.audit import Client, Event
 from pycoder.errors import InvalidInput, NotFound, RegistrationClosed
 from pycoder.extensions import changed, db
@@ -34,8 +44,9 @@ def register(*, email: str, password: str, client: Client, **profile: str) -> Si
     if not current_app.config["REGISTRATION_OPEN"]:
         raise RegistrationClosed
     attempts.limited(throttle.count, "register.ip", throttle.network(client.ip), client)
+    place = status_list.next_place()
     user = _add(email, password, **profile)
-    session = sessions.start(user.id, user.password_hash, client)
+    session = sessions.start(user.id, user.password_hash, place, client)
     audit.record(Event.USER_REGISTERED, client, user_id=user.id, session_id=session.id)
     mail.queue(Template.VERIFY_EMAIL, user.email, client, user_id=user.id)
     db.session.commit()

@@ -40,6 +40,9 @@ class Event(StrEnum):
     KEY_CREATED = "key.created"
     KEY_ROTATED = "key.rotated"
     KEY_RETIRED = "key.retired"
+    SERVICE_CREATED = "service.created"
+    SERVICE_DELETED = "service.deleted"
+    SERVICE_REFUSED = "service.refused"
     LIMIT_REACHED = "limit.reached"
 
 

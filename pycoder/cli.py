@@ -15,7 +15,7 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 import config as settings
-from pycoder import accounts, audit, keystore, outbox, people, pruning, rotation
+from pycoder import accounts, audit, introspection, keystore, outbox, people, pruning, rotation
 from pycoder import drill as played
 from pycoder.audit import COMMAND_LINE
 from pycoder.errors import Problem
@@ -44,6 +44,7 @@ users = ProblemGroup("users", help="Create, look at and change accounts.")
 tokens = ProblemGroup("tokens", help="Look after the store of sessions and tokens.")
 keys = ProblemGroup("keys", help="Look after the keys that sign tokens.")
 mail = ProblemGroup("mail", help="Look after the mails that wait to be sent.")
+services = ProblemGroup("services", help="Say which services may ask about tokens.")
 audit_group = ProblemGroup("audit", help="Read the trail of security events.")
 
 EVENT_FACTS = ("reason", "user_id", "session_id", "ip", "user_agent", "request_id")
@@ -248,6 +249,29 @@ def send(as_json: bool) -> None:
         _give_up("a mail could not be sent; the log says why, and it is tried again later")
 
 
+@services.command("create")
+@click.argument("name")
+@as_json
+def create_service(name: str, as_json: bool) -> None:
+    """Add a service, and print its secret: only now, since it is stored nowhere."""
+    _show({"id": name, "secret": introspection.create(name, client=COMMAND_LINE)}, as_json)
+
+
+@services.command("list")
+@as_json
+def list_services(as_json: bool) -> None:
+    """List all services, one a line."""
+    for service in introspection.everyone():
+        _show({"id": service.name, "created_at": service.created_at.isoformat()}, as_json)
+
+
+@services.command("delete")
+@click.argument("name")
+def delete_service(name: str) -> None:
+    """Delete a service; it is refused from then on."""
+    introspection.remove(name, client=COMMAND_LINE)
+
+
 @click.command("doctor")
 @as_json
 @with_appcontext
@@ -265,5 +289,5 @@ def doctor(as_json: bool) -> None:
 
 
 def init_app(app: Flask) -> None:
-    for command in (users, tokens, keys, mail, audit_group, doctor):
+    for command in (users, tokens, keys, mail, services, audit_group, doctor):
         app.cli.add_command(command)

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 
 from jwt import get_unverified_header
 
-from pycoder import accounts, keystore, rotation, sessions, tokens
+from pycoder import accounts, keystore, rotation, sessions, status_list, tokens
 from pycoder.audit import Client
 from pycoder.extensions import db
 from pycoder.tokens import Pair
@@ -49,7 +49,7 @@ def play(url: str, *, client: Client) -> Iterator[dict[str, Any]]:
     address = f"drill-{secrets.token_hex(8)}@example.com"
     user = accounts.create(email=address, password=password, client=client)
     try:
-        session = sessions.start(user.id, user.password_hash, client)
+        session = sessions.start(user.id, user.password_hash, status_list.next_place(), client)
         db.session.commit()
         yield from _follow(Service(url), tokens.issue(session), client)
     finally:

@@ -14,6 +14,7 @@
     │   ├── TokenRevoked                 401 token_revoked
     │   └── TokenReused                  401 token_reused
     ├── ProofNeeded                      401 insufficient_user_authentication
+    ├── InvalidClient                    401 invalid_client
     ├── RegistrationClosed               403 registration_closed
     ├── NotFound                         404 not_found
     ├── MethodNotAllowed                 405 method_not_allowed
@@ -135,6 +136,14 @@ class ProofNeeded(Problem):
     status, code = 401, "insufficient_user_authentication"
     detail = "Please enter your password again."
     headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication", max_age="300"'}
+
+
+class InvalidClient(Problem):
+    """RFC 6749 §5.2: a service that is none of ours, or that does not say who it is."""
+
+    status, code = 401, "invalid_client"
+    detail = "Send the id and the secret of a service."
+    headers = {"WWW-Authenticate": 'Basic realm="pycoder", charset="UTF-8"'}
 
 
 class RegistrationClosed(Problem):

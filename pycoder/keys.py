@@ -97,6 +97,12 @@ class KeyRing:
         self._keys = {key.kid: key for key in keys}
         self.open = lru_cache(REMEMBERED)(self._open)
 
+    @property
+    def is_public(self) -> bool:
+        """Whether others can verify what is signed now."""
+        signer: Key = signing(self._keys.values())
+        return signer.algorithm != "HS256"
+
     def sign(self, claims: dict[str, Any], *, typ: str) -> str:
         """Return the claims as a signed token of the media type ``typ`` (RFC 8725 §3.11)."""
         payload = json.dumps(claims, separators=(",", ":")).encode()

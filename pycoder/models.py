@@ -85,7 +85,8 @@ class Session(Base):
 
     ``refresh_jti`` is its one live refresh token, ``previous_jti`` the one before; ``expires_at``
     moves with each refresh, up to ``SESSION_LIFETIME`` after ``created_at``. ``window_count``
-    counts the refreshes since ``window_at``, for the limit ``refresh.session``.
+    counts the refreshes since ``window_at``, for the limit ``refresh.session``. ``status_idx`` is
+    its place in the status lists; a session of the version before has none until it is refreshed.
     """
 
     __tablename__ = "sessions"
@@ -105,6 +106,7 @@ class Session(Base):
     transport: Mapped[str] = mapped_column(String(8), default="body", server_default="body")
     window_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     window_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    status_idx: Mapped[int | None] = mapped_column(BigInteger, index=True, unique=True)
 
     @property
     def sid(self) -> UUID:
@@ -184,6 +186,25 @@ class SigningKey(Base):
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
     signs_from: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class StatusCounter(Base):
+    """The last place in the status lists that was given away, in its one row."""
+
+    __tablename__ = "status_counter"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last: Mapped[int] = mapped_column(BigInteger)
+
+
+class Service(Base):
+    """A service that may ask about tokens, and the SHA-256 of its secret."""
+
+    __tablename__ = "services"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
 
 
 class RateLimit(Base):

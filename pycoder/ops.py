@@ -8,7 +8,7 @@ from alembic.script import ScriptDirectory
 from flask import Response, current_app, jsonify, request
 from marshmallow import Schema, fields
 
-from pycoder import keys, keystore, metrics
+from pycoder import keys, keystore, metrics, status_list
 from pycoder.errors import MigrationsPending, NotFound
 from pycoder.extensions import db, migrate
 from pycoder.openapi import Blueprint, api
@@ -77,6 +77,22 @@ def exposition() -> Response:
     if "X-Forwarded-For" in request.headers or ip_address(request.remote_addr or "::").is_global:
         raise NotFound
     return Response(metrics.exposition(), mimetype="text/plain")
+
+
+@bp.get("/.well-known/status/<int:number>.jwt")
+@bp.response(200, content_type="application/statuslist+jwt")
+@bp.refuses(NotFound)
+def status(number: int) -> Response:
+    """Return a signed list of the sessions that live (draft-ietf-oauth-status-list).
+
+    For services that verify tokens by themselves: a token's claim ``status`` names the list and
+    the place in it.
+    """
+    response = Response(status_list.token(number), mimetype="application/statuslist+jwt")
+    response.headers["Cache-Control"] = f"public, max-age={status_list.MAX_AGE}"
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 @bp.get("/api/openapi.json")

@@ -20,7 +20,17 @@ from sqlalchemy import (
     update,
 )
 
-from pycoder import attempts, audit, devices, mail, passwords, pruning, throttle, tokens
+from pycoder import (
+    attempts,
+    audit,
+    devices,
+    mail,
+    passwords,
+    pruning,
+    status_list,
+    throttle,
+    tokens,
+)
 from pycoder.audit import Client, Event
 from pycoder.errors import (
     InvalidCredentials,
@@ -76,8 +86,9 @@ def _authenticated(
     account deactivated meanwhile; what it is now is then judged anew.
     """
     while passwords.verify(password, account and account.password_hash) and account.is_active:
+        place = status_list.next_place()
         try:
-            session = start(account.id, _upgraded(account, password), client)
+            session = start(account.id, _upgraded(account, password), place, client)
         except InvalidCredentials:
             db.session.rollback()
             account = read(_ACCOUNT, {"key": canonical(identifier)})
@@ -124,7 +135,7 @@ def _reason(account: Any) -> str:
 
 _NEW = [
     *("id", "user_id", "refresh_jti", "created_at", "last_used_at", "expires_at"),
-    *("ip", "user_agent", "transport", "window_count"),
+    *("ip", "user_agent", "transport", "window_count", "status_idx"),
 ]
 _START = insert(Session.__table__).from_select(  # type: ignore[arg-type]
     _NEW,
@@ -138,7 +149,7 @@ _START = insert(Session.__table__).from_select(  # type: ignore[arg-type]
 )
 
 
-def start(user_id: int, password_hash: str, client: Client) -> Session:
+def start(user_id: int, password_hash: str, place: int, client: Client) -> Session:
     """Add a session to the caller's transaction, and prune what is too many or too old.
 
     The statement is the verdict on whether the account is active and has this hash still, and
@@ -156,6 +167,7 @@ def start(user_id: int, password_hash: str, client: Client) -> Session:
         user_agent=client.user_agent,
         transport="body",
         window_count=0,
+        status_idx=place,
     )
     values = {f"new_{name}": getattr(session, name) for name in _NEW}
     if not changed(_START, {**values, "password_hash": password_hash}):
@@ -236,7 +248,8 @@ _ROTATE = Prepared(
 def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standing | None:
     """Replace the live refresh token; of many that try with the same one, one succeeds."""
     window_at, window_count = _count_refresh(session, client)
-    rotated = _next(session)
+    place = session.status_idx or status_list.next_place()  # none: of the version before
+    rotated = _next(session)._replace(status_idx=place)
     values = {
         "sid": session.sid,
         "live_jti": session.refresh_jti,
@@ -248,6 +261,7 @@ def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standin
         "expires_at": rotated.expires_at,
         "window_at": window_at,
         "window_count": window_count,
+        "status_idx": place,
     }
     return rotated if _ROTATE.write(values) else None
 

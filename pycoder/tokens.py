@@ -16,7 +16,7 @@ from flask_jwt_extended import JWTManager, view_decorators
 from jwt import ExpiredSignatureError, InvalidTokenError
 from sqlalchemy import bindparam, select
 
-from pycoder import keys
+from pycoder import keys, status_list
 from pycoder.errors import TokenExpired, TokenInvalid, TokenMissing, TokenRevoked, render
 from pycoder.models import Session, TokenBlocklist, User, now
 from pycoder.prepared import Prepared
@@ -36,7 +36,7 @@ CLAIMS = {
     "sid": str,
     "iss": str,
     "aud": str,
-}
+}  # and ``status``, for who verifies by our public key
 
 
 class Pair(NamedTuple):
@@ -59,6 +59,8 @@ class Family(Protocol):
     def rotated_at(self) -> datetime | None: ...
     @property
     def expires_at(self) -> datetime: ...
+    @property
+    def status_idx(self) -> int | None: ...
 
 
 class Standing(NamedTuple):
@@ -75,6 +77,7 @@ class Standing(NamedTuple):
     revoked_at: datetime | None
     window_at: datetime | None
     window_count: int
+    status_idx: int | None
     user_id: int
     email: str
     email_verified: bool
@@ -110,6 +113,7 @@ _STANDING = Prepared(
         Session.revoked_at,
         Session.window_at,
         Session.window_count,
+        Session.status_idx,
         Session.user_id,
         User.email,
         User.email_verified,
@@ -162,6 +166,8 @@ class TokenManager(JWTManager):
             "iss": ISSUER,
             "aud": AUDIENCE,
         }
+        if keys.ring().is_public and identity.status_idx is not None:
+            said["status"] = status_list.reference(identity.status_idx)
         return keys.ring().sign(said, typ=TYP[token_type])
 
     def _decode_jwt_from_config(
@@ -199,8 +205,10 @@ def _judge(header: dict[str, Any], claims: Any) -> None:
     No claim is given a default (RFC 8725 §3.8 to §3.12); numbers are whole numbers, since PyJWT
     would also read ``"9_999"``; and no token is valid for longer than the settings allow.
     """
-    if type(claims) is not dict or claims.keys() != CLAIMS.keys():
+    if type(claims) is not dict or claims.keys() - {"status"} != CLAIMS.keys():
         raise InvalidTokenError("other claims than ours")
+    if "status" in claims and not status_list.is_reference(claims["status"]):
+        raise InvalidTokenError("a status that is not ours")
     if any(type(claims[name]) is not kind for name, kind in CLAIMS.items()):
         raise InvalidTokenError("a claim of the wrong type")
     longest = {

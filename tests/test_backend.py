@@ -7,11 +7,14 @@ from threading import Thread
 from time import time
 
 import pytest
+import time_machine
+from jwt import InvalidTokenError
 from jwt.utils import base64url_encode
 
-from pycoder import keys, tokens
+from pycoder import keys, status_list, tokens
 from tests import tools
 from tests.callers import ROOT
+from tests.test_keys import NOW
 from tests.test_tokens import read
 
 SECTIONS = (ROOT / "docs" / "backend.md").read_text().split("\n## ")
@@ -22,6 +25,7 @@ SNIPPETS = {
 }
 LIBRARIES = ["Python, with PyJWT", "Flask, with Flask-JWT-Extended", "Flask, with Authlib"]
 NODE = "Node, with jose"
+LISTS = ["Status lists in Python", "Status lists in Node"]
 JUDGE = """
 for (const token of JSON.parse(process.env.TOKENS))
   console.log(await claimsOf(token).then((claims) => claims.user_id, () => null));
@@ -124,7 +128,68 @@ def test_a_service_in_node_takes_good_access_tokens_and_nothing_else(snippet, sh
     assert dict(zip(bad, said[1:-1], strict=True)) == dict.fromkeys(bad, "null")
 
 
+@pytest.fixture
+def place(app, address, setting, ada):
+    """Return a function that signs Ada in on a device whose tokens name a place at the address."""
+    setting("PUBLIC_URL", address)
+    status_list._signed.cache_clear()
+    return lambda: ada.login().access
+
+
+@pytest.fixture
+def live_claims_of(snippet):
+    """The function of that name in the snippet for Python, which stands below the one for PyJWT."""
+    defined = {"__name__": "service"}
+    exec(snippet(LIBRARIES[0]) + snippet(LISTS[0]), defined)  # noqa: S102 - our own page
+    return defined["live_claims_of"]
+
+
+def test_a_service_in_python_refuses_a_session_within_a_minute_after_its_end(
+    live_claims_of, place, ada
+):
+    with time_machine.travel(NOW, tick=False) as clock:
+        ending, other = place(), place()
+        assert live_claims_of(ending) == read(ending)[1]
+        assert ada.logout(ending).status_code == 204
+        clock.shift(55)
+        with pytest.raises(InvalidTokenError, match="the session is over"):
+            live_claims_of(ending)
+        assert live_claims_of(other) == read(other)[1]
+
+
+def strangers(app, good):
+    """Return tokens that are signed with the very key, and name no list of ours."""
+    claims = read(good)[1]
+    listed = claims["status"]["status_list"]
+    theirs = [
+        {"status_list": listed | {"uri": "http://127.0.0.1:1/.well-known/status/0.jwt"}},
+        {"status_list": listed | {"uri": listed["uri"].replace("status/0", "status/00")}},
+    ]
+    with app.app_context():
+        without = {name: value for name, value in claims.items() if name != "status"}
+        said = [without, *(claims | {"status": status} for status in theirs)]
+        return [keys.ring().sign(one, typ="at+jwt") for one in said]
+
+
+def test_a_service_in_python_takes_a_place_only_from_lists_of_ours(app, live_claims_of, place):
+    good = place()
+    for token in strangers(app, good):
+        with pytest.raises(InvalidTokenError):
+            live_claims_of(token)
+    assert live_claims_of(good)
+
+
+def test_a_service_in_node_takes_only_sessions_that_live(app, snippet, place, ada):
+    good, ended = place(), place()
+    assert ada.logout(ended).status_code == 204
+    sent = {"TOKENS": json.dumps([good, ended, *strangers(app, good), good])}
+    code = snippet(NODE) + snippet(LISTS[1]) + JUDGE.replace("claimsOf", "liveClaimsOf")
+    done = tools.node("--input-type=module", "-e", code, env=sent)
+    user_id = str(ada.user(good).json["id"])
+    assert done.stdout.split() == [user_id, "null", "null", "null", "null", user_id], done.stderr
+
+
 def test_every_snippet_is_tried_and_pins_what_it_has_to():
-    assert list(SNIPPETS) == [*LIBRARIES, NODE]
-    for text in SNIPPETS.values():
+    assert list(SNIPPETS) == [*LIBRARIES, NODE, *LISTS]
+    for text in (SNIPPETS[heading] for heading in (*LIBRARIES, NODE)):
         assert {"EdDSA", "token_type", tokens.ISSUER, "access"} <= set(re.findall(r"\w+", text))

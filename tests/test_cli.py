@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from pycoder.audit import Event
-from pycoder.models import User
+from pycoder.models import Service, User
 from tests.callers import PASSWORD, Caller
 
 
@@ -106,6 +106,43 @@ def test_a_deleted_user_is_gone_and_the_trail_forgets_from_where(ada, flask, row
     assert rows(select(User)) == rows(select(Session)) == []
     assert set(rows(select(AuditEvent.ip))) == {None}
     assert trail() == [Event.USER_REGISTERED, Event.USER_DELETED]
+
+
+def test_a_service_gets_a_secret_that_is_shown_once(ada, flask, trail):
+    made = json.loads(flask("services", "create", "shop", "--json").output)
+    assert made.keys() == {"id", "secret"}
+    body = {"token": ada.tokens.access}
+    answer = ada.client.post("/api/token/introspect/", json=body, auth=tuple(made.values()))
+    assert answer.json["active"] is True
+    assert flask("services", "create", "bank").output.startswith("id=bank  secret=")
+    listed = [json.loads(line) for line in flask("services", "list", "--json").output.splitlines()]
+    assert [service["id"] for service in listed] == ["bank", "shop"]
+    assert made["secret"] not in flask("services", "list").output
+    assert flask("services", "delete", "shop").exit_code == 0
+    answer = ada.client.post("/api/token/introspect/", json=body, auth=tuple(made.values()))
+    assert answer.json["code"] == "invalid_client"
+    assert trail()[-4:] == [
+        *(Event.SERVICE_CREATED, Event.SERVICE_CREATED),
+        *(Event.SERVICE_DELETED, Event.SERVICE_REFUSED),
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["Shop", "", "a:b", "-x", "x" * 41, "sh op", "shop\0", "é", "shop\n"]
+)
+def test_the_name_of_a_service_has_no_surprises(app, flask, rows, name):
+    done = flask("services", "create", "--", name)
+    assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1)
+    assert rows(select(Service)) == []
+
+
+def test_a_service_is_made_once_and_deleted_once(flask, rows):
+    flask("services", "create", "shop")
+    (before,) = rows(select(Service.digest))
+    done = flask("services", "create", "shop")
+    assert (done.exit_code, "exists already" in done.stderr) == (1, True)
+    assert rows(select(Service.digest)) == [before]
+    assert [flask("services", "delete", "shop").exit_code for _ in range(2)] == [0, 1]
 
 
 def test_prune_says_how_much(ada, flask):

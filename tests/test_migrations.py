@@ -6,6 +6,7 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -13,9 +14,19 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import select, text
 
 from pycoder.extensions import Base, db
-from tests.callers import ROOT, Caller, Line, Server, Tokens, migrated
+from tests.callers import (
+    ROOT,
+    Caller,
+    Line,
+    Server,
+    Tokens,
+    environment,
+    flask_command,
+    migrated,
+)
 
 REVISIONS = sorted(path.stem for path in (ROOT / "migrations" / "versions").glob("*.py"))
+HEAD = REVISIONS[-1].partition("_")[0]
 CODE = ("pycoder", "migrations", "config.py", "wsgi.py", "gunicorn.conf.py")
 
 
@@ -119,3 +130,28 @@ def test_the_version_that_kept_no_keys_and_this_one_take_tokens_from_each_other(
         [published] = here.client.get("/.well-known/jwks.json").json["keys"]
         assert published["alg"] == "EdDSA"
         db.session.remove()
+
+
+def test_nodes_that_start_together_migrate_one_after_the_other(postgres, tmp_path):
+    with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE started_together")
+    env = environment(postgres.get_uri("started_together"))
+    with ThreadPoolExecutor(3) as pool:
+        nodes = [pool.submit(flask_command, tmp_path, env, "db", "upgrade") for _ in range(3)]
+    assert [node.result().returncode for node in nodes] == [0, 0, 0]
+    assert flask_command(tmp_path, env, "db", "current").stdout.strip() == f"{HEAD} (head)"
+
+
+def test_an_index_whose_building_was_interrupted_is_built_anew(postgres, new_app):
+    with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE interrupted")
+    with new_app(DATABASE_URL=postgres.get_uri("interrupted")).app_context():
+        upgrade(revision="0005")
+        with psycopg.connect(postgres.get_uri("interrupted"), autocommit=True) as connection:
+            connection.execute("CREATE INDEX ix_sessions_status_idx ON sessions (created_at)")
+            upgrade()
+            (found,) = connection.execute(
+                "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_sessions_status_idx'"
+            ).fetchall()
+    assert found[0].startswith("CREATE UNIQUE INDEX")
+    assert found[0].endswith("(status_idx)")

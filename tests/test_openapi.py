@@ -1,3 +1,4 @@
+import base64
 import re
 from collections import Counter
 from uuid import uuid4
@@ -9,7 +10,8 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine.events import FatalError, NonFatalError, PhaseFinished
 
 from config import TestingConfig
-from pycoder import create_app, errors
+from pycoder import create_app, errors, introspection
+from pycoder.audit import COMMAND_LINE
 from pycoder.openapi import FORM, WITH_BODY
 from tests.callers import SECRET_KEY, Caller
 
@@ -28,6 +30,7 @@ OPEN_TO_ALL = {
     "GET /readyz",
     "GET /metrics",
     "GET /.well-known/jwks.json",
+    "GET /.well-known/status/{number}.jwt",
     "GET /api/openapi.json",
     "GET /api/docs/",
 }
@@ -142,21 +145,28 @@ def test_the_headers_that_a_client_acts_upon_are_documented(operations):
 
 
 def test_the_operations_say_who_may_call_them(document, operations):
-    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    schemes = document["components"]["securitySchemes"]
+    assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {
+        "bearer": "bearer",
+        "basic": "basic",
+    }
     for name, operation in operations.items():
         if name == "POST /api/logout/":  # an access token, or a refresh token in the body
             assert operation["security"] == [{"bearer": []}, {}]
+        elif name == "POST /api/token/introspect/":  # a service
+            assert operation["security"] == [{"basic": []}]
         else:
             assert (name in guarded(operations)) == (name not in OPEN_TO_ALL), name
 
 
-def test_only_revoke_takes_a_form(operations):
+def test_only_what_oauth_libraries_call_takes_a_form(operations):
     takes = {
         name: set(operation["requestBody"]["content"])
         for name, operation in operations.items()
         if "requestBody" in operation
     }
-    assert takes.pop("POST /api/token/revoke/") == {"application/json", FORM}
+    for path in ("revoke", "introspect"):
+        assert takes.pop(f"POST /api/token/{path}/") == {"application/json", FORM}
     assert all(types == {"application/json"} for types in takes.values())
 
 
@@ -244,6 +254,10 @@ def fuzzer(app, bob, no_limits):
     dora = Caller(app.test_client(), "dora@example.com")
     assert carol.register().status_code == dora.register().status_code == 201
 
+    with app.app_context():
+        secret = introspection.create("shop", client=COMMAND_LINE)
+    shop = base64.b64encode(f"shop:{secret}".encode()).decode()
+
     def bearer(caller):
         return {"Authorization": f"Bearer {caller.tokens.access}"}
 
@@ -262,6 +276,10 @@ def fuzzer(app, bob, no_limits):
             "operations": [
                 {"include-path": "/api/logout/", "headers": bearer(carol)},
                 {"include-operation-id": "delete_user", "headers": bearer(dora)},
+                {
+                    "include-operation-id": "introspect",
+                    "headers": {"Authorization": f"Basic {shop}"},
+                },
             ],
         }
     )
@@ -295,3 +313,4 @@ def test_no_request_finds_a_fault_or_an_undocumented_answer(fuzzer, operations):
     assert fuzzed == operations.keys() - {"GET /api/openapi.json"}  # where the document came from
     assert {200, 201, 204, 400, 401, 405, 415} <= {status for _, status in answers}
     assert answers["GET /api/user/", 200] >= 3
+    assert answers["POST /api/token/introspect/", 200] >= 3

@@ -90,17 +90,24 @@ def refresh(app, ada, n):
     return response
 
 
+def introspect(app, ada, n):
+    path, body = "/api/token/introspect/", {"token": ada.tokens.access}
+    return app.test_client().post(path, json=body, auth=(f"service{n}", "x"))
+
+
 TRIES = {
     "login.account": (guess_one_account, 400),
     "login.ip": (guess_many_accounts, 400),
     "register.ip": (register, 201),
     "refresh.session": (refresh, 200),
+    "introspect.ip": (introspect, 401),
 }
 DEFAULTS = {
     "login.account": (10, 15 * MINUTE),
     "login.ip": (100, 5 * MINUTE),
     "register.ip": (30, 60 * MINUTE),
     "refresh.session": (60, MINUTE),
+    "introspect.ip": (100, 5 * MINUTE),
 }
 
 

@@ -275,6 +275,33 @@ def test_a_claim_that_is_not_ours_is_refused(bare, kind, name):
     assert_refused_everywhere(bare, seal(HEADERS[kind], BASE[kind] | {name: BASE[kind]["exp"]}))
 
 
+URI = "https://id.example/.well-known/status/7.jwt"
+REFERENCE = {"idx": 5, "uri": URI}
+NO_PLACES = [-1, 65_536, 10**30, "5", 5.0, True, None]
+NO_LISTS = [None, 5, "", "x", f"{URI}?", f" {URI}", URI.replace("7", "x"), URI[8:], [URI]]
+NO_REFERENCES = [
+    *(None, True, 5, "", [], {}, URI, {"idx": 5}, {"uri": URI}, [5, URI], REFERENCE | {"more": 1}),
+    *(REFERENCE | {"idx": idx} for idx in NO_PLACES),
+    *(REFERENCE | {"uri": uri} for uri in NO_LISTS),
+]
+NO_STATUS = [
+    *(None, True, 5, "", [], {}, URI, REFERENCE, [{"status_list": REFERENCE}]),
+    {"status_list": REFERENCE, "more": 1},
+    *({"status_list": reference} for reference in NO_REFERENCES),
+]
+
+
+@pytest.mark.parametrize("status", NO_STATUS, ids=in_words)
+def test_a_status_that_is_not_ours_is_refused(bare, kind, status):
+    assert_refused_everywhere(bare, seal(HEADERS[kind], BASE[kind] | {"status": status}))
+
+
+def test_a_status_is_accepted_but_not_needed(ada):
+    for token in ada.tokens:
+        twin = forge(token, status={"status_list": REFERENCE})
+        assert ada.verify(twin).status_code == ada.verify(token).status_code == 200
+
+
 @pytest.mark.parametrize("value", [True, 1.0, None, [1]], ids=in_words)
 def test_a_user_id_of_another_type_is_refused_also_where_sub_agrees(bare, value):
     assert_refused_everywhere(bare, seal(payload=CLAIMS | {"user_id": value, "sub": str(value)}))

@@ -4,4 +4,10 @@ from pycoder.openapi import Blueprint
 
 bp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts, sessions, tokens")
 
-from pycoder.auth import guards, views, views_account, views_sessions  # noqa: E402, F401
+from pycoder.auth import (  # noqa: E402, F401
+    guards,
+    views,
+    views_account,
+    views_introspection,
+    views_sessions,
+)

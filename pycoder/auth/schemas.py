@@ -108,6 +108,25 @@ class RevokeSchema(WireSchema):
     token_type_hint = Text(longest=100, load_only=True)
 
 
+class IntrospectSchema(RevokeSchema):
+    """RFC 7662 §2.1, read as a revocation is."""
+
+
+class IntrospectedSchema(Schema):
+    """RFC 7662 §2.2: of a token that is not good, ``active`` alone."""
+
+    active = fields.Boolean(required=True)
+    token_type = fields.String(metadata={"description": "Bearer"})
+    username = fields.String()
+    sub = fields.String()
+    sid = fields.String(metadata={"description": "The session."})
+    jti = fields.String()
+    iss = fields.String()
+    aud = fields.String()
+    iat = fields.Integer()
+    exp = fields.Integer()
+
+
 class LogoutSchema(WireSchema):
     refresh = Token(required=False)
 

@@ -1,0 +1,77 @@
+"""Measure the status lists of a million sessions: ``python -m benchmarks.status_lists`` in .venv.
+
+In one process, on each database, beside whatever else the machine does; medians of all full lists.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from flask_migrate import upgrade
+
+from benchmarks import databases
+from config import TestingConfig
+from pycoder import create_app, status_list
+from pycoder.extensions import db
+
+ROWS = 1_000_000
+FIRST = databases.FIRST_ID // status_list.SIZE + 1  # the first list that is full
+LISTS = range(FIRST, FIRST + ROWS // status_list.SIZE - 1)
+CHANCE = {"sqlite": "abs(random()) % {} = 0", "postgresql": "random() * {} < 1"}
+
+
+def medians(work, items):
+    """Return the medians of the wall and of this process's CPU time in ms, and the results."""
+    walls, cpus, results = [], [], []
+    for item in items:
+        wall, cpu = time.perf_counter(), time.process_time()
+        results.append(work(item))
+        walls.append((time.perf_counter() - wall) * 1000)
+        cpus.append((time.process_time() - cpu) * 1000)
+    return statistics.median(walls), statistics.median(cpus), results
+
+
+def build(name):
+    status_list._signed.cache_clear()
+    wall, cpu, tokens = medians(status_list.token, LISTS)
+    size = statistics.median(map(len, tokens)) / 1024
+    print(f"  {name}: a list {wall:.0f} ms, {cpu:.0f} ms of CPU here, {size:.1f} KiB")
+
+
+def measure(app, database):
+    client = app.test_client()
+    client.post("/api/register/", json={"email": "a@example.com", "password": "one two three four"})
+    databases.grow(database, ROWS)
+    with database.connect() as connection:
+        connection.execute(f"UPDATE status_counter SET last = {databases.FIRST_ID + ROWS}")
+        build("all live")
+        for name, share in (("a tenth ended", 10), ("and half of all", 2)):
+            ended = CHANCE[database.kind].format(share)
+            connection.execute(f"UPDATE sessions SET revoked_at = created_at WHERE {ended}")
+            database.settle()
+            build(name)
+    path = f"/.well-known/status/{FIRST}.jwt"
+    answered, _, _ = medians(lambda _: client.get(path), range(99))
+    taken, _, _ = medians(lambda _: status_list.next_place(), range(99))
+    print(f"  a list that is kept {answered:.2f} ms, the place of a sign-in {taken:.2f} ms")
+
+
+def main():
+    print(f"load {os.getloadavg()[0]:.1f}, {ROWS} sessions, {status_list.SIZE} places a list")
+    for kind in ("sqlite", "postgresql"):
+        with tempfile.TemporaryDirectory() as name, databases.server(kind, Path(name)) as run:
+            database, version = run[0](Path(name)), run[1]
+            settings = {"SECRET_KEY": "k" * 40, "DATABASE_URL": database.url, "RATE_LIMITS": "off"}
+            app = create_app(TestingConfig(settings, Path(name)))
+            print(version)
+            with app.app_context():
+                upgrade()
+                measure(app, database)
+                for engine in db.engines.values():
+                    engine.dispose()
+
+
+if __name__ == "__main__":
+    main()
