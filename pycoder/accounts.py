@@ -24,7 +24,9 @@ NOT_A_USERNAME = "Use 3 to 150 letters, digits and . + - _"
 TAKEN = "An account with this username exists already."
 
 
-def register(*, email: str, password: str, client: Client, **profile: str) -> SignedIn:
+def register(
+    *, email: str, password: str, client: Client, transport: str = "body", **profile: str
+) -> SignedIn:
     """Make an account and sign it in, in one transaction.
 
     ``profile`` holds any of ``username``, ``first_name``, ``last_name``. Raises
@@ -35,7 +37,7 @@ def register(*, email: str, password: str, client: Client, **profile: str) -> Si
         raise RegistrationClosed
     attempts.limited(throttle.count, "register.ip", throttle.network(client.ip), client)
     user = _add(email, password, **profile)
-    session = sessions.start(user.id, user.password_hash, client)
+    session = sessions.start(user.id, user.password_hash, client, transport)
     audit.record(Event.USER_REGISTERED, client, user_id=user.id, session_id=session.id)
     mail.queue(Template.VERIFY_EMAIL, user.email, client, user_id=user.id)
     db.session.commit()

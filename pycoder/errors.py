@@ -14,6 +14,7 @@
     │   ├── TokenRevoked                 401 token_revoked
     │   └── TokenReused                  401 token_reused
     ├── ProofNeeded                      401 insufficient_user_authentication
+    ├── CsrfFailed                       403 csrf_failed
     ├── RegistrationClosed               403 registration_closed
     ├── NotFound                         404 not_found
     ├── MethodNotAllowed                 405 method_not_allowed
@@ -134,6 +135,13 @@ class ProofNeeded(Problem):
     status, code = 401, "insufficient_user_authentication"
     detail = "Please enter your password again."
     headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication", max_age="300"'}
+
+
+class CsrfFailed(Problem):
+    """A cookie came along, and nothing shows that a page of ours has sent it."""
+
+    status, code = 403, "csrf_failed"
+    detail = "This page is not up to date. Please reload it and try again."
 
 
 class RegistrationClosed(Problem):

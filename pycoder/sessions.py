@@ -49,17 +49,18 @@ class SignedIn(NamedTuple):
     device: str
 
 
-def login(*, identifier: str, password: str, client: Client) -> SignedIn:
+def login(*, identifier: str, password: str, client: Client, transport: str = "body") -> SignedIn:
     """Start a session for who knows the password of an e-mail address or username.
 
-    Unknown account, wrong password and deactivated account are refused alike, after the same
-    work; only the trail tells them apart. Raises ``InvalidCredentials`` and ``TooManyRequests``.
+    Its tokens travel by ``transport`` for as long as it lives. Unknown account, wrong password
+    and deactivated account are refused alike, after the same work; only the trail tells them
+    apart. Raises ``InvalidCredentials`` and ``TooManyRequests``.
     """
     attempts.limited(throttle.count, "login.ip", throttle.network(client.ip), client)
     account = read(_ACCOUNT, {"key": canonical(identifier)})
     who, user_id = _subject(account, identifier, client), account and account.id
     refusal = (Event.LOGIN_REFUSED, _reason(account))
-    work = partial(_authenticated, account, identifier, password, client)
+    work = partial(_authenticated, account, identifier, password, client, transport)
     found = attempts.at_password(work, who, refusal, client=client, user_id=user_id)
     if found is None:
         raise InvalidCredentials
@@ -73,7 +74,7 @@ def login(*, identifier: str, password: str, client: Client) -> SignedIn:
 
 
 def _authenticated(
-    account: Any, identifier: str, password: str, client: Client
+    account: Any, identifier: str, password: str, client: Client, transport: str
 ) -> tuple[Row[Any], Session] | None:
     """Return the account whose password this is and its new session, not committed yet.
 
@@ -82,7 +83,7 @@ def _authenticated(
     """
     while passwords.verify(password, account and account.password_hash) and account.is_active:
         try:
-            return account, start(account.id, _upgraded(account, password), client)
+            return account, start(account.id, _upgraded(account, password), client, transport)
         except InvalidCredentials:
             db.session.rollback()
         account = read(_ACCOUNT, {"key": canonical(identifier)})
@@ -137,7 +138,7 @@ _START = insert(Session.__table__).from_select(  # type: ignore[arg-type]
 )
 
 
-def start(user_id: int, password_hash: str, client: Client) -> Session:
+def start(user_id: int, password_hash: str, client: Client, transport: str) -> Session:
     """Add a session to the caller's transaction, and prune what is too many or too old.
 
     The statement is the verdict on whether the account is active and has this hash still, and
@@ -153,7 +154,7 @@ def start(user_id: int, password_hash: str, client: Client) -> Session:
         expires_at=_expiry(at, created_at=at),
         ip=client.ip,
         user_agent=client.user_agent,
-        transport="body",
+        transport=transport,
         window_count=0,
     )
     values = {f"new_{name}": getattr(session, name) for name in _NEW}
