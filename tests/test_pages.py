@@ -6,7 +6,7 @@ import re
 import pytest
 
 from pycoder.audit import Event
-from tests.callers import PASSWORD, ROOT, Server
+from tests.callers import PASSWORD, ROOT, Line, Server
 from tests.tools import JS
 
 pytestmark = pytest.mark.untraced  # the server is another process
@@ -186,13 +186,25 @@ def test_everything_stored_can_be_downloaded(page, email):
     assert PASSWORD not in json.dumps(exported)
 
 
-def test_the_reference_tries_calls_out_with_the_token_of_who_is_signed_in(page, email):
+def test_the_reference_tries_calls_out_as_who_is_signed_in_or_with_a_token(page, email, server):
     register(page, email)
+    with Line(server) as line:
+        other = line.register(f"other-{email}").json["tokens"]["access"]
     page.goto("/api/docs/")
-    call = page.locator("#operations-auth-user")
-    call.locator(".opblock-summary-control").click()
+    for name in ("resend_verification", "user"):
+        call = page.locator(f"#operations-auth-{name}")
+        call.locator(".opblock-summary-control").click()
+        call.get_by_role("button", name="Execute").click()
+        call.locator(".live-responses-table").get_by_text("x-request-id").wait_for()
+    call.locator(".live-responses-table").get_by_text(f'"{email}"').wait_for()
+    status = page.locator("#operations-auth-resend_verification .live-responses-table")
+    assert "202" in status.inner_text()
+    page.get_by_role("button", name="Authorize").first.click()
+    page.locator(".auth-container", has_text="bearer").get_by_role("textbox").fill(other)
+    page.locator(".auth-container", has_text="bearer").get_by_role("button").first.click()
+    page.get_by_role("button", name="Close").first.click()
     call.get_by_role("button", name="Execute").click()
-    call.locator(".live-responses-table").get_by_text(email).wait_for()
+    call.locator(".live-responses-table").get_by_text(f'"other-{email}"').wait_for()
 
 
 def test_the_files_of_the_reference_come_from_their_package_and_nowhere_else(client):
