@@ -19,7 +19,6 @@ MINIMUM_SECRET_BYTES = 32
 MINIMUM_PRODUCTION_ROUNDS = 12
 PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
 
-
 LIMIT = r"[1-9]\d*/([1-9]\d*)?(second|minute|hour|day)"
 DEFAULT_LIMITS = {
     "login.account": "10/15minute",
@@ -211,9 +210,7 @@ class Config:
     WEB_TRANSPORT = Setting(one_of("cookie", "body"), "cookie")
 
     COOKIE_SECURE = False
-    JWT_ACCESS_COOKIE_NAME = "access_token"
-    JWT_REFRESH_COOKIE_NAME = "refresh_token"
-    CSRF_COOKIE_NAME = "csrf_token"
+    JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "access_token", "refresh_token"
     JWT_COOKIE_CSRF_PROTECT = False  # binds to one token, and fails at é; guards.py does it
     MAIL_TO_CONSOLE = True  # not where others read the log: links open accounts
     HASHING_QUEUE = 24  # passwords that may wait in one worker
@@ -332,7 +329,6 @@ class ProductionConfig(Config):
     COOKIE_SECURE = True
     JWT_ACCESS_COOKIE_NAME = "__Host-access_token"
     JWT_REFRESH_COOKIE_NAME = "__Secure-refresh_token"  # __Host- would need Path=/
-    CSRF_COOKIE_NAME = "__Host-csrf_token"
     MAIL_TO_CONSOLE = False
 
     def judge(self) -> dict[str, str]:

@@ -37,10 +37,10 @@ def handed_over(pair: Pair, transport: str) -> dict[str, Any]:
 
 def set_cookies(access: str = "", refresh: str = "", csrf: str = "", max_age: int = 0) -> None:
     """Have the answer set the cookies of a session, or delete them where nothing is given."""
-    names = current_app.config
-    _set(names["JWT_ACCESS_COOKIE_NAME"], access, max_age, "/")
-    _set(names["JWT_REFRESH_COOKIE_NAME"], refresh, max_age, "/api/token/")
-    _set(names["CSRF_COOKIE_NAME"], csrf, max_age, "/", httponly=False)  # scripts send it back
+    name = current_app.config["JWT_ACCESS_COOKIE_NAME"]
+    _set(name, access, max_age, "/")
+    _set(current_app.config["JWT_REFRESH_COOKIE_NAME"], refresh, max_age, "/api/token/")
+    _set(name.replace("access", "csrf"), csrf, max_age, "/", httponly=False)  # for scripts
 
 
 def _set(name: str, value: str, max_age: int, path: str, *, httponly: bool = True) -> None:
