@@ -229,7 +229,7 @@ describe("the client", { concurrency: true }, () => {
     const { storage } = await signedIn();
     const sent = [];
     const fetch = async (request) => {
-      sent.push(request.headers.get("Authorization"));
+      sent.push([request.headers.get("Authorization"), request.headers.get("X-CSRF-TOKEN"), request.credentials]);
       return new Response();
     };
     const client = createAuthClient({ baseURL, storage, fetch, origins: ["https://api.example.com"] });
@@ -237,7 +237,19 @@ describe("the client", { concurrency: true }, () => {
     await client.fetch("https://api.example.com/things");
     await client.fetch("https://api.example.com.evil.example/things");
     await client.fetch(new URL("//evil.example/api/user/", baseURL));
-    assert.deepEqual(sent.map(Boolean), [true, true, false, false]);
+    assert.deepEqual(sent.map(([token]) => Boolean(token)), [true, true, false, false]);
+    await client.fetch("/api/user/", { credentials: "include" });
+    const [beside, , stranger, , asked] = sent.map(([, , credentials]) => credentials);
+    assert.deepEqual([beside, stranger, asked], ["omit", "same-origin", "include"]);
+
+    sent.length = 0;
+    const { storage: kept } = await signedInByCookie();
+    const options = { baseURL, storage: kept, fetch, origins: ["https://api.example.com"] };
+    const byCookie = createAuthClient({ ...options, transport: "cookie" });
+    await byCookie.fetch("/api/user/");
+    await byCookie.fetch("https://api.example.com/things");
+    const { csrf } = JSON.parse(kept.getItem("auth_client"));
+    assert.deepEqual(sent, [[null, csrf, "include"], [null, null, "same-origin"]]);
   });
 
   test("logout tells the server even when the access token has expired, and says if it could not", async () => {

@@ -90,7 +90,7 @@ function tokenStore(storage, inCookies) {
       return access || kept();
     },
     drop: (ended = "") => (note({ ended }), put("access_token"), put("refresh_token")),
-    /** @param {string} refresh @returns {string} the same for every try with this token */
+    /** @param {string} refresh @returns {string} the same for every try with it, or with all in cookies */
     retryKey(refresh) {
       if (!notes().secret) note({ ...notes(), secret: newSecret() });
       return `${notes().secret}.${claimsOf(refresh).jti ?? ""}`;
