@@ -19,7 +19,6 @@ MINIMUM_SECRET_BYTES = 32
 MINIMUM_PRODUCTION_ROUNDS = 12
 PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
 
-
 LIMIT = r"[1-9]\d*/([1-9]\d*)?(second|minute|hour|day)"
 DEFAULT_LIMITS = {
     "login.account": "10/15minute",
@@ -210,8 +209,11 @@ class Config:
     RATE_LIMIT_STORAGE = Setting(limit_storage, "database")
     RATE_LIMITS = Setting(limits, DEFAULT_LIMITS)
     AUDIT_RETENTION = Setting(whole_number(1, 36_500), 365)
+    WEB_TRANSPORT = Setting(one_of("cookie", "body"), "cookie")
 
     COOKIE_SECURE = False
+    JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "access_token", "refresh_token"
+    JWT_COOKIE_CSRF_PROTECT = False  # binds to one token, and fails at é; guards.py does it
     MAIL_TO_CONSOLE = True  # not where others read the log: links open accounts
     HASHING_QUEUE = 24  # passwords that may wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
@@ -327,6 +329,8 @@ class ProductionConfig(Config):
 
     PASSWORD_BLOCKLIST = Setting(on_or_off, True)
     COOKIE_SECURE = True
+    JWT_ACCESS_COOKIE_NAME = "__Host-access_token"
+    JWT_REFRESH_COOKIE_NAME = "__Secure-refresh_token"  # __Host- would need Path=/
     MAIL_TO_CONSOLE = False
 
     def judge(self) -> dict[str, str]:

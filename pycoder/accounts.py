@@ -34,7 +34,9 @@ NOT_A_USERNAME = "Use 3 to 150 letters, digits and . + - _"
 TAKEN = "An account with this username exists already."
 
 
-def register(*, email: str, password: str, client: Client, **profile: str) -> SignedIn:
+def register(
+    *, email: str, password: str, client: Client, transport: str = "body", **profile: str
+) -> SignedIn:
     """Make an account and sign it in, in one transaction.
 
     ``profile`` holds any of ``username``, ``first_name``, ``last_name``. Raises
@@ -46,7 +48,7 @@ def register(*, email: str, password: str, client: Client, **profile: str) -> Si
     attempts.limited(throttle.count, "register.ip", throttle.network(client.ip), client)
     place = status_list.next_place()
     user = _add(email, password, **profile)
-    session = sessions.start(user.id, user.password_hash, place, client)
+    session = sessions.start(user.id, user.password_hash, place, client, transport)
     audit.record(Event.USER_REGISTERED, client, user_id=user.id, session_id=session.id)
     mail.queue(Template.VERIFY_EMAIL, user.email, client, user_id=user.id)
     db.session.commit()

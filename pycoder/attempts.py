@@ -1,12 +1,13 @@
 """Tries: what is limited is counted, what is refused is recorded and committed."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pycoder import audit, throttle
+from pycoder import audit, devices, throttle
 from pycoder.audit import Client, Event
 from pycoder.errors import TooManyRequests
 from pycoder.extensions import db
+from pycoder.models import canonical
 
 T = TypeVar("T")
 
@@ -26,6 +27,17 @@ def limited(
             audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason=name)
             db.session.commit()
         raise
+
+
+def subject(account: Any, identifier: str, client: Client) -> str:
+    """Return whose failures count: those of a known device apart from those of everybody else.
+
+    An unknown account is counted like a known one, under what its identifier hashes to.
+    """
+    if account is None:
+        return throttle.anonymous(canonical(identifier))
+    device = devices.known(client.device, account.id)
+    return f"{account.id}/{device}" if device else str(account.id)
 
 
 def at_password(

@@ -49,7 +49,8 @@ def play(url: str, *, client: Client) -> Iterator[dict[str, Any]]:
     address = f"drill-{secrets.token_hex(8)}@example.com"
     user = accounts.create(email=address, password=password, client=client)
     try:
-        session = sessions.start(user.id, user.password_hash, status_list.next_place(), client)
+        place = status_list.next_place()
+        session = sessions.start(user.id, user.password_hash, place, client, "body")
         db.session.commit()
         yield from _follow(Service(url), tokens.issue(session), client)
     finally:

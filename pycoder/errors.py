@@ -15,6 +15,7 @@
     │   └── TokenReused                  401 token_reused
     ├── ProofNeeded                      401 insufficient_user_authentication
     ├── InvalidClient                    401 invalid_client
+    ├── CsrfFailed                       403 csrf_failed
     ├── RegistrationClosed               403 registration_closed
     ├── NotFound                         404 not_found
     ├── MethodNotAllowed                 405 method_not_allowed
@@ -144,6 +145,13 @@ class InvalidClient(Problem):
     status, code = 401, "invalid_client"
     detail = "Send the id and the secret of a service."
     headers = {"WWW-Authenticate": 'Basic realm="pycoder", charset="UTF-8"'}
+
+
+class CsrfFailed(Problem):
+    """A cookie came along, and nothing shows that a page of ours has sent it."""
+
+    status, code = 403, "csrf_failed"
+    detail = "This page is not up to date. Please reload it and try again."
 
 
 class RegistrationClosed(Problem):

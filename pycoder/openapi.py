@@ -9,6 +9,7 @@ from flask import Request
 from marshmallow import Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 
+from config import ProductionConfig
 from pycoder import errors
 from pycoder.errors import PROBLEM_JSON, InvalidInput, Problem, TokenProblem
 
@@ -33,6 +34,27 @@ ALWAYS = (
     errors.KeysUnreadable,
 )
 WITH_BODY = (InvalidInput, errors.MalformedJSON, errors.BodyTooLarge, errors.UnsupportedMediaType)
+
+COOKIES = {
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": ProductionConfig.JWT_ACCESS_COOKIE_NAME,
+        "description": "Of a session by cookie. Outside production, without its prefix.",
+    },
+    "refresh_cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": ProductionConfig.JWT_REFRESH_COOKIE_NAME,
+        "description": "Only sent to /api/token/. Outside production, without its prefix.",
+    },
+}
+CSRF = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "X-CSRF-TOKEN",
+    "description": "The csrf_token of the sign-in, with every call by cookie but GET.",
+}
 
 View = Callable[..., Any]
 
@@ -115,9 +137,13 @@ class Blueprint(flask_smorest.Blueprint):
         return decorate
 
     @staticmethod
-    def _prepare_problems_doc(doc: Any, doc_info: Any, *, spec: Any, **kwargs: Any) -> Any:
+    def _prepare_problems_doc(doc: Any, doc_info: Any, *, method: str, **kwargs: Any) -> Any:
         """Write the problems of an operation into its document, by status, with examples."""
         problems = (*doc_info.get("problems", ()), *ALWAYS)
+        for way in doc_info.get("manual_doc", {}).get("security", []):
+            if method != "get" and way.keys() & COOKIES.keys():
+                way["csrf"] = []
+                problems = (*problems, errors.CsrfFailed)
         if errors.TooManyRequests in problems:
             problems = (*problems, errors.LimitsUnavailable)
         if "requestBody" in doc:
@@ -201,6 +227,8 @@ api = ProblemApi(
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "basic": {"type": "http", "scheme": "basic"},
+                **COOKIES,
+                "csrf": CSRF,
             }
         },
     }

@@ -60,17 +60,18 @@ class SignedIn(NamedTuple):
     device: str
 
 
-def login(*, identifier: str, password: str, client: Client) -> SignedIn:
+def login(*, identifier: str, password: str, client: Client, transport: str = "body") -> SignedIn:
     """Start a session for who knows the password of an e-mail address or username.
 
-    Unknown account, wrong password and deactivated account are refused alike, after the same
-    work; only the trail tells them apart. Raises ``InvalidCredentials`` and ``TooManyRequests``.
+    Its tokens travel by ``transport`` for as long as it lives. Unknown account, wrong password
+    and deactivated account are refused alike, after the same work; only the trail tells them
+    apart. Raises ``InvalidCredentials`` and ``TooManyRequests``.
     """
     attempts.limited(throttle.count, "login.ip", throttle.network(client.ip), client)
     account = read(_ACCOUNT, {"key": canonical(identifier)})
-    who, user_id = _subject(account, identifier, client), account and account.id
+    who, user_id = attempts.subject(account, identifier, client), account and account.id
     refusal = (Event.LOGIN_REFUSED, _reason(account))
-    work = partial(_authenticated, account, identifier, password, client)
+    work = partial(_authenticated, account, identifier, password, client, transport)
     found = attempts.at_password(work, who, refusal, client=client, user_id=user_id)
     if found is None:
         raise InvalidCredentials
@@ -78,7 +79,7 @@ def login(*, identifier: str, password: str, client: Client) -> SignedIn:
 
 
 def _authenticated(
-    account: Any, identifier: str, password: str, client: Client
+    account: Any, identifier: str, password: str, client: Client, transport: str
 ) -> tuple[Row[Any], Session] | None:
     """Return the account whose password this is and its new session, committed.
 
@@ -88,7 +89,8 @@ def _authenticated(
     while passwords.verify(password, account and account.password_hash) and account.is_active:
         place = status_list.next_place()
         try:
-            session = start(account.id, _upgraded(account, password), place, client)
+            upgraded = _upgraded(account, password)
+            session = start(account.id, upgraded, place, client, transport)
         except InvalidCredentials:
             db.session.rollback()
             account = read(_ACCOUNT, {"key": canonical(identifier)})
@@ -116,17 +118,6 @@ def signed_in(user: User | Row[Any], session: Session, client: Client) -> Signed
     return SignedIn(user, tokens.issue(session), devices.remember(client.device, user.id))
 
 
-def _subject(account: Any, identifier: str, client: Client) -> str:
-    """Return whose failures count: those of a known device apart from those of everybody else.
-
-    An unknown account is counted like a known one, under what its identifier hashes to.
-    """
-    if account is None:
-        return throttle.anonymous(canonical(identifier))
-    device = devices.known(client.device, account.id)
-    return f"{account.id}/{device}" if device else str(account.id)
-
-
 def _reason(account: Any) -> str:
     if account is None:
         return "unknown account"
@@ -149,7 +140,7 @@ _START = insert(Session.__table__).from_select(  # type: ignore[arg-type]
 )
 
 
-def start(user_id: int, password_hash: str, place: int, client: Client) -> Session:
+def start(user_id: int, password_hash: str, place: int, client: Client, transport: str) -> Session:
     """Add a session to the caller's transaction, and prune what is too many or too old.
 
     The statement is the verdict on whether the account is active and has this hash still, and
@@ -165,7 +156,7 @@ def start(user_id: int, password_hash: str, place: int, client: Client) -> Sessi
         expires_at=_expiry(at, created_at=at),
         ip=client.ip,
         user_agent=client.user_agent,
-        transport="body",
+        transport=transport,
         window_count=0,
         status_idx=place,
     )

@@ -75,6 +75,7 @@ class Standing(NamedTuple):
     created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
+    transport: str
     window_at: datetime | None
     window_count: int
     status_idx: int | None
@@ -111,6 +112,7 @@ _STANDING = Prepared(
         Session.created_at,
         Session.expires_at,
         Session.revoked_at,
+        Session.transport,
         Session.window_at,
         Session.window_count,
         Session.status_idx,
@@ -242,12 +244,14 @@ def issue(family: Family) -> Pair:
     return Pair(fje.create_access_token(family), fje.create_refresh_token(family))
 
 
-def decode(token: str, token_type: str | None = None) -> dict[str, Any]:
+def decode(
+    token: str, token_type: str | None = None, *, allow_expired: bool = False
+) -> dict[str, Any]:
     """Return the claims of a token of ours that has not expired, whether or not it is good.
 
     Raises PyJWT's ``InvalidTokenError``, which Flask-JWT-Extended's handlers answer with 401.
     """
-    claims: dict[str, Any] = fje.decode_token(token)
+    claims: dict[str, Any] = fje.decode_token(token, allow_expired=allow_expired)
     if token_type and claims["token_type"] != token_type:
         raise InvalidTokenError("a token of another type")
     return claims

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from flask import Flask, Request, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
 from flask.sessions import SessionInterface
+from flask_cors.core import get_cors_origins, serialize_options
 from werkzeug.exceptions import HTTPException
 from werkzeug.utils import cached_property
 
@@ -190,11 +191,23 @@ def cors_options(origins: Sequence[str]) -> dict[str, Any]:
         "resources": r"/api/.*",
         "origins": list(origins),
         "supports_credentials": True,
-        "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        "allow_headers": [
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "X-CSRF-TOKEN",
+            "X-Request-ID",
+        ],
         "expose_headers": ["Retry-After", "WWW-Authenticate", "X-Request-ID"],
         "max_age": 600,
         "always_send": False,  # nothing to say to who does not ask
     }
+
+
+def allows(origin: str) -> bool:
+    """Tell whether ``CORS_ORIGINS`` lists an origin, in Flask-CORS's own reading."""
+    options = serialize_options(cors_options(current_app.config["CORS_ORIGINS"]))
+    return bool(get_cors_origins(options, origin))
 
 
 def init_app(app: Flask) -> None:

@@ -138,7 +138,7 @@ def test_an_account_is_deleted_for_good(page, email):
     dialog.get_by_label("Your password", exact=True).fill(PASSWORD)
     dialog.get_by_label("Your password", exact=True).press("Enter")
     page.get_by_text("Your account is deleted").wait_for()
-    assert page.evaluate("localStorage.getItem('refresh_token')") is None
+    assert {cookie["name"] for cookie in page.context.cookies()} == {"device"}
     page.goto("/login")
     page.get_by_label("E-mail address or username").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)

@@ -27,7 +27,7 @@ def test_the_settings_are_those_of_the_contract():
         "SESSION_LIFETIME", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN",
         "PASSWORD_BLOCKLIST",
         "PUBLIC_URL", "MAIL_URL", "CORS_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT_STORAGE",
-        "RATE_LIMITS", "AUDIT_RETENTION",
+        "RATE_LIMITS", "AUDIT_RETENTION", "WEB_TRANSPORT",
     ]  # fmt: skip
 
 

@@ -96,6 +96,17 @@ def test_nobody_tells_nginx_his_address(nginx):
     assert [session["ip"] for session in sessions] == ["127.0.0.1"]
 
 
+def test_nginx_hands_on_cookies_and_the_host_that_a_page_comes_from(nginx):
+    body = {"email": next(emails), "password": PASSWORD, "transport": "cookie"}
+    with Line(nginx) as line:
+        answer = line.call("POST", "/api/register/", body)
+        pairs = [cookie.partition(";")[0] for cookie in answer.headers.get_all("Set-Cookie")]
+        headers = {"Cookie": "; ".join(pairs), "X-CSRF-TOKEN": answer.json["csrf_token"]}
+        for port, status in ((nginx.port, 204), (nginx.port + 1, 403)):
+            origin = f"http://127.0.0.1:{port}"
+            assert line.call("DELETE", "/api/sessions/", **headers, Origin=origin).status == status
+
+
 @pytest.mark.parametrize(
     ("path", "size", "status", "code"),
     [

@@ -52,10 +52,11 @@ def server(tmp_path_factory, port):
 def project(tmp_path, server):
     """Return a function that writes files of the page, and the client, into a folder."""
 
-    def write(names):
+    def write(names, by_cookie=False):
+        url = server.url.replace("127.0.0.1", "localhost") if by_cookie else server.url
         for name in names:
-            text = FILES[name].replace("http://localhost:8000", server.url)
-            (tmp_path / name).write_text(text)
+            text = FILES["auth.cookie.js" if by_cookie and name == "auth.js" else name]
+            (tmp_path / name).write_text(text.replace("http://localhost:8000", url))
         shutil.copy(CLIENT, tmp_path)
         (tmp_path / "node_modules").symlink_to(tools.JS / "node_modules")
         return tmp_path
@@ -96,16 +97,17 @@ def built(folder):
 
 
 def test_every_file_of_the_page_is_run_by_a_test():
-    assert set(FILES) == SHARED.union(*APPS.values(), {"interceptor.js"})
+    assert set(FILES) == SHARED.union(*APPS.values(), {"interceptor.js", "auth.cookie.js"})
 
 
-@pytest.mark.parametrize("app", APPS)
+@pytest.mark.parametrize("case", [*APPS, "vue by cookie"])
 def test_an_application_signs_in_calls_after_expiry_and_signs_out(
-    app, project, serve, server, browser
+    case, project, serve, server, browser
 ):
-    folder = project(SHARED | APPS[app])
+    app, by_cookie = case.split()[0], case.endswith("by cookie")
+    folder = project(SHARED | APPS[app], by_cookie)
     address = serve(folder if app == "plain" else built(folder))
-    email = f"{app}@example.com"
+    email = f"{case.replace(' ', '.')}@example.com"
     with Line(server) as line:
         assert line.register(email).status == 201
     with browser.new_context() as context:
@@ -117,6 +119,8 @@ def test_an_application_signs_in_calls_after_expiry_and_signs_out(
             page.get_by_role("button", name="Sign in").click()
             shown = "Wrong e-mail" if password != PASSWORD else f"Signed in as {email}"
             page.get_by_text(shown).wait_for()
+        kept = {cookie["name"] for cookie in context.cookies()} - {"device"}
+        assert kept == ({"access_token", "refresh_token", "csrf_token"} if by_cookie else set())
         time.sleep(2.1)
         page.get_by_role("button", name="What happened?").click()
         page.get_by_text("3 events").wait_for()

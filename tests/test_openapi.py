@@ -127,7 +127,8 @@ def test_every_operation_with_a_body_documents_how_it_is_refused(operations):
 
 
 def guarded(operations):
-    return {name for name, one in operations.items() if one.get("security") == [{"bearer": []}]}
+    ways = [{"bearer": []}, {"cookie": []}], [{"bearer": []}, {"cookie": [], "csrf": []}]
+    return {name for name, one in operations.items() if one.get("security") in ways}
 
 
 def test_every_operation_with_a_token_documents_how_it_is_refused(operations):
@@ -135,6 +136,19 @@ def test_every_operation_with_a_token_documents_how_it_is_refused(operations):
         refused = codes(operations[name], "401")
         assert {"token_missing", "token_invalid", "token_expired", "token_revoked"} <= refused, name
     assert "token_reused" in codes(operations["POST /api/token/refresh/"], "401")
+
+
+def test_what_may_change_something_by_cookie_needs_the_csrf_token(document, operations):
+    assert document["components"]["securitySchemes"]["csrf"]["name"] == "X-CSRF-TOKEN"
+    for name, operation in operations.items():
+        ways = [
+            way for way in operation.get("security", []) if any("cookie" in kind for kind in way)
+        ]
+        changes = not name.startswith("GET")
+        assert all(("csrf" in way) == changes for way in ways), name
+        signs_in = name in ("POST /api/register/", "POST /api/login/")
+        refused = "403" in operation["responses"] and "csrf_failed" in codes(operation, "403")
+        assert refused == (signs_in or (bool(ways) and changes)), name
 
 
 def test_the_headers_that_a_client_acts_upon_are_documented(operations):
@@ -146,13 +160,10 @@ def test_the_headers_that_a_client_acts_upon_are_documented(operations):
 
 def test_the_operations_say_who_may_call_them(document, operations):
     schemes = document["components"]["securitySchemes"]
-    assert {name: scheme["scheme"] for name, scheme in schemes.items()} == {
-        "bearer": "bearer",
-        "basic": "basic",
-    }
+    assert [schemes[name]["scheme"] for name in ("bearer", "basic")] == ["bearer", "basic"]
     for name, operation in operations.items():
         if name == "POST /api/logout/":  # an access token, or a refresh token in the body
-            assert operation["security"] == [{"bearer": []}, {}]
+            assert operation["security"] == [{"bearer": []}, {"cookie": [], "csrf": []}, {}]
         elif name == "POST /api/token/introspect/":  # a service
             assert operation["security"] == [{"basic": []}]
         else:
@@ -222,7 +233,7 @@ def test_what_is_secret_is_never_in_an_answer(document):
         "id", "email", "email_verified", "username", "first_name", "last_name", "date_joined",
     }  # fmt: skip
     assert names("Pair") == {"access", "refresh"}
-    assert names("SignedIn") == {"user", "tokens"}
+    assert names("SignedIn") == {"user", "tokens", "expires_in", "csrf_token"}
 
 
 # The document against the product

@@ -1,4 +1,7 @@
-"""The client in a real browser: tabs, lost answers, a server that is away, stolen tokens."""
+"""The client in a real browser: tabs, lost answers, a server that is away, stolen tokens.
+
+The scripts keep the tokens; test_cookie_tabs.py tells the same of cookies.
+"""
 
 import os
 import time
@@ -41,7 +44,7 @@ NO_LOCKS = "Object.defineProperty(Navigator.prototype, 'locks', { value: undefin
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tabs")
-    settings = {"JWT_ACCESS_TOKEN_EXPIRES": 2, "RATE_LIMITS": "off"}
+    settings = {"JWT_ACCESS_TOKEN_EXPIRES": 2, "RATE_LIMITS": "off", "WEB_TRANSPORT": "body"}
     with Server(folder, f"sqlite:///{folder / 'pycoder.db'}", **settings) as running:
         yield running
 

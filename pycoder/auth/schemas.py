@@ -58,7 +58,15 @@ class Token(Secret):
         super().__init__(longest=4096, **kwargs)
 
 
-class RegisterSchema(WireSchema):
+class TransportSchema(WireSchema):
+    transport = fields.String(
+        load_default="body",
+        validate=validate.OneOf(["body", "cookie"]),
+        metadata={"description": "How the tokens of the session travel, for as long as it lives."},
+    )
+
+
+class RegisterSchema(TransportSchema):
     email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
     password = Secret(metadata={"example": "correct horse battery staple"})
     password2 = Secret(required=False, metadata={"description": "If given: the password again."})
@@ -72,7 +80,7 @@ class RegisterSchema(WireSchema):
             raise ValidationError("The two passwords differ.", "password2")
 
 
-class LoginSchema(WireSchema):
+class LoginSchema(TransportSchema):
     email = Text(longest=254, metadata={"description": "Or the username."})
     username = Text(longest=254)
     password = Secret()
@@ -84,12 +92,12 @@ class LoginSchema(WireSchema):
 
     @post_load
     def either(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        identifier = data.get("email") or data["username"]
-        return {"identifier": identifier, "password": data["password"]}
+        names = data.pop("email", ""), data.pop("username", "")
+        return {**data, "identifier": "".join(names)}
 
 
 class RefreshSchema(WireSchema):
-    refresh = Token()
+    refresh = Token(required=False, metadata={"description": "Unless it comes in its cookie."})
 
 
 class VerifySchema(WireSchema):
@@ -164,9 +172,30 @@ class PairSchema(AnswerSchema):
     refresh = fields.String(required=True, metadata={"description": "For one use, in 7 days."})
 
 
-class SignedInSchema(Schema):
+class ByCookieSchema(Schema):
+    """What a page has to know of a pair that came in cookies."""
+
+    expires_in = fields.Integer(
+        metadata={"description": "By cookie: seconds for which the access token is good."}
+    )
+    csrf_token = fields.String(
+        metadata={
+            "description": "By cookie: to send as X-CSRF-TOKEN, as long as the session lives."
+        }
+    )
+
+
+class RefreshedSchema(ByCookieSchema):
+    access = fields.String(metadata={"description": "For 60 minutes."})
+    refresh = fields.String(metadata={"description": "For one use, in 7 days."})
+
+
+class RenewedSchema(ByCookieSchema):
+    tokens = fields.Nested(PairSchema)
+
+
+class SignedInSchema(RenewedSchema):
     user = fields.Nested(UserSchema, required=True)
-    tokens = fields.Nested(PairSchema, required=True)
 
 
 class NothingSchema(Schema):
@@ -234,7 +263,3 @@ class LinkSchema(WireSchema):
 
 class EmailChangeSchema(ProofSchema):
     email = Text(longest=254, required=True, metadata={"example": "ada@example.org"})
-
-
-class RenewedSchema(Schema):
-    tokens = fields.Nested(PairSchema, required=True)

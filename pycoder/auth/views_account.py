@@ -7,6 +7,7 @@ from flask import request
 
 from pycoder import accounts, addresses, credentials
 from pycoder.auth import bp
+from pycoder.auth.delivery import handed_over
 from pycoder.auth.guards import client_of, signed_in
 from pycoder.auth.schemas import (
     EmailChangeSchema,
@@ -24,7 +25,7 @@ from pycoder.auth.schemas import (
 )
 from pycoder.errors import InvalidCredentials, LinkInvalid, Overloaded, ProofNeeded, TooManyRequests
 from pycoder.models import AuditEvent, User
-from pycoder.tokens import Pair, current_session
+from pycoder.tokens import current_session
 
 
 @bp.patch("/user/")
@@ -68,11 +69,12 @@ def export() -> dict[str, Any]:
 @bp.response(200, RenewedSchema)
 @bp.hands_out_tokens("/tokens")
 @bp.refuses(InvalidCredentials, TooManyRequests, Overloaded)
-def change_password(body: dict[str, str]) -> dict[str, Pair]:
+def change_password(body: dict[str, str]) -> dict[str, Any]:
     """Replace the password; every other session ends, this one goes on with a new pair."""
     current, new = body["current_password"], body["new_password"]
     session, client = current_session(), client_of(request)
-    return {"tokens": credentials.change(session, current, new, client=client)}
+    pair = credentials.change(session, current, new, client=client)
+    return handed_over(pair, session.transport)
 
 
 @bp.post("/password/reset/")

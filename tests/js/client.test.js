@@ -18,7 +18,7 @@ const password = "correct horse battery staple";
 const EXPIRED = 2100; // ms
 
 /** Count the refreshes of a client, and let a test spoil their answers. */
-function observed(spoil = async (answer) => answer) {
+function observed(spoil = async (answer) => answer, fetch = globalThis.fetch) {
   const seen = { keys: [], urls: [] };
   seen.fetch = async (input, init) => {
     const url = String(input.url ?? input);
@@ -36,6 +36,35 @@ async function signedIn(spoil, storage = memoryStorage()) {
   const client = createAuthClient({ baseURL, storage, fetch: seen.fetch });
   await client.register({ email: `${randomUUID()}@example.com`, password });
   return { client, storage, seen };
+}
+
+/** Return what a browser does with cookies: `fetch`, and the cookies by name, with their paths. */
+function browser() {
+  const cookies = new Map();
+  const keep = (answer) => {
+    for (const line of answer.headers.getSetCookie()) {
+      const [, name, value, path] = line.match(/^([^=]+)=([^;]*);.*Path=([^;]+)/);
+      /Max-Age=0/.test(line) ? cookies.delete(name) : cookies.set(name, { value, path });
+    }
+    return answer;
+  };
+  const send = (input, init) => {
+    const request = new Request(input, init);
+    const { pathname } = new URL(request.url);
+    const sent = [...cookies].filter(([, { path }]) => pathname.startsWith(path));
+    const cookie = sent.map(([name, { value }]) => `${name}=${value}`).join("; ");
+    if (request.credentials === "include") request.headers.set("Cookie", cookie);
+    return fetch(request);
+  };
+  return { cookies, send, keep, fetch: async (input, init) => keep(await send(input, init)) };
+}
+
+/** Return a client that is signed in by cookie, its storage, its browser, and what it sends. */
+async function signedInByCookie(spoil, jar = browser()) {
+  const [seen, storage] = [observed(spoil, jar.fetch), memoryStorage()];
+  const client = createAuthClient({ baseURL, storage, transport: "cookie", fetch: seen.fetch });
+  await client.register({ email: `${randomUUID()}@example.com`, password });
+  return { client, storage, seen, jar };
 }
 
 const expire = (storage) => {
@@ -200,7 +229,7 @@ describe("the client", { concurrency: true }, () => {
     const { storage } = await signedIn();
     const sent = [];
     const fetch = async (request) => {
-      sent.push(request.headers.get("Authorization"));
+      sent.push([request.headers.get("Authorization"), request.headers.get("X-CSRF-TOKEN"), request.credentials]);
       return new Response();
     };
     const client = createAuthClient({ baseURL, storage, fetch, origins: ["https://api.example.com"] });
@@ -208,7 +237,19 @@ describe("the client", { concurrency: true }, () => {
     await client.fetch("https://api.example.com/things");
     await client.fetch("https://api.example.com.evil.example/things");
     await client.fetch(new URL("//evil.example/api/user/", baseURL));
-    assert.deepEqual(sent.map(Boolean), [true, true, false, false]);
+    assert.deepEqual(sent.map(([token]) => Boolean(token)), [true, true, false, false]);
+    await client.fetch("/api/user/", { credentials: "include" });
+    const [beside, , stranger, , asked] = sent.map(([, , credentials]) => credentials);
+    assert.deepEqual([beside, stranger, asked], ["omit", "same-origin", "include"]);
+
+    sent.length = 0;
+    const { storage: kept } = await signedInByCookie();
+    const options = { baseURL, storage: kept, fetch, origins: ["https://api.example.com"] };
+    const byCookie = createAuthClient({ ...options, transport: "cookie" });
+    await byCookie.fetch("/api/user/");
+    await byCookie.fetch("https://api.example.com/things");
+    const { csrf } = JSON.parse(kept.getItem("auth_client"));
+    assert.deepEqual(sent, [[null, csrf, "include"], [null, null, "same-origin"]]);
   });
 
   test("logout tells the server even when the access token has expired, and says if it could not", async () => {
@@ -249,6 +290,102 @@ describe("the client", { concurrency: true }, () => {
     await assert.rejects(api.post("/api/user/", { a: 1 }, { adapter }), (error) => error.response.status === 401);
     assert.deepEqual(sent.map(([, data]) => data), ['{"a":1}', '{"a":1}']);
     assert.notEqual(sent[0][0], sent[1][0]);
+  });
+
+  test("by cookie: five calls make one refresh, and no token is seen", async () => {
+    const { client, storage, seen, jar } = await signedInByCookie();
+    await sleep(EXPIRED);
+    const calls = Array.from({ length: 5 }, () => client.fetch("/api/sessions/", { method: "DELETE" }));
+    assert.deepEqual((await Promise.all(calls)).map((answer) => answer.status), [204, 204, 204, 204, 204]);
+    assert.equal(seen.keys.length, 1);
+    assert.equal(await client.getAccessToken(), null);
+    assert.equal(storage.getItem("access_token") ?? storage.getItem("refresh_token"), null);
+    for (const { value } of [jar.cookies.get("access_token"), jar.cookies.get("refresh_token")]) {
+      assert.ok(value.includes(".") && !storage.getItem("auth_client").includes(value));
+    }
+    await client.changePassword({ current_password: password, new_password: `${password}!` });
+    await client.refresh();
+    assert.ok(await client.getUser());
+  });
+
+  test("by cookie: a lost answer is asked for again with the same key, its cookies lost or not", async () => {
+    for (const arrive of [false, true]) {
+      const jar = browser();
+      const lossy = { ...jar };
+      let lost = 0;
+      lossy.fetch = async (input, init) => {
+        if (!String(input.url ?? input).endsWith("/refresh/") || lost++) return jar.fetch(input, init);
+        const answer = await jar.send(input, init);
+        if (arrive) jar.keep(answer);
+        throw new TypeError("network error");
+      };
+      const { client, storage, seen } = await signedInByCookie(undefined, lossy);
+      for (const _ of [1, 2, 3]) {
+        expire(storage);
+        assert.ok(await client.getUser());
+      }
+      assert.equal(seen.keys.length, 4);
+      assert.equal(seen.keys[0], seen.keys[1]);
+    }
+  });
+
+  test("by cookie: two that share all but a lock stay signed in, twenty times", async () => {
+    const { client, storage, jar } = await signedInByCookie();
+    const other = createAuthClient({ baseURL, storage, transport: "cookie", fetch: jar.fetch });
+    for (let round = 0; round < 20; round += 1) {
+      expire(storage);
+      const both = await Promise.all([client.getUser(), other.getUser()]);
+      assert.ok(both[0] && both[1], `round ${round}`);
+    }
+  });
+
+  test("by cookie: it ends with its cookies, with another's, and with a logout after the expiry", async () => {
+    const { client, jar } = await signedInByCookie();
+    const kept = new Map(jar.cookies);
+    await sleep(EXPIRED);
+    await client.logout();
+    assert.deepEqual([...jar.cookies.keys()], ["device"]);
+    kept.forEach((cookie, name) => jar.cookies.set(name, cookie));
+    const old = await jar.fetch(`${baseURL}/api/token/refresh/`, { method: "POST", credentials: "include", headers: { "X-CSRF-TOKEN": kept.get("csrf_token").value } });
+    assert.equal((await old.json()).code, "token_revoked");
+    const gone = await signedInByCookie();
+    gone.jar.cookies.clear();
+    assert.equal(await gone.client.getUser(), null);
+    assert.equal(gone.client.state().ended, "validation_error");
+    const replaced = await signedInByCookie();
+    await signedInByCookie(undefined, replaced.jar);
+    expire(replaced.storage);
+    assert.equal(await replaced.client.getUser(), null);
+    assert.equal(replaced.client.state().ended, "csrf_failed");
+  });
+
+  test("by cookie, with axios: one refresh for five calls, the CSRF token, and nothing for others", async () => {
+    const { client, storage, seen, jar } = await signedInByCookie();
+    const sent = [];
+    const adapter = async (config) => {
+      const { origin } = new URL(config.baseURL ?? baseURL);
+      sent.push([config.headers["X-CSRF-TOKEN"], config.withCredentials]);
+      if (config.url.startsWith("https:")) throw new axios.AxiosError("no", "ERR", config, null, { status: 401, headers: {} });
+      const credentials = config.withCredentials ? "include" : "omit";
+      const answer = await jar.fetch(origin + config.url, { method: config.method.toUpperCase(), headers: { ...config.headers }, credentials });
+      const response = { status: answer.status, headers: Object.fromEntries(answer.headers), config };
+      if (answer.ok) return response;
+      throw new axios.AxiosError("no", "ERR", config, null, response);
+    };
+    const api = axios.create({ baseURL, adapter });
+    attachToAxios(api, client);
+    await sleep(EXPIRED);
+    const deleted = await Promise.all([1, 2, 3, 4, 5].map(() => api.delete("/api/sessions/")));
+    assert.deepEqual(deleted.map((answer) => answer.status), [204, 204, 204, 204, 204]);
+    assert.equal(seen.keys.length, 1);
+    jar.cookies.delete("access_token"); // only the 401 tells
+    assert.equal((await api.get("/api/user/")).status, 200);
+    assert.equal(seen.keys.length, 2);
+    const { csrf } = JSON.parse(storage.getItem("auth_client"));
+    assert.ok(sent.every(([token, credentials]) => token === csrf && credentials === true));
+    sent.length = 0;
+    await assert.rejects(api.post("https://evil.example/", { a: 1 }));
+    assert.deepEqual(sent, [[undefined, undefined]]);
   });
 
   test("the flow document's own interceptor works for one refresh, and not for a second", async () => {

@@ -1,4 +1,4 @@
-/** Opens Swagger UI on our document; who is signed in here has their access token in place. */
+/** Opens Swagger UI on our document; who is signed in here calls as they are, or with a token. */
 import { $, client } from "./session.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -33,6 +33,11 @@ const ui = /** @type {any} */ (globalThis).SwaggerUIBundle({
   async requestInterceptor(/** @type {any} */ request) {
     if (placed && request.headers?.Authorization === `Bearer ${placed}`) {
       request.headers.Authorization = `Bearer ${await client.getAccessToken()}`; // not too old
+    }
+    if (request.headers?.Authorization) {
+      request.credentials = "omit"; // cookies beside a token would be refused
+    } else if (!placed && !request.loadSpec) {
+      Object.assign(request.headers, (await client.authorize(request.url)).headers);
     }
     return request;
   },

@@ -1,7 +1,8 @@
 /** The client of these pages, and the calls that they make with it. */
 import { AuthError, createAuthClient } from "./client/auth-client.js";
 
-export const client = createAuthClient();
+const transport = document.documentElement.dataset.transport === "body" ? "body" : "cookie";
+export const client = createAuthClient({ transport });
 
 /**
  * Call the API as who is signed in. Throws an AuthError for every refusal.

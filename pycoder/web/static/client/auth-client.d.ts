@@ -2,7 +2,7 @@
  * Signs people in with a PyCoder server and keeps them signed in: across tabs, reloads, lost
  * answers, a server that is away, and a clock that is wrong. docs/frontend.md shows its use.
  *
- * @typedef {{ access: string, refresh: string }} Tokens
+ * @typedef {{ access?: string, refresh?: string, expires_in?: number, csrf_token?: string }} Tokens
  * @typedef {{ id: number, email: string, email_verified: boolean, username: string,
  *   first_name: string, last_name: string, date_joined: string }} User
  * @typedef {{ email?: string, username?: string, password: string }} Credentials
@@ -13,8 +13,10 @@
  * @typedef {ReturnType<typeof createAuthClient>} AuthClient
  */
 export type Tokens = {
-    access: string;
-    refresh: string;
+    access?: string;
+    refresh?: string;
+    expires_in?: number;
+    csrf_token?: string;
 };
 export type User = {
     id: number;
@@ -62,13 +64,15 @@ export declare function memoryStorage(): TokenStorage;
  * @param {object} [options]
  * @param {string} [options.baseURL] where the server is; by default, where the page comes from
  * @param {TokenStorage} [options.storage] localStorage (default), sessionStorage, memoryStorage()
+ * @param {"body" | "cookie"} [options.transport] cookie: tokens that no script can read
  * @param {string[]} [options.origins] of other services that are to get the access token
  * @param {typeof globalThis.fetch} [options.fetch]
  */
 export declare function createAuthClient({ baseURL, storage, // it may be forbidden
-origins, fetch, }?: {
+transport, origins, fetch, }?: {
     baseURL?: string;
     storage?: TokenStorage;
+    transport?: "body" | "cookie";
     origins?: string[];
     fetch?: typeof globalThis.fetch;
 }): {
@@ -78,6 +82,12 @@ origins, fetch, }?: {
     login: (credentials: Credentials) => Promise<User>;
     refresh: (stale?: string) => Promise<string>;
     fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+    /** @param {string} [url] where to @returns what a request has to carry, in the words of axios */
+    authorize(url?: string): Promise<{
+        token: string | null;
+        headers: Record<string, string>;
+        withCredentials?: boolean | undefined;
+    }>;
     getAccessToken: (url?: string) => Promise<string | null>;
     state: () => State;
     /** @returns {Promise<User | null>} who is signed in, if anybody is */

@@ -2,7 +2,7 @@
  * Signs people in with a PyCoder server and keeps them signed in: across tabs, reloads, lost
  * answers, a server that is away, and a clock that is wrong. docs/frontend.md shows its use.
  *
- * @typedef {{ access: string, refresh: string }} Tokens
+ * @typedef {{ access?: string, refresh?: string, expires_in?: number, csrf_token?: string }} Tokens
  * @typedef {{ id: number, email: string, email_verified: boolean, username: string,
  *   first_name: string, last_name: string, date_joined: string }} User
  * @typedef {{ email?: string, username?: string, password: string }} Credentials
@@ -17,7 +17,8 @@ const PAUSES = [300, 1000, 2000, 4000, 8000]; // ms before each repetition, give
 const PATIENCE = 10_000; // ms that one try of a refresh may take
 const EARLY = 30_000; // ms before its expiry that an access token is renewed
 const SETTLED = 50; // ms until what the tab before us has stored is seen here
-const ENDS_SESSION = /^token_(expired|invalid|revoked|reused)$/; // codes
+// Codes of a refresh; the last one says that the cookie is gone.
+const ENDS_SESSION = /^(token_(expired|invalid|revoked|reused)|csrf_failed|validation_error)$/;
 const NO_REMEDY = /insufficient_user_authentication/; // RFC 9470: a password, not a new token
 
 /** A refusal or fault: `code` is stable, `message` is a sentence that a page can show. */
@@ -35,25 +36,19 @@ export class AuthError extends Error {
 
   /** @param {Response} response a refusal */
   static async from(response) {
-    const problem = await response.json().catch(() => null);
-    return new AuthError(response.status, problem, response.headers);
+    return new AuthError(response.status, await response.json().catch(() => null), response.headers);
   }
 }
 
 /** @returns {TokenStorage} a storage that ends with the page */
 export function memoryStorage() {
-  const kept = new Map();
-  const [setItem, removeItem] = [kept.set.bind(kept), kept.delete.bind(kept)];
-  return { getItem: (name) => kept.get(name) ?? null, setItem, removeItem };
+  const map = new Map();
+  return { getItem: (name) => map.get(name) ?? null, setItem: map.set.bind(map), removeItem: map.delete.bind(map) };
 }
 
 /** @template T @param {() => T | null} read @param {T} fallback @returns {T} */
 function attempt(read, fallback) {
-  try {
-    return read() ?? fallback;
-  } catch {
-    return fallback;
-  }
+  try { return read() ?? fallback; } catch { return fallback; }
 }
 
 /** @param {string} token @returns {Record<string, any>} its claims, which nobody has verified */
@@ -62,42 +57,45 @@ function claimsOf(token) {
   return attempt(() => JSON.parse(atob(payload)), {});
 }
 
-/** @param {string | null} [token] @returns {Record<string, string>} the header that carries it */
-const bearer = (token) => (token ? { Authorization: `Bearer ${token}` } : {});
 const pause = (/** @type {number} */ ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const newSecret = () => crypto.getRandomValues(new BigUint64Array(2)).join("-"); // 128 bits
 
 // What the browser keeps: the pair; the session's secret for retry keys; when the access token is
-// due for renewal and expires, by our own clock from its arrival; why the last session ended.
-/** @param {TokenStorage} storage */
-function tokenStore(storage) {
+// due for renewal and expires, by our own clock from its arrival; why the last session ended. A pair
+// in cookies is not seen: the CSRF token stands for its session, and the expiry tells pairs apart.
+/** @param {TokenStorage} storage @param {boolean} inCookies */
+function tokenStore(storage, inCookies) {
   const notes = () => attempt(() => JSON.parse(storage.getItem("auth_client") ?? ""), {});
   const note = (/** @type {object} */ said) => storage.setItem("auth_client", JSON.stringify(said));
+  const put = (name = "", value = "") => (value ? storage.setItem(name, value) : storage.removeItem(name));
+  const mark = ({ csrf, expires } = notes()) => csrf && `${csrf}.${expires}`;
+  const kept = () => (inCookies ? mark() : storage.getItem("refresh_token"));
+  const sidOf = (token = "") => (inCookies ? token.split(".")[0] : claimsOf(token).sid);
   return {
     notes,
+    sidOf,
     load() {
-      const refresh = storage.getItem("refresh_token");
-      const access = storage.getItem("access_token") ?? "";
+      const refresh = kept();
+      const access = inCookies ? refresh : (storage.getItem("access_token") ?? "");
       return refresh ? { due: Infinity, expires: Infinity, ...notes(), access, refresh } : null;
     },
     /** @param {Tokens} tokens @param {string} [secret] of a new session; else the old one stays */
-    save({ access, refresh }, secret = notes().secret) {
+    save({ access = "", refresh, expires_in, csrf_token: csrf }, secret = notes().secret) {
       const { exp, iat } = claimsOf(access);
-      const [life, expires] = [(exp - iat) * 1000, Date.now() + (exp - iat) * 1000];
-      note(life > 0 ? { secret, expires, due: expires - Math.min(EARLY, life / 10) } : { secret });
-      storage.setItem("refresh_token", refresh); // first: with it alone the session goes on
-      storage.setItem("access_token", access);
+      const life = (expires_in ?? exp - iat) * 1000;
+      const [expires, early] = [Date.now() + life, Math.min(EARLY, life / 10)];
+      note({ secret, csrf, ...(life > 0 && { expires, due: expires - early }) });
+      put("refresh_token", refresh); // first: with it alone the session goes on
+      put("access_token", access);
+      return access || kept();
     },
-    drop(/** @type {string} */ ended) {
-      note({ ended });
-      ["access_token", "refresh_token"].forEach((name) => storage.removeItem(name));
-    },
-    /** @param {string} refresh @returns {string} the same for every try with this token */
+    drop: (ended = "") => (note({ ended }), put("access_token"), put("refresh_token")),
+    /** @param {string} refresh @returns {string} the same for every try with it, or with all in cookies */
     retryKey(refresh) {
       if (!notes().secret) note({ ...notes(), secret: newSecret() });
       return `${notes().secret}.${claimsOf(refresh).jti ?? ""}`;
     },
-    session: (held = storage.getItem("refresh_token")) => held && (claimsOf(held).sid ?? held),
+    session: (held = kept()) => held && (sidOf(held) ?? held),
   };
 }
 
@@ -105,17 +103,21 @@ function tokenStore(storage) {
  * @param {object} [options]
  * @param {string} [options.baseURL] where the server is; by default, where the page comes from
  * @param {TokenStorage} [options.storage] localStorage (default), sessionStorage, memoryStorage()
+ * @param {"body" | "cookie"} [options.transport] cookie: tokens that no script can read
  * @param {string[]} [options.origins] of other services that are to get the access token
  * @param {typeof globalThis.fetch} [options.fetch]
  */
 export function createAuthClient({
   baseURL = globalThis.location?.origin,
   storage = attempt(() => globalThis.localStorage, memoryStorage()), // it may be forbidden
+  transport = /** @type {"body" | "cookie"} */ ("body"),
   origins = [],
   fetch = (input, init) => globalThis.fetch(input, init),
 } = {}) {
   const base = baseURL.replace(/\/+$/, "");
-  const tokens = tokenStore(storage);
+  const inCookies = transport === "cookie";
+  const how = inCookies ? { transport } : {};
+  const tokens = tokenStore(storage, inCookies);
   const listeners = /** @type {Set<(state: State) => void>} */ (new Set());
   let told = tokens.session();
   let renewal = /** @type {Promise<string> | null} */ (null);
@@ -123,12 +125,11 @@ export function createAuthClient({
   /** @returns {State} */
   const state = () => ({ signedIn: !!tokens.session(), ended: tokens.notes().ended ?? null });
   function announce() {
-    const before = told;
-    told = tokens.session();
-    if (told !== before) listeners.forEach((listener) => listener(state()));
+    if (told !== (told = tokens.session())) listeners.forEach((listener) => listener(state()));
   }
-  globalThis.addEventListener?.("storage", announce);
-  globalThis.addEventListener?.("pageshow", announce); // from a cache that no event reaches
+  const end = (code = "") => (tokens.drop(code), announce());
+  // The second event is for a page that comes back from a cache, where no event reached it.
+  ["storage", "pageshow"].forEach((event) => globalThis.addEventListener?.(event, announce));
 
   // Run a task while no other tab does. Where there are no locks, or a frozen tab holds it, two
   // may refresh at once: they send the same retry key, and so get the same successor.
@@ -146,11 +147,15 @@ export function createAuthClient({
   async function insist(task, [least, ...pauses] = PAUSES) {
     return task().catch(async (error) => {
       if (!error.passes || !least) throw error;
-      const wait = Math.max(least, Math.min(error.retryAfter * 1000, PATIENCE));
-      await pause(wait * (0.8 + 0.4 * Math.random()));
+      await pause(Math.max(least, Math.min(error.retryAfter * 1000, PATIENCE)) * (0.8 + 0.4 * Math.random()));
       return insist(task, pauses);
     });
   }
+
+  /** @param {string | null} [token] @returns {Record<string, string>} the header for it */
+  const headersOf = (token) => !token ? {}
+    : inCookies ? { "X-CSRF-TOKEN": tokens.sidOf(token) } : { Authorization: `Bearer ${token}` };
+  const fieldsOf = (refresh = "") => (inCookies ? {} : { refresh });
 
   /** @param {any} cause @returns {never} */
   function unreachable(cause) {
@@ -159,11 +164,11 @@ export function createAuthClient({
     throw new AuthError(0, { code: "network_error", detail, cause });
   }
 
-  /** @param {string} path @param {object} fields @param {{}} [headers] @param {{}} [init] */
+  /** @param {string} path @param {{}} fields @param {Record<string, string>} [headers] @param {{}} [init] */
   async function post(path, fields, headers, init) {
     const response = await fetch(base + path, {
       method: "POST",
-      credentials: "include", // for the cookie by which the server knows a device
+      credentials: headers?.Authorization ? "omit" : "include", // also what knows a device
       headers: { "Content-Type": "application/json", ...headers },
       body: JSON.stringify(fields),
       ...init,
@@ -173,11 +178,11 @@ export function createAuthClient({
   }
 
   // Take over the pair that a call answers with; no refresh comes in between.
-  /** @param {string} path @param {object} fields @param {object} [headers] */
+  /** @param {string} path @param {{}} fields @param {Record<string, string>} [headers] */
   async function enter(path, fields, headers) {
     return exclusive(async () => {
       const answer = await post(path, fields, headers);
-      tokens.save(answer.tokens, newSecret());
+      tokens.save(answer.tokens ?? answer, newSecret());
       announce();
       return answer.user;
     });
@@ -186,23 +191,17 @@ export function createAuthClient({
   /** @param {string} [stale] @returns {Promise<string>} */
   async function renew(stale) {
     const held = tokens.load();
-    if (!held || (claimsOf(stale ?? "").sid ?? tokens.session()) !== tokens.session()) {
+    if (!held || (tokens.sidOf(stale) || tokens.session()) !== tokens.session()) {
       throw new AuthError(401, { code: "signed_out", detail: "Please sign in." });
     }
     if (stale && held.access && held.access !== stale) return held.access; // another was first
     const { refresh } = held;
-    const headers = { "Idempotency-Key": tokens.retryKey(refresh) };
+    const headers = { "Idempotency-Key": tokens.retryKey(refresh), ...(inCookies && headersOf(refresh)) };
     const once = { signal: AbortSignal.timeout(PATIENCE) };
-    const answer = await post("/api/token/refresh/", { refresh }, headers, once).catch((e) => e);
+    const answer = await post("/api/token/refresh/", fieldsOf(refresh), headers, once).catch((error) => error);
     if (tokens.load()?.refresh !== refresh) return renew(held.access); // over, or ahead
-    if (answer.access && answer.refresh) {
-      tokens.save(answer);
-      return answer.access;
-    }
-    if (answer.status === 401 && ENDS_SESSION.test(answer.code)) { // no other fault is the end
-      tokens.drop(answer.code);
-      announce();
-    }
+    if (inCookies ? answer.csrf_token : answer.access && answer.refresh) return tokens.save(answer);
+    if (ENDS_SESSION.test(answer.code)) end(answer.code); // no other fault is the end
     throw answer instanceof AuthError ? answer : new AuthError(0, {});
   }
 
@@ -212,13 +211,13 @@ export function createAuthClient({
     (renewal ??= insist(() => exclusive(() => renew(stale))).finally(() => (renewal = null)));
 
   /** @param {string} stale @returns {Promise<string | null>} null if the session is over */
-  const refreshed = (stale) =>
-    refresh(stale).catch((error) => (tokens.session() ? Promise.reject(error) : null));
+  const refreshed = (stale) => refresh(stale).catch((error) => (tokens.session() ? Promise.reject(error) : null));
 
   /** @param {string} [url] where to @returns {Promise<string | null>} a token to send, if any */
-  async function getAccessToken(url = base) {
+  async function tokenFor(url = base) {
     const { origin } = new URL(url, globalThis.location?.href);
-    const held = [new URL(base).origin, ...origins].includes(origin) ? tokens.load() : null;
+    const ours = [new URL(base).origin, ...(inCookies ? [] : origins)];
+    const held = ours.includes(origin) ? tokens.load() : null;
     if (!held || (Date.now() < held.due && held.access)) return held && held.access;
     const renewed = refreshed(held.access);
     if (Date.now() >= held.expires || !held.access) return renewed;
@@ -230,11 +229,12 @@ export function createAuthClient({
   /** @param {string | URL | Request} input a path or an address @param {RequestInit} [init] */
   async function authorizedFetch(input, init) {
     const request = new Request(/^\/(?!\/)/.test(String(input)) ? base + input : input, init);
-    const theirs = request.headers.has("Authorization");
-    const token = theirs ? null : await getAccessToken(request.url);
+    const token = request.headers.has("Authorization") ? null : await tokenFor(request.url);
+    const unsaid = token && request.credentials === "same-origin"; // which is the default
+    const credentials = unsaid ? (inCookies ? "include" : "omit") : request.credentials;
     const send = (/** @type {string | null} */ access) => {
-      const headers = { ...Object.fromEntries(request.headers), ...bearer(access) };
-      return fetch(new Request(request.clone(), { headers })).catch(unreachable);
+      const headers = { ...Object.fromEntries(request.headers), ...headersOf(access) };
+      return fetch(new Request(request.clone(), { headers, credentials })).catch(unreachable);
     };
     const response = await send(token);
     const remedy = !NO_REMEDY.test(response.headers.get("WWW-Authenticate") ?? "");
@@ -244,12 +244,17 @@ export function createAuthClient({
 
   return {
     /** @param {Profile} profile @returns {Promise<User>} */
-    register: (profile) => enter("/api/register/", profile),
+    register: (profile) => enter("/api/register/", { ...profile, ...how }),
     /** @param {Credentials} credentials @returns {Promise<User>} */
-    login: (credentials) => enter("/api/login/", credentials),
+    login: (credentials) => enter("/api/login/", { ...credentials, ...how }),
     refresh,
     fetch: authorizedFetch,
-    getAccessToken,
+    /** @param {string} [url] where to @returns what a request has to carry, in the words of axios */
+    async authorize(url) {
+      const token = await tokenFor(url);
+      return { token, headers: headersOf(token), ...(inCookies && token && { withCredentials: true }) };
+    },
+    getAccessToken: inCookies ? async () => null : tokenFor,
     state,
     /** @returns {Promise<User | null>} who is signed in, if anybody is */
     async getUser() {
@@ -259,18 +264,15 @@ export function createAuthClient({
     },
     /** @param {{ current_password: string, new_password: string }} fields */
     async changePassword(fields) {
-      await enter("/api/password/change/", fields, bearer(await refresh()));
+      await enter("/api/password/change/", fields, headersOf(await refresh()));
     },
     /** Sign out in all tabs; rejects if the server could not be told that the session is over. */
     async logout() {
       const { access, refresh } = tokens.load() ?? {};
-      tokens.drop("logout");
-      announce();
+      end("logout");
       if (!refresh) return;
-      const call = () => post("/api/logout/", { refresh }, bearer(access), { keepalive: true });
-      await insist(call).catch((error) => {
-        if (error.status !== 401) throw error; // else it was over already
-      });
+      const call = () => post("/api/logout/", fieldsOf(refresh), headersOf(access), { keepalive: true });
+      await insist(call).catch((error) => error.status === 401 || Promise.reject(error)); // it was over already
     },
     /** @param {(state: State) => void} listener hears of sign-ins and sign-outs, in all tabs */
     onChange(listener) {
@@ -284,17 +286,15 @@ export function createAuthClient({
 /** @param {any} instance @param {AuthClient} client */
 export function attachToAxios(instance, client) {
   instance.interceptors.request.use(async (/** @type {any} */ config) => {
-    const token = await client.getAccessToken(instance.getUri(config));
-    if (token) config.headers.set("Authorization", `Bearer ${token}`);
-    return Object.assign(config, { token });
+    const { headers, ...carried } = await client.authorize(instance.getUri(config));
+    config.headers.set(headers);
+    return Object.assign(config, carried);
   });
   instance.interceptors.response.use(undefined, async (/** @type {any} */ error) => {
     const { config, response } = error;
     const stale = response?.status === 401 && !NO_REMEDY.test(response.headers["www-authenticate"]);
     if (!stale || !config.token || config.retried) throw error;
-    await client.refresh(config.token).catch((refusal) => {
-      throw client.state().signedIn ? refusal : error;
-    });
+    await client.refresh(config.token).catch((other) => Promise.reject(client.state().signedIn ? other : error));
     return instance({ ...config, retried: true });
   });
 }

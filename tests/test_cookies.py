@@ -1,0 +1,449 @@
+"""Tokens in cookies: what is set, what a call has to bring, and what nobody can bring about."""
+
+from datetime import timedelta
+from http.cookies import SimpleCookie
+
+import pytest
+import time_machine
+
+from config import ProductionConfig
+from pycoder import db
+from pycoder.audit import Event
+from pycoder.models import Session, now
+from tests.callers import PASSWORD, Caller, migrated
+
+ACCESS, REFRESH, CSRF = "access_token", "refresh_token", "csrf_token"
+PATHS = {ACCESS: "/", REFRESH: "/api/token/", CSRF: "/"}
+PREFIXED = {ACCESS: f"__Host-{ACCESS}", REFRESH: f"__Secure-{REFRESH}", CSRF: f"__Host-{CSRF}"}
+EVIL = "https://evil.example"
+
+
+class Browser:
+    """A browser that keeps its cookies to itself, and a page that keeps the CSRF token."""
+
+    def __init__(self, app, email="ada@example.com"):
+        self.client, self.email, self.csrf = app.test_client(), email, ""
+
+    def register(self, **fields):
+        return self.sign_in("register", **fields)
+
+    def sign_in(self, how="login", **fields):
+        body = {"email": self.email, "password": PASSWORD, "transport": "cookie", **fields}
+        response = self.client.post(f"/api/{how}/", json=body)
+        if response.status_code < 300:
+            self.csrf = response.json.get("csrf_token")
+        return response
+
+    def call(self, method, path, *, csrf=None, headers=(), **kwargs):
+        csrf = self.csrf if csrf is None else csrf
+        headers = [*dict(headers).items(), *([("X-CSRF-TOKEN", csrf)] if csrf else [])]
+        return self.client.open(path, method=method, headers=headers, **kwargs)
+
+    def user(self):
+        return self.client.get("/api/user/")
+
+    def refresh(self, key=None, **kwargs):
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.call("POST", "/api/token/refresh/", headers=headers, **kwargs)
+
+    def logout(self, **kwargs):
+        return self.call("POST", "/api/logout/", **kwargs)
+
+    def token(self, name):
+        kept = self.client.get_cookie(name, path=PATHS[name])
+        return kept and kept.value
+
+    def put(self, name, value):
+        self.client.set_cookie(name, value, path=PATHS[name])
+
+
+@pytest.fixture
+def grace(app):
+    """Grace, registered and signed in by cookie."""
+    browser = Browser(app, "grace@example.com")
+    assert browser.register().status_code == 201
+    return browser
+
+
+@pytest.fixture
+def live(rows):
+    """Return a function that counts the sessions that live."""
+    return lambda: len(rows(db.select(Session.id).where(Session.revoked_at.is_(None))))
+
+
+def set_by(response):
+    """Return the cookies that an answer sets, but for the device's."""
+    jar = SimpleCookie()
+    for header in response.headers.getlist("Set-Cookie"):
+        jar.load(header)
+    jar.pop("device", None)
+    return dict(jar)
+
+
+def refused(response, code="csrf_failed", status=403):
+    assert (response.status_code, response.json["code"]) == (status, code)
+    assert response.content_type == "application/problem+json"
+    return set_by(response) == {}
+
+
+# C1: what is set
+
+
+def assert_as_the_contract_has_it(cookies, names, *, secure, max_age):
+    assert set(cookies) == set(names.values())
+    for name, path in PATHS.items():
+        cookie = cookies[names[name]]
+        assert cookie["path"] == path
+        assert cookie["samesite"] == "Lax"
+        assert cookie["domain"] == ""
+        assert bool(cookie["secure"]) is secure
+        assert bool(cookie["httponly"]) is (name != CSRF)
+        assert 0 <= max_age - int(cookie["max-age"]) <= 2
+        assert len(cookie.OutputString()) < 4096
+
+
+def test_tokens_travel_in_cookies_and_not_in_the_body(grace):
+    response = grace.sign_in()
+    assert response.json.keys() == {"user", "expires_in", "csrf_token"}
+    assert response.json["expires_in"] == 3600
+    cookies = set_by(response)
+    plain = {name: name for name in PATHS}
+    assert_as_the_contract_has_it(cookies, plain, secure=False, max_age=604_800)
+    assert cookies[CSRF].value == response.json["csrf_token"]
+    for name in (ACCESS, REFRESH):
+        assert cookies[name].value not in response.text
+    assert grace.user().json["email"] == grace.email
+
+
+def test_in_production_they_are_secure_and_prefixed(tmp_path):
+    settings = {"PUBLIC_URL": "https://id.pycoder.dev", "PASSWORD_BLOCKLIST": "off"}
+    with migrated(tmp_path, ProductionConfig, **settings) as app:
+        grace = Browser(app)
+        signed_in = set_by(grace.register())
+        assert_as_the_contract_has_it(signed_in, PREFIXED, secure=True, max_age=604_800)
+        assert grace.user().status_code == 200
+        assert refused(grace.refresh(csrf="wrong"))
+        origin = {"Origin": "https://localhost", "Sec-Fetch-Site": "same-origin"}
+        assert grace.call("DELETE", "/api/sessions/", headers=origin).status_code == 204
+        http = {"Origin": "http://localhost"}  # whoever can answer there is not we
+        assert refused(grace.call("DELETE", "/api/sessions/", headers=http))
+        cookies = set_by(grace.logout())
+        assert_as_the_contract_has_it(cookies, PREFIXED, secure=True, max_age=0)
+
+
+def test_a_sign_in_never_adopts_what_was_there(grace, live):
+    before = {name: grace.token(name) for name in PATHS}
+    grace.sign_in()
+    assert not [name for name, value in before.items() if grace.token(name) == value]
+    forged = Browser(grace.client.application, grace.email)
+    for name in PATHS:
+        forged.put(name, "fixed.by.somebody")
+    assert forged.sign_in().status_code == 200
+    assert forged.user().status_code == 200
+    assert live() == 3
+
+
+# A session remembers its transport
+
+
+def bodies_of(browser):
+    """Yield the answers of everything that hands out tokens."""
+    yield browser.sign_in()
+    yield browser.refresh()
+    first = browser.token(REFRESH)
+    yield browser.refresh("key-of-its-own")
+    browser.put(REFRESH, first)
+    yield browser.refresh("key-of-its-own")  # the answer was lost
+    change = {"current_password": PASSWORD, "new_password": PASSWORD[::-1]}
+    yield browser.call("POST", "/api/password/change/", json=change)
+
+
+def test_the_tokens_of_a_cookie_session_are_in_no_body(grace):
+    for response in bodies_of(grace):
+        assert response.status_code == 200
+        assert response.json.keys() - {"user"} == {"expires_in", "csrf_token"}
+        assert response.json["csrf_token"] == grace.csrf  # as long as the session lives
+        assert set_by(response).keys() == PATHS.keys()
+        assert grace.token(ACCESS) not in response.text
+        assert grace.token(REFRESH) not in response.text
+    assert grace.user().status_code == 200
+
+
+def test_no_later_request_changes_how_they_travel(grace, live):
+    asked = grace.refresh(json={"transport": "body"})
+    assert refused(asked, "validation_error", 400)
+    assert refused(grace.refresh(json={"refresh": grace.token(REFRESH)}), "token_invalid", 401)
+    assert grace.refresh().status_code == 200
+    assert live() == 1
+
+
+def test_a_lost_answer_is_given_again_and_a_second_use_ends_the_session(grace, trail, live):
+    first = grace.token(REFRESH)
+    grace.refresh("key-of-its-own")
+    successor = grace.token(REFRESH)
+    grace.put(REFRESH, first)
+    assert grace.refresh("key-of-its-own").status_code == 200
+    assert grace.token(REFRESH) == successor
+    assert live() == 1
+    grace.put(REFRESH, first)
+    assert refused(grace.refresh("key-of-a-thief"), "token_reused", 401)
+    assert trail()[-1] == Event.SESSION_REUSED
+    assert live() == 0
+    assert grace.user().json["code"] == "token_revoked"
+
+
+def test_the_tokens_of_a_body_session_stay_in_the_body(ada):
+    refreshed = ada.refresh()
+    assert refreshed.json.keys() == {"access", "refresh"}
+    assert set_by(refreshed) == {}
+    change = {"current_password": PASSWORD, "new_password": PASSWORD[::-1]}
+    changed = ada.call("POST", "/api/password/change/", json=change)
+    assert changed.json["tokens"].keys() == {"access", "refresh"}
+    assert set_by(changed) == {}
+    login = Caller(ada.client, ada.email, PASSWORD[::-1]).try_login(transport="body")
+    assert login.json.keys() == {"user", "tokens"}
+
+
+def test_a_token_is_of_no_use_where_those_of_its_session_do_not_belong(grace, ada, live):
+    thief = Caller(grace.client.application.test_client())
+    assert thief.user(grace.token(ACCESS)).json["code"] == "token_invalid"
+    assert thief.refresh(grace.token(REFRESH)).json["code"] == "token_invalid"
+    fixed = Browser(grace.client.application)
+    fixed.put(ACCESS, ada.tokens.access)
+    fixed.put(REFRESH, ada.tokens.refresh)
+    assert refused(fixed.user(), "token_invalid", 401)
+    assert refused(fixed.refresh(csrf=grace.csrf), "token_invalid", 401)
+    assert refused(fixed.logout(csrf=grace.csrf))
+    assert live() == 2
+
+
+@pytest.mark.parametrize("transport", ["cookies", "", None, 1, ["cookie"]])
+def test_there_are_two_transports(transport, app):
+    response = Browser(app).register(transport=transport)
+    assert response.status_code == 400
+    assert list(response.json["errors"]) == ["transport"]
+
+
+# C2, C3: the CSRF token
+
+UNSAFE = {
+    "refresh": ("POST", "/api/token/refresh/", 200),
+    "logout": ("POST", "/api/logout/", 204),
+    "end others": ("DELETE", "/api/sessions/", 204),
+    "profile": ("PATCH", "/api/user/", 200),
+    "resend": ("POST", "/api/email/verify/resend/", 202),
+    "delete": ("DELETE", "/api/user/", 204),
+}
+
+
+@pytest.fixture
+def wrong(app, grace):
+    """CSRF tokens that are not that of Grace's session."""
+    before = grace.csrf
+    other = Browser(app, grace.email)
+    stranger = Browser(app)
+    other.sign_in()
+    stranger.register()
+    grace.sign_in()
+    return {
+        "missing": [],
+        "empty": [""],
+        "wrong": ["A" * 43],
+        "other session's": [other.csrf],
+        "other user's": [stranger.csrf],
+        "previous session's": [before],
+        "twice": [grace.csrf, grace.csrf],
+        "two": [grace.csrf, "A" * 43],
+        "10 KB": ["A" * 10_240],
+        "é": ["é"],
+        "ÿ": ["ÿ"],
+        "cut": [grace.csrf[:-1]],
+        "access token": [grace.token(ACCESS)],
+    }
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_every_unsafe_call_by_cookie_needs_the_csrf_token_of_its_session(name, grace, wrong, trail):
+    method, path, good = UNSAFE[name]
+    before = trail()
+    for reason, values in wrong.items():
+        headers = [("X-CSRF-TOKEN", value) for value in values]
+        answer = grace.client.open(path, method=method, headers=headers)
+        assert refused(answer), reason
+    assert trail() == before
+    assert grace.user().status_code == 200
+    assert grace.call(method, path).status_code == good
+
+
+def test_every_call_that_takes_the_cookie_is_among_them(app, grace):
+    """Of the other calls with a token, one by one: without it 403, whatever else is wrong."""
+    for rule in app.url_map.iter_rules():
+        for method in rule.methods & {"POST", "PUT", "PATCH", "DELETE"}:
+            path = rule.rule.replace("<uuid:session_id>", "00000000-0000-4000-8000-000000000000")
+            answer = grace.call(method, path, csrf="wrong", json={})
+            takes_cookie = answer.status_code == 403
+            given = Browser(app).call(method, path, json={})
+            assert takes_cookie == (given.status_code == 401 or path == "/api/token/refresh/"), path
+
+
+def test_reading_and_bearers_need_none(grace, ada):
+    assert grace.user().status_code == 200
+    assert grace.client.head("/api/user/").status_code == 200
+    assert ada.call("DELETE", "/api/sessions/").status_code == 204
+    assert ada.refresh().status_code == 200
+    assert ada.logout(ada.tokens.access).status_code == 204
+
+
+# C4: no simple content types
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", None])
+@pytest.mark.parametrize("path", ["/api/token/refresh/", "/api/logout/", "/api/password/change/"])
+def test_a_body_that_a_form_could_send_is_refused(path, kind, grace, live):
+    answer = grace.call("POST", path, data=b"a=b", content_type=kind)
+    assert refused(answer, "unsupported_media_type", 415)
+    assert grace.client.get("/api/logout/").status_code == 405
+    assert live() == 1
+
+
+# C5: where a call comes from
+
+FOREIGN = {
+    "cross-site": {"Sec-Fetch-Site": "cross-site"},
+    "same-site": {"Sec-Fetch-Site": "same-site"},
+    "evil": {"Origin": EVIL},
+    "null": {"Origin": "null"},
+    "both": {"Origin": EVIL, "Sec-Fetch-Site": "cross-site"},
+    "other port": {"Origin": "http://localhost:1"},
+    "looks like it": {"Origin": "http://localhost.evil.example"},
+    "é": {"Origin": "http://é"},
+}
+OUR_OWN = {
+    "no browser": {},
+    "same-origin": {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"},
+    "old browser": {"Origin": "http://localhost"},
+    "typed in": {"Sec-Fetch-Site": "none"},
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_a_foreign_page_sends_is_refused_with_the_right_token_too(name, grace, live):
+    for method, path, _ in UNSAFE.values():
+        assert refused(grace.call(method, path, headers=FOREIGN[name])), path
+    for how in ("login", "register"):
+        body = {"email": "x@example.com", "password": PASSWORD, "transport": "cookie"}
+        path = f"/api/{how}/"
+        assert refused(grace.client.post(path, json=body, headers=FOREIGN[name])), path
+    assert live() == 1
+
+
+@pytest.mark.parametrize("name", OUR_OWN)
+def test_what_our_own_page_sends_is_taken(name, grace):
+    assert grace.refresh(json={}).status_code == 200
+    assert grace.call("DELETE", "/api/sessions/", headers=OUR_OWN[name]).status_code == 204
+
+
+def test_a_listed_origin_is_as_good_as_our_own(grace, setting):
+    setting("CORS_ORIGINS", ["https://app.example.com"])
+    listed = {"Origin": "https://app.example.com", "Sec-Fetch-Site": "cross-site"}
+    assert grace.call("DELETE", "/api/sessions/", headers=listed).status_code == 204
+    assert refused(grace.call("DELETE", "/api/sessions/", csrf="wrong", headers=listed))
+    lookalike = {"Origin": "https://appxexample.com"}
+    assert refused(grace.call("DELETE", "/api/sessions/", headers=lookalike))
+
+
+# C6, T19: more than one
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_of_two_cookies_of_one_name_neither_is_taken(order, grace, app, live):
+    attacker = Browser(app)
+    attacker.register()
+    for name in (ACCESS, REFRESH):
+        both = [grace.token(name), attacker.token(name)][:: 1 - 2 * order]
+        cookie = {"HTTP_COOKIE": "; ".join(f"{name}={value}" for value in both)}
+        victim = Browser(app)
+        victim.client = app.test_client(use_cookies=False)
+        for csrf in (grace.csrf, attacker.csrf):
+            path = "/api/user/" if name == ACCESS else "/api/token/refresh/"
+            method = "PATCH" if name == ACCESS else "POST"
+            answer = victim.call(method, path, csrf=csrf, environ_overrides=cookie)
+            assert refused(answer, "token_invalid", 401)
+            if name == ACCESS:
+                answer = victim.logout(csrf=csrf, environ_overrides=cookie)
+                assert refused(answer, "token_invalid", 401)
+    assert live() == 2
+
+
+def test_a_header_and_a_cookie_at_once_are_refused(grace, ada):
+    bearer = {"Authorization": f"Bearer {ada.tokens.access}"}
+    for method in ("GET", "PATCH"):
+        answer = grace.call(method, "/api/user/", headers=bearer)
+        assert refused(answer, "token_invalid", 401)
+    for stale in ("nonsense", ada.tokens.refresh):  # says nothing, and so contradicts nothing
+        grace.put(ACCESS, stale)
+        assert grace.call("GET", "/api/user/", headers=bearer).json["email"] == ada.email
+
+
+def test_a_refresh_token_in_the_body_is_the_one_that_is_meant(grace, ada):
+    grace.put(REFRESH, grace.token(REFRESH))
+    answer = grace.call("POST", "/api/token/refresh/", json={"refresh": ada.tokens.refresh})
+    assert answer.json.keys() == {"access", "refresh"}
+    assert set_by(answer) == {}
+    assert grace.refresh().status_code == 200
+
+
+# C7: signing out
+
+
+def assert_gone(response):
+    plain = {name: name for name in PATHS}
+    assert_as_the_contract_has_it(set_by(response), plain, secure=False, max_age=0)
+
+
+def test_logout_deletes_the_cookies_and_ends_the_session(grace, trail):
+    kept = grace.token(ACCESS)
+    answer = grace.logout()
+    assert answer.status_code == 204
+    assert_gone(answer)
+    assert [grace.token(name) for name in PATHS] == [None] * 3
+    assert trail()[-1] == Event.SESSION_ENDED
+    grace.put(ACCESS, kept)
+    assert grace.user().json["code"] == "token_revoked"
+    assert_gone(grace.logout())  # once more is no error
+
+
+def test_an_expired_access_cookie_signs_out(grace, live):
+    with time_machine.travel(now() + timedelta(hours=2)):
+        assert grace.user().json["code"] == "token_expired"
+        assert refused(grace.logout(csrf="wrong"))
+        assert live() == 1
+        assert_gone(grace.logout())
+    assert live() == 0
+
+
+def test_a_stale_cookie_blocks_neither_login_nor_logout(grace, ada, live):
+    for stale in ("nonsense", "", "é", ada.tokens.refresh):
+        for name in PATHS:
+            grace.put(name, stale)
+        answer = grace.logout(csrf="wrong")
+        if stale:
+            assert answer.status_code == 204
+            assert_gone(answer)
+        else:
+            assert refused(answer, "token_missing", 401)
+        for name in PATHS:
+            grace.put(name, stale)
+        assert grace.sign_in().status_code == 200
+        assert grace.user().status_code == 200
+        assert grace.sign_in(transport="body").status_code == 200
+    assert ada.user().status_code == 200
+
+
+def test_with_a_token_in_hand_logout_ends_that_session_alone(grace, ada, live):
+    bearer = {"Authorization": f"Bearer {ada.tokens.access}"}
+    answer = grace.logout(csrf="", headers=bearer)
+    assert answer.status_code == 204
+    assert set_by(answer) == {}
+    assert live() == 1
+    assert grace.user().status_code == 200
