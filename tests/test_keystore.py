@@ -325,6 +325,7 @@ def test_unknown_keys_make_a_process_look_but_not_often(ring, clock, ada, looks)
     looks.clear()
     for _ in range(20):
         assert code(ada.user(forged)) == "token_invalid"
+        clock(keys.LOOK_AGAIN / 25)
     assert len(looks) == 1
     assert "WHERE" not in looks[0]  # nothing is looked up by what a token says
     clock(keys.LOOK_AGAIN)
