@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
 from pycoder import audit, devices, throttle
 from pycoder.audit import Client, Event
 from pycoder.errors import TooManyRequests
@@ -51,15 +53,18 @@ def at_password(
     """Return what a try at a password yields; one that yields nothing is counted and recorded.
 
     ``work`` leaves no transaction open. What it raises, like ``Overloaded`` or the faults of a
-    database, says nothing about the password, so it counts as little as a success. Raises
+    database, says nothing about the password, so it counts as little as a success; only while the
+    database is away it does, since nobody is kept waiting for that twice. Raises
     ``TooManyRequests``.
     """
     tries = limited(throttle.reserve, "login.account", who, client, user_id)
     try:
         found = work()
-    except Exception:
+    except Exception as fault:
         db.session.rollback()  # or SQLite would wait for itself
-        throttle.give_back("login.account", who)
+        away = isinstance(fault, PoolTimeout) or getattr(fault, "connection_invalidated", False)
+        if not away:
+            throttle.give_back("login.account", who)
         raise
     if found is not None:
         throttle.give_back("login.account", who)

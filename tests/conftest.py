@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from playwright.sync_api import sync_playwright
 
-from pycoder import mail, outbox
+from pycoder import keys, mail, outbox
 from pycoder.extensions import db
 from pycoder.models import AuditEvent
 from tests import tools
@@ -101,6 +101,8 @@ def new_database(database, request, tmp_path_factory):
 @pytest.fixture(scope="session")
 def migrated_app(new_database, tmp_path_factory):
     with migrated(tmp_path_factory.mktemp("app"), DATABASE_URL=new_database()) as app:
+        with app.app_context():
+            keys.ring()  # the first key is on record before the first test
         yield app
 
 

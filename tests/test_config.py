@@ -211,6 +211,7 @@ def test_the_defaults_are_those_of_the_contract(tmp_path):
     assert settings.RATE_LIMITS == {
         "login.account": "10/15minute", "login.ip": "100/5minute", "register.ip": "30/hour",
         "refresh.session": "60/minute", "reset.account": "3/hour", "reset.ip": "30/hour",
+        "introspect.ip": "100/5minute",
     }  # fmt: skip
     production = ProductionConfig(SAFE, tmp_path)
     assert (production.PASSWORD_BLOCKLIST, production.CORS_ORIGINS) == (True, [])

@@ -282,8 +282,8 @@ def test_every_call_that_takes_the_cookie_is_among_them(app, grace):
             path = rule.rule.replace("<uuid:session_id>", "00000000-0000-4000-8000-000000000000")
             answer = grace.call(method, path, csrf="wrong", json={})
             takes_cookie = answer.status_code == 403
-            given = Browser(app).call(method, path, json={})
-            assert takes_cookie == (given.status_code == 401 or path == "/api/token/refresh/"), path
+            asked = Browser(app).call(method, path, json={}).headers.get("WWW-Authenticate", "")
+            assert takes_cookie == (asked == "Bearer" or path == "/api/token/refresh/"), path
 
 
 def test_reading_and_bearers_need_none(grace, ada):
