@@ -16,7 +16,8 @@ run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=81
 	$(BIN)/flask --app wsgi db upgrade
 	exec $(BIN)/$(SERVE_WITH_$(SERVER))
 
-PYTEST := pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: export PYTHONDONTWRITEBYTECODE =# what pytest compiles is kept, also where that is set
 test: .venv/test .venv/tools  ## run the test suite, on SQLite and on PostgreSQL (COVERAGE=1 measures, too)
 ifdef COVERAGE
 	$(BIN)/coverage erase
@@ -70,6 +71,6 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -
 	$(INSTALL) -r requirements-test.lock
 	touch .venv/run .venv/test
 
-.venv/tools: .venv/test tests/js/package-lock.json tests/tools.py  # a browser, and npm packages
+.venv/tools: .venv/test tests/js/package-lock.json tests/tools.py  # a browser, npm packages, PgBouncer
 	$(BIN)/python -m tests.tools
 	touch .venv/tools

@@ -95,7 +95,7 @@ def database_url(text: str) -> str:
     scheme, _, rest = text.partition("://")
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         return f"postgresql+psycopg://{rest}"
-    if scheme == "sqlite" and rest.strip("/") not in ("", ":memory:"):
+    if scheme == "sqlite" and not re.search("^/*$|:memory:|mode=memory", rest):
         return text
     raise ValueError("must be a postgresql:// URL, or sqlite:/// and a file")
 
@@ -193,6 +193,7 @@ class Config:
     )
     PORT = Setting(whole_number(1, 65535), 8000)
     WEB_CONCURRENCY = Setting(whole_number(1, 512), os.cpu_count() or 1)
+    JWT_ALGORITHM = Setting(one_of("EdDSA", "ES256", "RS256", "HS256"), "EdDSA")
     JWT_ACCESS_TOKEN_EXPIRES = Setting(whole_number(1, 86_400), 3600)
     JWT_REFRESH_TOKEN_EXPIRES = Setting(whole_number(1, 31_536_000), 604_800)
     SESSION_LIFETIME = Setting(whole_number(1, 31_536_000), 7_776_000)
@@ -352,7 +353,7 @@ class ProductionConfig(Config):
 
 def masked(text: str) -> str:
     """Hide what a URL may carry of passwords: the part before @, and the query."""
-    return re.sub(r"(?<=://)[^@/]*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
+    return re.sub(r"(?<=://)[^@]*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
 
 
 def guessable(secret: str) -> bool:

@@ -10,7 +10,7 @@ from pycoder import (
     cli,
     errors,
     hashing,
-    keys,
+    keystore,
     logs,
     mail,
     ops,
@@ -40,7 +40,7 @@ def create_app(config: settings.Config | None = None) -> Flask:
     logs.init_app(app)
     wire.init_app(app)
     errors.init_app(app)
-    keys.init_app(app)
+    keystore.init_app(app)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS))
     throttle.init_app(app)

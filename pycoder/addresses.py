@@ -10,11 +10,10 @@ from pycoder.audit import Client, Event
 from pycoder.errors import InvalidInput, LinkInvalid, TooManyRequests
 from pycoder.extensions import db
 from pycoder.mail import Template
-from pycoder.models import User, canonical
+from pycoder.models import EMAIL_LENGTH, User, canonical
 from pycoder.onetime import Purpose
 from pycoder.tokens import Standing
 
-EMAIL_LENGTH = 254
 TAKEN = "An account with this e-mail address exists already."
 
 

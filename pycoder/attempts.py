@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from pycoder import audit, throttle
 from pycoder.audit import Client, Event
-from pycoder.errors import Overloaded, TooManyRequests
+from pycoder.errors import TooManyRequests
 from pycoder.extensions import db
 
 T = TypeVar("T")
@@ -38,15 +38,20 @@ def at_password(
 ) -> T | None:
     """Return what a try at a password yields; one that yields nothing is counted and recorded.
 
-    The caller gives the other one back once its transaction is over. Raises ``TooManyRequests``.
+    ``work`` leaves no transaction open. What it raises, like ``Overloaded`` or the faults of a
+    database, says nothing about the password, so it counts as little as a success. Raises
+    ``TooManyRequests``.
     """
     tries = limited(throttle.reserve, "login.account", who, client, user_id)
     try:
         found = work()
-    except Overloaded:
+    except Exception:
+        db.session.rollback()  # or SQLite would wait for itself
         throttle.give_back("login.account", who)
         raise
-    if found is None:
+    if found is not None:
+        throttle.give_back("login.account", who)
+    else:
         event, reason = refusal
         paused = throttle.failed("login.account", who, tries)
         audit.record(event, client, user_id=user_id, reason=reason)

@@ -37,6 +37,9 @@ class Event(StrEnum):
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.others_ended"
     TOKEN_REVOKED = "token.revoked"
+    KEY_CREATED = "key.created"
+    KEY_ROTATED = "key.rotated"
+    KEY_RETIRED = "key.retired"
     LIMIT_REACHED = "limit.reached"
 
 

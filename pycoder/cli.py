@@ -5,6 +5,7 @@ processes. Errors are one line and exit 1; ``--json`` writes for machines.
 """
 
 import sys
+import time
 from collections import Counter
 from typing import Any, NoReturn
 
@@ -14,7 +15,8 @@ from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 import config as settings
-from pycoder import accounts, audit, outbox, people, pruning
+from pycoder import accounts, audit, keystore, outbox, people, pruning, rotation
+from pycoder import drill as played
 from pycoder.audit import COMMAND_LINE
 from pycoder.errors import Problem
 from pycoder.models import User
@@ -40,6 +42,7 @@ def _give_up(reason: str) -> NoReturn:
 
 users = ProblemGroup("users", help="Create, look at and change accounts.")
 tokens = ProblemGroup("tokens", help="Look after the store of sessions and tokens.")
+keys = ProblemGroup("keys", help="Look after the keys that sign tokens.")
 mail = ProblemGroup("mail", help="Look after the mails that wait to be sent.")
 audit_group = ProblemGroup("audit", help="Read the trail of security events.")
 
@@ -194,6 +197,47 @@ def tail(count: int, who: str | None, as_json: bool) -> None:
         _show({name: str(fact) for name, fact in facts.items() if fact is not None}, as_json)
 
 
+@keys.command("list")
+@as_json
+def list_keys(as_json: bool) -> None:
+    """List the keys that sign tokens, the newest first."""
+    for key in rotation.listed():
+        _show({name: str(fact) for name, fact in key._asdict().items() if fact}, as_json)
+
+
+@keys.command("rotate")
+@as_json
+def rotate(as_json: bool) -> None:
+    """Make a new key, which signs once everybody has it. Nobody is signed out."""
+    key = rotation.rotate(client=COMMAND_LINE)
+    _show({"made": key.kid, "signs_from": str(key.signs_from)}, as_json)
+
+
+@keys.command("retire", context_settings={"ignore_unknown_options": True})  # a KID may be -x
+@click.argument("kid")
+@as_json
+def retire(kid: str, as_json: bool) -> None:
+    """Withdraw a key at once, and end all sessions that it signed for.
+
+    Returns when every node has followed. Who verifies by the JWK set follows when it looks again.
+    """
+    ended = rotation.retire(kid, client=COMMAND_LINE)
+    time.sleep(keystore.FOLLOWED)
+    kept_for = keystore.cache_lifetime()
+    _show({"retired": kid, "sessions_ended": ended, "jwks_kept_for": kept_for}, as_json)
+
+
+@keys.command("drill")
+@click.option("--url", type=settings.web_url, help="Where the service runs. Default: PUBLIC_URL.")
+@as_json
+def drill(url: str | None, as_json: bool) -> None:
+    """Rotate, and follow a session through it at the running service; exits with 1 if it fails."""
+    for seen in played.play(url or current_app.config["PUBLIC_URL"], client=COMMAND_LINE):
+        _show(seen, as_json)
+    if not seen["passed"]:
+        _give_up("the drill failed")
+
+
 @mail.command("send")
 @as_json
 def send(as_json: bool) -> None:
@@ -221,5 +265,5 @@ def doctor(as_json: bool) -> None:
 
 
 def init_app(app: Flask) -> None:
-    for command in (users, tokens, mail, audit_group, doctor):
+    for command in (users, tokens, keys, mail, audit_group, doctor):
         app.cli.add_command(command)

@@ -27,7 +27,7 @@ from pycoder.errors import (
 )
 from pycoder.extensions import changed, db, read
 from pycoder.mail import Template
-from pycoder.models import Session, User, canonical, hold, now
+from pycoder.models import EMAIL_LENGTH, Session, User, canonical, hold, now
 from pycoder.onetime import Purpose
 from pycoder.tokens import Pair, Standing
 
@@ -60,7 +60,6 @@ def _verified(session: Standing, password: str, client: Client) -> str:
     hashed = attempts.at_password(work, who, refusal, client=client, user_id=user_id)
     if hashed is None:
         raise InvalidCredentials(WRONG)
-    throttle.give_back("login.account", who)
     return hashed
 
 
@@ -99,18 +98,20 @@ def ask_reset(email: str, *, client: Client) -> None:
     """Have a link mailed to the owner of an address, if it is anybody's.
 
     Whose it is, outbox.py asks later: nothing here depends on it, and so neither does the time
-    that it takes. What is too much is dropped.
+    that it takes. What is too much is dropped. The mail waits under the form that addresses are
+    compared in, so that a change of the password finds it whatever spelling was typed.
     """
+    key = canonical(email)
     limits = {
         "reset.ip": throttle.network(client.ip),
-        "reset.account": throttle.anonymous(canonical(email)),
+        "reset.account": throttle.anonymous(key),
     }
     try:
         for name, subject in limits.items():
             attempts.limited(throttle.count, name, subject, client)
     except TooManyRequests:
         return
-    mail.queue(Template.RESET_PASSWORD, email, client)
+    mail.queue(Template.RESET_PASSWORD, key[:EMAIL_LENGTH], client)
     db.session.commit()
 
 

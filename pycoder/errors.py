@@ -25,6 +25,7 @@
         ├── Overloaded                   503 overloaded
         ├── DatabaseUnavailable          503 database_unavailable
         ├── LimitsUnavailable            503 limits_unavailable
+        ├── KeysUnreadable               503 keys_unreadable
         └── MigrationsPending            503 migrations_pending
 
 Rooms raise them, ``render`` words them. ``code`` is stable; ``detail`` is a sentence that a page
@@ -199,6 +200,11 @@ class DatabaseUnavailable(Unavailable):
 class LimitsUnavailable(Unavailable):
     code = "limits_unavailable"
     detail = "The service is not available for a moment. Please try again."
+
+
+class KeysUnreadable(Unavailable):
+    code = "keys_unreadable"
+    detail = "The signing keys cannot be opened; the log says which, and what to do."
 
 
 class MigrationsPending(Unavailable):

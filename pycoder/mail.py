@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from email_validator import validate_email
 from flask import Flask, current_app
 from flask_mailman import EmailMultiAlternatives, Mail
 from flask_mailman.backends.smtp import EmailBackend
@@ -61,7 +62,7 @@ def queue(template: Template, to: str, client: Client, *, user_id: int | None = 
 def withdraw(user: User, *templates: Template) -> None:
     """Take back the links that wait to be mailed for an account: these, or all."""
     named = OutgoingMail.template.in_(templates or WITH_LINK)
-    theirs = (OutgoingMail.user_id == user.id) | (OutgoingMail.to == user.email)
+    theirs = (OutgoingMail.user_id == user.id) | (OutgoingMail.to == user.email_key)
     changed(delete(OutgoingMail).where(named, theirs))
 
 
@@ -74,7 +75,13 @@ def _wake_the_sender(session: Any) -> None:
 def word(
     template: str, to: str, *, link: str, at: datetime, client: Client
 ) -> EmailMultiAlternatives:
-    """Write a mail, as text and as HTML."""
+    """Write a mail, as text and as HTML.
+
+    Its domain is spelled in ASCII by the rules that judged the address (IDNA 2008). Flask-Mailman
+    would do so by those of 2003, under which a mail to ``faß.de`` goes to the owner of ``fass.de``.
+    """
+    mailbox = to.rpartition("@")[0]
+    to = f"{mailbox}@{validate_email(to, check_deliverability=False).ascii_domain}"
     source = current_app.jinja_env.get_template(f"mail/{template}.jinja")
     values = {
         "link": link,

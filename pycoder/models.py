@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     String,
     Uuid,
     false,
@@ -26,6 +27,7 @@ from sqlalchemy.types import TypeDecorator
 
 from pycoder.extensions import Base, db
 
+EMAIL_LENGTH = 254
 USER_AGENT_LENGTH = 255
 
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER keys up
@@ -66,7 +68,7 @@ class User(Base):
     __table_args__ = {"sqlite_autoincrement": True}  # an id is never given to a second account
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    email: Mapped[str] = mapped_column(String(254))
+    email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
     email_key: Mapped[str] = mapped_column(String(320), unique=True)
     email_verified: Mapped[bool] = mapped_column(default=False, server_default=false())
     username: Mapped[str] = mapped_column(String(254))
@@ -131,14 +133,14 @@ class OneTimeToken(Base):
     )
     purpose: Mapped[str] = mapped_column(String(20), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
-    email: Mapped[str | None] = mapped_column(String(254))
+    email: Mapped[str | None] = mapped_column(String(EMAIL_LENGTH))
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 
 
 class OutgoingMail(Base):
     """A mail that is still to be sent, without the secret of its link, which outbox.py makes.
 
-    ``user_id`` is empty while nobody has looked whose address ``to`` is. From its first try on,
+    ``user_id`` is empty while nobody has looked whose address key ``to`` is. From its first try on,
     ``due_at`` is when the next one is made unless this one succeeds.
     """
 
@@ -147,7 +149,7 @@ class OutgoingMail(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     template: Mapped[str] = mapped_column(String(20))
-    to: Mapped[str] = mapped_column(String(254))
+    to: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
     user_id: Mapped[int | None] = mapped_column(
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
@@ -165,6 +167,23 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(String(20), primary_key=True)
     holder: Mapped[str] = mapped_column(String(32))
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class SigningKey(Base):
+    """A key that signs tokens, encrypted by keys.py, from ``signs_from`` on until a newer one does.
+
+    Who makes a key gives it the next number; of two who try at once, one succeeds. ``sealed`` is
+    empty for the key that is derived from SECRET_KEY.
+    """
+
+    __tablename__ = "signing_keys"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kid: Mapped[str] = mapped_column(String(64), unique=True)
+    algorithm: Mapped[str] = mapped_column(String(8))
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    signs_from: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class RateLimit(Base):

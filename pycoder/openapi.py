@@ -27,7 +27,12 @@ HEADERS: dict[int, dict[str, str]] = {
     503: {"Retry-After": "Seconds to wait before the next try."},
 }
 
-ALWAYS = (errors.BadRequest, errors.InternalError, errors.DatabaseUnavailable)
+ALWAYS = (
+    errors.BadRequest,
+    errors.InternalError,
+    errors.DatabaseUnavailable,
+    errors.KeysUnreadable,
+)
 WITH_BODY = (InvalidInput, errors.MalformedJSON, errors.BodyTooLarge, errors.UnsupportedMediaType)
 
 COOKIES = {

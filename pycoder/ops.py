@@ -8,7 +8,7 @@ from alembic.script import ScriptDirectory
 from flask import Response, current_app, jsonify, request
 from marshmallow import Schema, fields
 
-from pycoder import metrics
+from pycoder import keys, keystore, metrics
 from pycoder.errors import MigrationsPending, NotFound
 from pycoder.extensions import db, migrate
 from pycoder.openapi import Blueprint, api
@@ -18,6 +18,10 @@ bp = Blueprint("ops", __name__, description="For load balancers, monitors and to
 
 class StatusSchema(Schema):
     status = fields.String(required=True)
+
+
+class JWKSSchema(Schema):
+    keys = fields.List(fields.Dict(keys=fields.String(), values=fields.String()), required=True)
 
 
 @bp.get("/healthz")
@@ -31,11 +35,12 @@ def healthz() -> dict[str, str]:
 @bp.response(200, StatusSchema)
 @bp.refuses(MigrationsPending)
 def readyz() -> dict[str, str]:
-    """Tell that the database answers and is migrated, so that requests may come."""
+    """Tell that the database answers, is migrated, and holds keys that open: requests may come."""
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
     if present != _head(current_app.extensions["migrate"].directory):
         raise MigrationsPending
+    keys.ring()
     return {"status": "ok"}
 
 
@@ -43,6 +48,22 @@ def readyz() -> dict[str, str]:
 def _head(directory: str) -> str | None:
     """Return the newest revision in the migrations folder."""
     return ScriptDirectory.from_config(migrate.get_config(directory)).get_current_head()
+
+
+@bp.get("/.well-known/jwks.json")
+@bp.response(200, JWKSSchema)
+def jwks() -> Response:
+    """Return the public keys that verify our tokens (RFC 7517 §5).
+
+    A key is here before it signs, for as long as this answer may be kept; and until the last
+    token that it signed has expired.
+    """
+    answer = jsonify(keys.ring().jwks())
+    answer.cache_control.public = True
+    answer.cache_control.max_age = keystore.cache_lifetime()
+    answer.add_etag()
+    answer.make_conditional(request)
+    return answer
 
 
 @bp.get("/metrics")

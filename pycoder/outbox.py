@@ -164,22 +164,25 @@ def _put_off(row: Row[Any], error: Exception) -> None:
 
 def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
     """Word a mail; None if it is not to be sent any more."""
+    if _is_too_much(row):
+        return None
     client = Client(**row.client)
-    if row.template in PATHS:
-        to, link = _link(row, client)
-    else:
-        to, link = "" if _is_too_much(row) else row.to, ""
+    to, link = _link(row, client) if row.template in PATHS else (row.to, "")
     return mail.word(row.template, to, link=link, at=row.created_at, client=client) if to else None
 
 
 def _is_too_much(row: Row[Any]) -> bool:
-    """Count notices to an address that nobody has proven, so that a stranger's is not bombed."""
+    """Count what goes to an address that nobody has proven, so that a stranger's is not bombed.
+
+    By the address and not by the account, which can be deleted and made anew.
+    """
+    kind = "verify" if row.template == Template.VERIFY_EMAIL else "notice"
     unproven = select(User.id).where(
         User.id == row.user_id, User.email == row.to, User.email_verified.is_(False)
     )
     try:
         if row.tries == 0 and read(unproven, {}):
-            throttle.count("reset.account", f"notice/{row.user_id}")
+            throttle.count("reset.account", f"{kind}/{throttle.anonymous(canonical(row.to))}")
     except TooManyRequests:
         return True
     return False
@@ -192,7 +195,7 @@ def _link(row: Row[Any], client: Client) -> tuple[str, str]:
     """
     purpose = Purpose(row.template)
     typed = purpose is Purpose.RESET  # by somebody, who may have no account
-    user = hold(User.email_key == canonical(row.to) if typed else User.id == row.user_id)
+    user = hold(User.email_key == row.to if typed else User.id == row.user_id)
     here = select(OutgoingMail.id).where(OutgoingMail.id == row.id)
     if user is None or db.session.scalar(here) is None:
         db.session.rollback()

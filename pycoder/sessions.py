@@ -29,9 +29,10 @@ from pycoder.errors import (
     TokenRevoked,
     TooManyRequests,
 )
-from pycoder.extensions import changed, db, insert_into, read, write
+from pycoder.extensions import changed, db, insert_into, read
 from pycoder.mail import Template
 from pycoder.models import Session, TokenBlocklist, User, canonical, hold, now
+from pycoder.prepared import Prepared
 from pycoder.tokens import Pair, Standing
 
 RETRY_WINDOW = timedelta(minutes=5)
@@ -64,29 +65,29 @@ def login(*, identifier: str, password: str, client: Client, transport: str = "b
     found = attempts.at_password(work, who, refusal, client=client, user_id=user_id)
     if found is None:
         raise InvalidCredentials
-    user, session = found
-    audit.record(Event.LOGIN_SUCCEEDED, client, user_id=user.id, session_id=session.id)
-    if not devices.known(client.device, user.id):
-        mail.queue(Template.NEW_DEVICE, user.email, client, user_id=user.id)
-    db.session.commit()
-    throttle.give_back("login.account", who)
-    return signed_in(user, session, client)
+    return signed_in(*found, client)
 
 
 def _authenticated(
     account: Any, identifier: str, password: str, client: Client, transport: str
 ) -> tuple[Row[Any], Session] | None:
-    """Return the account whose password this is and its new session, not committed yet.
+    """Return the account whose password this is and its new session, committed.
 
     No transaction is open while bcrypt works, so the password may have been changed or the
     account deactivated meanwhile; what it is now is then judged anew.
     """
     while passwords.verify(password, account and account.password_hash) and account.is_active:
         try:
-            return account, start(account.id, _upgraded(account, password), client, transport)
+            session = start(account.id, _upgraded(account, password), client, transport)
         except InvalidCredentials:
             db.session.rollback()
-        account = read(_ACCOUNT, {"key": canonical(identifier)})
+            account = read(_ACCOUNT, {"key": canonical(identifier)})
+            continue
+        audit.record(Event.LOGIN_SUCCEEDED, client, user_id=account.id, session_id=session.id)
+        if not devices.known(client.device, account.id):
+            mail.queue(Template.NEW_DEVICE, account.email, client, user_id=account.id)
+        db.session.commit()
+        return account, session
     return None
 
 
@@ -138,7 +139,7 @@ _START = insert(Session.__table__).from_select(  # type: ignore[arg-type]
 )
 
 
-def start(user_id: int, password_hash: str, client: Client, transport: str) -> Session:
+def start(user_id: int, password_hash: str, client: Client, transport: str = "body") -> Session:
     """Add a session to the caller's transaction, and prune what is too many or too old.
 
     The statement is the verdict on whether the account is active and has this hash still, and
@@ -224,10 +225,12 @@ def _next(session: Standing) -> Standing:
     return session._replace(refresh_jti=tokens.new_jti(), rotated_at=at, expires_at=expires_at)
 
 
-_ROTATE = update(Session).where(
-    Session.id == bindparam("sid"),
-    Session.refresh_jti == bindparam("live_jti"),
-    Session.revoked_at.is_(None),
+_ROTATE = Prepared(
+    update(Session).where(
+        Session.id == bindparam("sid"),
+        Session.refresh_jti == bindparam("live_jti"),
+        Session.revoked_at.is_(None),
+    )
 )
 
 
@@ -247,7 +250,7 @@ def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standin
         "window_at": window_at,
         "window_count": window_count,
     }
-    return rotated if write(_ROTATE, values) else None
+    return rotated if _ROTATE.write(values) else None
 
 
 def _count_refresh(session: Standing, client: Client) -> tuple[datetime, int]:

@@ -2,18 +2,23 @@
 
 SQLite has one writer at a time and no queue: whoever finds it taken looks again later. Its own
 busy handler looks ever more rarely, up to ten times a second, so that in a crowd those who came
-last overtake those who came first until some have waited too long. Here everybody looks every few
-milliseconds, for as long as a caller may be kept waiting, and gets a turn.
+last overtake those who came first until some have waited too long. Here one thread of each process
+looks, several times a millisecond, and the others wait for its place, for as long as a caller may
+be kept waiting.
 """
 
 import random
 import sqlite3
+import threading
 import time
 from typing import Any
 
 PATIENCE = 2.0  # seconds, as long as for PostgreSQL
-LOOK_AGAIN = (0.001, 0.005)  # seconds, at random so that nobody keeps step with anybody
+LOOK_AGAIN = (0.0001, 0.0005)  # seconds, at random so that no process keeps step with another
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)
+
+
+_looking = threading.Lock()
 
 
 class PatientCursor(sqlite3.Cursor):
@@ -22,6 +27,17 @@ class PatientCursor(sqlite3.Cursor):
     def execute(self, *args: Any) -> "PatientCursor":
         """Execute; raises ``OperationalError`` when the database stays locked."""
         deadline = time.monotonic() + PATIENCE
+        try:
+            return super().execute(*args)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in BUSY or not _looking.acquire(timeout=PATIENCE):
+                raise
+        try:
+            return self._look_until(deadline, *args)
+        finally:
+            _looking.release()
+
+    def _look_until(self, deadline: float, *args: Any) -> "PatientCursor":
         while True:
             try:
                 return super().execute(*args)

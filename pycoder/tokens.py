@@ -18,8 +18,8 @@ from sqlalchemy import bindparam, select
 
 from pycoder import keys
 from pycoder.errors import TokenExpired, TokenInvalid, TokenMissing, TokenRevoked, render
-from pycoder.extensions import read
 from pycoder.models import Session, TokenBlocklist, User, now
+from pycoder.prepared import Prepared
 
 ISSUER = "pycoder"
 AUDIENCE = "pycoder"
@@ -98,7 +98,7 @@ class Standing(NamedTuple):
         return not (self.listed_jti or self.is_over() or rotated)
 
 
-_STANDING = (
+_STANDING = Prepared(
     select(
         TokenBlocklist.jti.label("listed_jti"),
         Session.id.label("sid"),
@@ -170,7 +170,7 @@ class TokenManager(JWTManager):
         self, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
     ) -> dict[str, Any]:
         """Return the claims of a token that we signed, with ``type`` for Flask-JWT-Extended."""
-        header, claims = keys.ring().open(encoded_token, _judge)
+        header, claims = keys.opened(encoded_token, _judge)
         if claims["exp"] <= now().timestamp() and not allow_expired:
             expired = ExpiredSignatureError("expired")
             expired.jwt_header, expired.jwt_data = header, claims  # type: ignore[attr-defined]
@@ -188,7 +188,7 @@ def _header(encoded_token: str) -> dict[str, Any]:
     the process keep its own way.
     """
     if "pycoder.keys" in current_app.extensions:
-        return keys.ring().open(encoded_token, _judge)[0]
+        return keys.opened(encoded_token, _judge)[0]
     return fje.utils.get_unverified_jwt_headers(encoded_token)
 
 
@@ -253,8 +253,8 @@ def standing(claims: dict[str, Any]) -> Standing | None:
     """Look up what decides whether a token is good; None if its session is gone."""
     sid = UUID(claims["sid"])
     values = {"jti": claims["jti"], "sid": sid, "user_id": claims["user_id"]}
-    row = read(_STANDING, values)
-    return row and Standing._make(row)
+    row = _STANDING.read(values)
+    return Standing._make(row) if row else None
 
 
 def again(seen: Standing) -> Standing | None:

@@ -12,9 +12,10 @@ from flask import Flask, Request, Response, current_app, request
 from flask.json.provider import DefaultJSONProvider
 from flask.sessions import SessionInterface
 from flask_cors.core import get_cors_origins, serialize_options
+from werkzeug.exceptions import HTTPException
 from werkzeug.utils import cached_property
 
-from pycoder.errors import MalformedJSON, NotFound, UnsupportedMediaType
+from pycoder.errors import BadRequest, MalformedJSON, NotFound, UnsupportedMediaType
 
 T = TypeVar("T")
 
@@ -98,10 +99,12 @@ class WireRequest(Request):
         """
         trusted = current_app.config["TRUSTED_PROXIES"]
         peer = self.remote_addr
+        if not trusted:
+            return peer
         seen = [part.strip() for part in self.headers.get("X-Forwarded-For", "").split(",")]
         try:
             inside = not peer or not ip_address(peer).is_global  # "" is a Unix socket
-            if trusted and len(seen) >= trusted and inside:
+            if len(seen) >= trusted and inside:
                 return str(ip_address(seen[-trusted].partition("%")[0]))  # no IPv6 zone
         except ValueError:
             pass  # an entry that is no address
@@ -117,8 +120,14 @@ class WireRequest(Request):
         """Return the body; of one without a length, ask for more than may be there.
 
         Werkzeug cuts a chunked body off at the limit, and only the next read raises its 413.
+        Each server has an exception of its own for chunks that are none.
         """
-        data = super().get_data(*args, **kwargs)
+        try:
+            data = super().get_data(*args, **kwargs)
+        except HTTPException:
+            raise
+        except Exception as error:
+            raise BadRequest from error
         if self.content_length is None and len(data) >= current_app.config["MAX_CONTENT_LENGTH"]:
             self.stream.read(1)
         return data

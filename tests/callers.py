@@ -23,7 +23,7 @@ from flask_migrate import upgrade
 
 from config import TestingConfig
 from pycoder import create_app
-from pycoder.extensions import db
+from pycoder.extensions import Base, db
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery staple"
@@ -47,6 +47,15 @@ def migrated(folder, kind=TestingConfig, **settings):
         with app.app_context():
             upgrade()
         yield app
+
+
+def emptied(app):
+    """Empty the tables of an application, but for the keys that it has in its memory, too."""
+    with app.app_context(), db.engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            if table.name != "signing_keys":
+                connection.execute(table.delete())
+    return app
 
 
 class Tokens(NamedTuple):

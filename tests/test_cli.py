@@ -133,3 +133,8 @@ def test_a_database_that_is_away_is_one_line(tmp_path):
     done = app.test_cli_runner().invoke(args=("users", "list"))
     assert done.exit_code == 1
     assert done.stderr == "Error: the database does not answer: unable to open database file\n"
+
+
+def test_lifting_a_pause_is_on_record(ada, flask, trail):
+    assert flask("users", "unlock", "ada").exit_code == 0
+    assert trail()[-1] == Event.USER_UNLOCKED

@@ -33,8 +33,9 @@ def test_the_declarations_are_those_of_the_source(tmp_path):
     assert (CLIENT / "auth-client.d.ts").read_text() == made
 
 
-def test_npm_packs_the_file_that_is_served(client):
-    (packed,) = json.loads(ok(tools.node("npm", "pack", "--dry-run", "--json", cwd=CLIENT)))
+def test_npm_packs_the_file_that_is_served(client, tmp_path):
+    where = {"cwd": CLIENT, "env": {"npm_config_cache": str(tmp_path)}}  # not the home folder
+    (packed,) = json.loads(ok(tools.node("npm", "pack", "--dry-run", "--json", **where)))
     names = {file["path"] for file in packed["files"]}
     assert names == {"README.md", "auth-client.d.ts", "auth-client.js", "package.json"}
     with client.get("/static/client/auth-client.js") as served:

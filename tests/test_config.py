@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import version
 
 import pytest
 
@@ -22,8 +23,9 @@ def refused(tmp_path, kind=ProductionConfig, **settings):
 def test_the_settings_are_those_of_the_contract():
     assert list(Config.settings()) == [
         "PYCODER_ENV", "SECRET_KEY", "DATABASE_URL", "PORT", "WEB_CONCURRENCY",
-        "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES", "SESSION_LIFETIME",
-        "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN", "PASSWORD_BLOCKLIST",
+        "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES",
+        "SESSION_LIFETIME", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN",
+        "PASSWORD_BLOCKLIST",
         "PUBLIC_URL", "MAIL_URL", "CORS_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT_STORAGE",
         "RATE_LIMITS", "AUDIT_RETENTION", "WEB_TRANSPORT",
     ]  # fmt: skip
@@ -72,10 +74,15 @@ UNSAFE = [
     ("TRUSTED_PROXIES", "-1"),
     ("DATABASE_URL", "sqlite://"),
     ("DATABASE_URL", "sqlite:///:memory:"),
+    ("DATABASE_URL", "sqlite:///file::memory:?uri=true"),
+    ("DATABASE_URL", "sqlite:///file:x?mode=memory&uri=true"),
     ("DATABASE_URL", "mysql://root@localhost/x"),
     ("PORT", "eighty"),
     ("PORT", "70000"),
     ("WEB_CONCURRENCY", "0"),
+    ("JWT_ALGORITHM", "none"),
+    ("JWT_ALGORITHM", "eddsa"),
+    ("JWT_ALGORITHM", "HS512"),
     ("JWT_ACCESS_TOKEN_EXPIRES", "604801"),
     ("JWT_ACCESS_TOKEN_EXPIRES", "60m"),
     ("JWT_REFRESH_TOKEN_EXPIRES", "7776001"),
@@ -189,3 +196,44 @@ def test_gunicorn_and_flask_refuse_to_start_in_words(tmp_path):
         assert "REFUSED PORT" in done.stderr
         assert "short-but-mine" not in done.stderr + done.stdout
         assert "Traceback" not in done.stderr
+
+
+def test_the_defaults_are_those_of_the_contract(tmp_path):
+    settings = DevelopmentConfig({}, tmp_path)
+    defaults = {
+        "PYCODER_ENV": "development", "PORT": 8000, "WEB_CONCURRENCY": os.cpu_count(),
+        "JWT_ACCESS_TOKEN_EXPIRES": 3600, "JWT_REFRESH_TOKEN_EXPIRES": 604_800,
+        "SESSION_LIFETIME": 7_776_000, "REFRESH_REUSE_LEEWAY": 0, "BCRYPT_ROUNDS": 12,
+        "REGISTRATION_OPEN": True, "PASSWORD_BLOCKLIST": False, "MAIL_URL": "console:",
+        "TRUSTED_PROXIES": 0, "RATE_LIMIT_STORAGE": "database",
+    }  # fmt: skip
+    assert {name: getattr(settings, name) for name in defaults} == defaults
+    assert settings.RATE_LIMITS == {
+        "login.account": "10/15minute", "login.ip": "100/5minute", "register.ip": "30/hour",
+        "refresh.session": "60/minute", "reset.account": "3/hour", "reset.ip": "30/hour",
+    }  # fmt: skip
+    production = ProductionConfig(SAFE, tmp_path)
+    assert (production.PASSWORD_BLOCKLIST, production.CORS_ORIGINS) == (True, [])
+
+
+@pytest.mark.parametrize("password", ["hunter2/hunter2", "hunter2?hunter2", "hunter2#:hunter2"])
+def test_no_part_of_a_password_in_an_address_is_shown(password, tmp_path):
+    """SQLAlchemy takes a password up to the next @, whatever it is made of."""
+    environ = {"DATABASE_URL": f"postgresql://u:{password}@db/x"}
+    assert "hunter2" not in str(DevelopmentConfig(environ, tmp_path).report())
+
+
+FLOORS = {
+    "bcrypt": "5",
+    "flask-cors": "6.0",
+    "gunicorn": "26.1",
+    "pyjwt": "2.13",
+    "werkzeug": "3.1.6",
+}
+
+
+def test_no_dependency_is_older_than_the_mending_of_its_known_holes():
+    for name, floor in FLOORS.items():
+        assert f"{name} >={floor}," in (ROOT / "setup.cfg").read_text()
+        installed, oldest = ([int(n) for n in text.split(".")] for text in (version(name), floor))
+        assert installed >= oldest, name

@@ -200,10 +200,11 @@ def test_a_link_is_dead_after(name, ada, app, link):
     assert problem(confirm(ada, link)) == (400, "link_invalid")
 
 
+@pytest.mark.parametrize("spelling", ["ada@example.com", "ＡＤＡ@Example.com"])
 @pytest.mark.parametrize("name", ENDINGS)
-def test_a_link_that_was_not_mailed_yet_is_not_mailed_after(name, ada, app, mails):
+def test_a_link_that_was_not_mailed_yet_is_not_mailed_after(name, spelling, ada, app, mails):
     mails()
-    ask(ada)
+    ask(ada, spelling)
     with app.app_context():
         ENDINGS[name](ada, app)
     assert [mail for mail in mails() if "#token" in mail.text] == []

@@ -163,8 +163,9 @@ def test_the_pool_starts_no_thread_before_the_first_hash():
 
 @pytest.mark.untraced  # the server is another process
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True, scope="session")
-def test_a_storm_of_logins_leaves_threads_for_everybody_else(new_database, tmp_path):
-    settings = {"workers": 1, "BCRYPT_ROUNDS": 9, "RATE_LIMITS": "off"}
+@pytest.mark.parametrize("kind", ["gunicorn", "granian"])
+def test_a_storm_of_logins_leaves_threads_for_everybody_else(kind, new_database, tmp_path):
+    settings = {"kind": kind, "workers": 1, "BCRYPT_ROUNDS": 9, "RATE_LIMITS": "off"}
     with Server(tmp_path, new_database(), **settings) as server, Line(server) as line:
         access = line.register("ada@example.com").json["tokens"]["access"]
 
@@ -179,3 +180,15 @@ def test_a_storm_of_logins_leaves_threads_for_everybody_else(new_database, tmp_p
                 time.sleep(0.01)
             assert [line.user(access).status for _ in range(20)] == [200] * 20
             assert sum(login.done() for login in storm) < len(storm) / 2
+
+
+def test_a_taken_address_costs_a_hash_and_a_password_that_is_too_long_none(app, ada, monkeypatch):
+    full = HashingPool(threads=1, waiting=0, patience=5)
+    assert full._room.acquire(blocking=False)
+    monkeypatch.setitem(app.extensions, "pycoder.hashing", full)
+    stranger = Caller(app.test_client(), "nobody@example.com")
+    assert {caller.register().status_code for caller in (ada, stranger)} == {503}
+    for length in (129, 513, 60_000):
+        assert stranger.register(password="p" * length).status_code == 400
+    for caller in (ada, stranger):
+        assert caller.try_login(password="p" * 513).status_code == 400

@@ -56,6 +56,13 @@ def test_no_secret_reaches_a_log(new_database, tmp_path):
         assert post("login", account).status == 200
         assert post("login", {**account, "password": f"{MARKER} wrong"}).status == 400
         assert post("login", {**account, "email": f"{MARKER} typed"}).status == 400
+        change = {"current_password": f"{MARKER} wrong", "new_password": f"{MARKER} new"}
+        move = {"email": "ada@example.org", "password": f"{MARKER} wrong"}
+        for path, body in {"password/change": change, "email/change": move}.items():
+            assert line.call("POST", f"/api/{path}/", body, pair["access"]).status == 400
+        link = {"token": f"{MARKER} link"}
+        assert post("email/verify", link).status == 400
+        assert post("password/reset/confirm", {**link, "new_password": MARKER}).status == 400
         key = {"Idempotency-Key": f"{MARKER}-key"}
         assert post("token/refresh", {"refresh": pair["refresh"]}, **key).status == 200
         assert post("token/refresh", {"refresh": pair["refresh"]}).status == 401

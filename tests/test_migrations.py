@@ -95,3 +95,27 @@ def test_the_version_before_serves_while_a_migration_runs_and_after(
             life.result()
         assert db.session.scalar(text("SELECT version_num FROM alembic_version")) == revision
         db.session.remove()
+
+
+@pytest.mark.untraced  # the server is another process
+@pytest.mark.parametrize("version_before", ["0004_signing_keys"], indirect=True)
+def test_the_version_that_kept_no_keys_and_this_one_take_tokens_from_each_other(
+    version_before, new_app, new_database
+):
+    url = new_database()
+    server = Server(version_before, url, workers=1, code=version_before)
+    app = new_app(DATABASE_URL=url)
+    with app.app_context(), contextlib.ExitStack() as stack:
+        upgrade(revision="0003")
+        stack.callback(server.start().kill)
+        line, here = stack.enter_context(Line(server)), Caller(app.test_client())
+        here.tokens = Tokens(**line.register("ada@example.com").json["tokens"])
+        upgrade()
+        assert here.user().status_code == 200
+        here.tokens = Tokens(**here.refresh().json)
+        assert line.user(here.tokens.access).status == 200
+        here.tokens = Tokens(**line.refresh(here.tokens.refresh).json)
+        assert here.user().status_code == 200
+        [published] = here.client.get("/.well-known/jwks.json").json["keys"]
+        assert published["alg"] == "EdDSA"
+        db.session.remove()

@@ -20,9 +20,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
-from pycoder.extensions import Base, db
+from pycoder.extensions import db
 from pycoder.models import Session, now
-from tests.callers import Caller, migrated
+from tests.callers import Caller, emptied, migrated
 
 pytestmark = pytest.mark.untraced  # it repeats, a thousand times, what other tests trace
 
@@ -98,10 +98,7 @@ class Story(RuleBasedStateMachine):
 
     def __init__(self, app):
         super().__init__()
-        self.app = app
-        with app.app_context(), db.engine.begin() as connection:
-            for table in reversed(Base.metadata.sorted_tables):
-                connection.execute(table.delete())
+        self.app = emptied(app)
         self.travel = time_machine.travel(START, tick=False)
         self.clock = self.travel.start()
         self.people = []

@@ -52,7 +52,9 @@ def test_a_database_is_ready_from_its_last_migration_on(new_database, new_app):
     assert client.get("/readyz").json["code"] == "migrations_pending"
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/api/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/readyz", "/.well-known/jwks.json", "/api/openapi.json"]
+)
 def test_the_machine_doors_need_no_token_and_take_no_other_method(path, client):
     headers = {"Authorization": "Bearer nonsense"}
     assert client.get(path, headers=headers).status_code == 200

@@ -125,7 +125,9 @@ def test_nul_is_refused(anyone, ada):
         "8 points",
         "correct horse battery staple",
         '" pw with edges  "',
+        "\U0001f600" * 8,
         "\U0001f600" * 64,
+        "e\u0301" * 128,
         "日本語の合言葉です",
     ],
 )
@@ -141,7 +143,10 @@ def test_any_characters_make_a_password(anyone, password):
     ("password", "reason"),
     [
         ("seven77", "Use at least 8 characters."),
+        ("\U0001f600" * 7, "Use at least 8 characters."),
+        ("e\u0301" * 7, "Use at least 8 characters."),
         ("p" * 129, "Use at most 128 characters."),
+        ("e\u0301" * 129, "Use at most 128 characters."),
         ("ada@example.com", "Use something other"),
         ("ADA@EXAMPLE.COM", "Use something other"),
         ("adalovelace", "Use something other"),
@@ -245,3 +250,11 @@ def test_a_decoy_of_the_current_cost_is_hashed_for_an_unknown_account(context, m
 def test_no_digest_can_be_cut_short_by_a_zero_byte(context):
     hashed = passwords.hash_password("password-0")
     assert [n for n in range(100) if passwords.verify(f"password-{n}", hashed)] == [0]
+
+
+def test_replacing_an_old_hash_leaves_the_sessions_alone(ada, stored):
+    earlier = ada.tokens
+    stored[0](FOREIGN["plain bcrypt"])
+    assert ada.try_login(password=KNOWN).status_code == 200
+    assert ada.user(earlier.access).status_code == 200
+    assert ada.refresh(earlier.refresh).status_code == 200

@@ -2,9 +2,12 @@
 
 import json
 import re
+import socket
 import subprocess
+import sys
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import psycopg
 import pytest
@@ -114,3 +117,57 @@ def test_the_secret_stands_in_no_command_line(server):
 
 def test_the_driver_is_psycopg_3():
     assert psycopg.__version__.startswith("3.")
+
+
+POST = "POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+BODY = '{"email":"a@b.co","password":"x"}'
+LENGTH = f"Content-Length: {len(BODY)}\r\n"
+CHUNKED = "Transfer-Encoding: chunked\r\n"
+CHUNKS = f"{len(BODY):x}\r\n{BODY}\r\n0\r\n\r\n"
+SMUGGLED = "GET /healthz HTTP/1.1\r\nHost: x\r\nX-Request-ID: smuggled\r\n\r\n"
+AMBIGUOUS = {
+    "length and chunks": f"{POST}{LENGTH}{CHUNKED}\r\n{CHUNKS}",
+    "chunked twice": f"{POST}{CHUNKED}{CHUNKED}\r\n{CHUNKS}",
+    "xchunked": f"{POST}Transfer-Encoding: xchunked\r\n\r\n{CHUNKS}",
+    "chunked, identity": f"{POST}Transfer-Encoding: chunked, identity\r\n\r\n{CHUNKS}",
+    "space before the colon": f"{POST}Transfer-Encoding : chunked\r\n\r\n{CHUNKS}",
+    "chunks in HTTP/1.0": f"{POST}{CHUNKED}\r\n{CHUNKS}".replace("HTTP/1.1", "HTTP/1.0"),
+    "two lengths": f"{POST}{LENGTH}Content-Length: 3\r\n\r\n{BODY}",
+    "length +2": f"{POST}Content-Length: +2\r\n\r\n{{}}",
+    "length 2_0": f"{POST}Content-Length: 2_0\r\n\r\n{{}}",
+    "length -1": f"{POST}Content-Length: -1\r\n\r\n{{}}",
+    "a folded header": f"{POST}{LENGTH}X-A: b\r\n c\r\n\r\n{BODY}",
+    "line feeds alone": f"{POST}{LENGTH}\r\n".replace("\r", "") + BODY,
+    "a carriage return within": f"{POST}{LENGTH}X-A: b\rX-B: c\r\n\r\n{BODY}",
+    "NUL in a header": f"{POST}{LENGTH}X-A: b\0c\r\n\r\n{BODY}",
+    "two hosts": f"{POST}Host: evil.example\r\n{LENGTH}\r\n{BODY}",
+    "a header of 9 KB": f"{POST}X-A: {'a' * 9000}\r\n{LENGTH}\r\n{BODY}",
+    "an address of 5 KB": f"GET /{'a' * 5000} HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a chunk of no size": f"{POST}{CHUNKED}\r\nzz\r\n{BODY}\r\n0\r\n\r\n",
+    "a chunk of negative size": f"{POST}{CHUNKED}\r\n-1\r\n{BODY}\r\n0\r\n\r\n",
+    "a chunk without its end": f"{POST}{CHUNKED}\r\n{len(BODY):x}\r\n{BODY}XX0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_text", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_a_request_that_two_parsers_could_read_differently_ends_its_connection(
+    request_text, server
+):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        line.sendall((request_text + SMUGGLED).encode())
+        answer = b"".join(iter(partial(line.recv, 65_536), b""))  # until the server hangs up
+    assert re.findall(rb"HTTP/1\.\d (\d+)", answer) in ([b"400"], [b"414"], [b"431"], [b"501"])
+    assert b"smuggled" not in answer
+
+
+def test_once_all_is_loaded_garbage_is_looked_for_again(tmp_path):
+    asked = "import gc, wsgi; print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    done = subprocess.run(
+        [sys.executable, "-c", asked],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["True", "True"]

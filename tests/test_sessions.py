@@ -269,3 +269,26 @@ def test_what_a_device_says_of_itself_is_stored_bounded_and_inert(ada, rows):
     assert newest.user_agent.startswith("<script>")
     assert len(newest.user_agent) == 255
     assert newest.ip == "127.0.0.1"
+
+
+def test_each_sign_in_has_a_session_of_its_own_whatever_is_sent_along(ada, rows):
+    [first] = rows(select(Session.id))
+    for name in ("sid", "session", "session_id", "access_token_cookie"):
+        ada.client.set_cookie(name, str(first), path="/api/")
+    headers = {"Authorization": f"Bearer {ada.tokens.access}", "X-Session-ID": str(first)}
+    body = {"email": ada.email, "password": ada.password}
+    assert ada.client.post("/api/login/", json=body, headers=headers).status_code == 200
+    assert len(set(rows(select(Session.id)))) == 2
+
+
+@pytest.mark.parametrize(
+    "agent", ["a\0b", "a\x1b[31mb", "a\nb", "\xff\xfe", "\xed\xa0\x80", "\x85"]
+)
+def test_what_cannot_be_printed_of_a_device_is_not_stored(ada, rows, agent):
+    body = {"email": ada.email, "password": ada.password}
+    told = {"HTTP_USER_AGENT": agent}
+    answer = ada.client.post("/api/login/", json=body, environ_overrides=told)
+    assert answer.status_code == 200
+    stored = rows(select(Session.user_agent).order_by(Session.created_at.desc()))[0] or ""
+    assert stored.isprintable()
+    assert ada.get("/api/sessions/").json[0]["user_agent"] in (stored, None)

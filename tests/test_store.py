@@ -341,3 +341,29 @@ def test_new_counters_take_expired_ones_with_them(app, anyone, tables):
     for n in range(10):
         anyone.try_login(email=f"nobody{n}@example.com")
     assert tables()["rate_limits"] == 11  # ten names, one address
+
+
+def test_no_secret_that_is_handed_out_stands_in_the_database(ada, rows, mails):
+    """Whoever reads a backup can open nothing with it."""
+    [verification] = mails()
+    ada.client.post("/api/password/reset/", json={"email": ada.email})
+    [reset] = mails()
+    body = {"email": "ada@example.org", "password": ada.password}
+    assert ada.call("POST", "/api/email/change/", json=body).status_code == 202
+    change = next(mail for mail in mails() if "#token" in mail.text)
+    first = ada.tokens
+    second = Tokens(**ada.refresh(first.refresh, key=KEY).json)
+    assert ada.revoke(second.access).status_code == 200
+    ada.try_login(email="a-password-typed-as-the-name")
+    device = ada.client.get_cookie("device", path="/api/").value
+    secrets = [*first, *second, verification.token, reset.token, change.token, KEY, device]
+    secrets += [token.rpartition(".")[2] for token in (*first, *second)]
+    secrets += [ada.password, "a-password-typed-as-the-name"]
+    stored = [
+        str(value)
+        for table in Base.metadata.sorted_tables
+        for column in table.columns
+        for value in rows(select(column))
+    ]
+    assert "ada@example.com" in stored
+    assert [secret for secret in secrets if any(secret in value for value in stored)] == []

@@ -10,12 +10,13 @@ from itertools import cycle, islice
 
 import pytest
 import time_machine
-from sqlalchemy import func, select, text, update
+from sqlalchemy import event, func, select, text, update
+from sqlalchemy.exc import OperationalError
 
 from pycoder import passwords, throttle
 from pycoder.audit import Event
 from pycoder.extensions import db
-from pycoder.models import AuditEvent, RateLimit, Session, User, now
+from pycoder.models import AuditEvent, OutgoingMail, RateLimit, Session, User, now
 from tests.callers import PASSWORD, Caller, Tokens, free_port, running_redis
 
 WRONG = "this is not the password"
@@ -511,3 +512,32 @@ def test_one_worker_may_count_in_its_memory(ada, app_with, clock, rows):
     clock.shift(15 * MINUTE)
     assert visitor(app).try_login().status_code == 200
     assert rows(select(RateLimit.key)) == before
+
+
+def test_a_fault_of_the_database_is_no_failed_login_and_opens_no_way_around_the_limit(ada, app):
+    def fail(connection, cursor, statement, *_):
+        if statement.startswith("INSERT INTO audit_events"):
+            raise OperationalError(statement, None, Exception("the disk is full"))
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", fail)
+    try:
+        assert [visitor(app).try_login().status_code for _ in range(11)] == [503] * 11
+        assert guesses(12, app, "nobody@example.com") == [503] * 10 + [429] * 2
+    finally:
+        event.remove(engine, "before_cursor_execute", fail)
+    assert visitor(app).try_login().status_code == 200
+
+
+def test_resets_asked_from_one_address_are_dropped_over_the_limit(app, clock, rows):
+    waiting = select(func.count(OutgoingMail.id))
+    for times in (1, 2):
+        for n in range(32):
+            body = {"email": f"somebody{n}-{times}@example.com"}
+            answer = app.test_client().post("/api/password/reset/", json=body)
+            assert (answer.status_code, answer.json) == (202, {})
+        assert rows(waiting) == [30 * times]
+        reached = rows(select(AuditEvent.reason).where(AuditEvent.event == Event.LIMIT_REACHED))
+        assert reached == ["reset.ip"] * times
+        clock.shift(60 * MINUTE)

@@ -1,12 +1,14 @@
 import io
 import json
 import re
+import threading
+from uuid import uuid4
 
 import pytest
 
 from config import DevelopmentConfig, TestingConfig
-from pycoder import create_app
-from pycoder.extensions import db
+from pycoder import create_app, keys
+from pycoder.extensions import Base, db
 from pycoder.models import AuditEvent, Session, User
 from tests.callers import PASSWORD, SECRET_KEY, Caller
 
@@ -81,6 +83,7 @@ ANSWERS = {
     "200": (200, lambda good, broken: Caller(good).register() and Caller(good).try_login()),
     "200 outside /api/": (200, lambda good, broken: good.get("/healthz")),
     "201": (201, lambda good, broken: Caller(good).register()),
+    "202": (202, lambda good, broken: good.post("/api/password/reset/", json={"email": "a"})),
     "204": (204, lambda good, broken: signed_in(good).call("POST", "/api/logout/")),
     "400": (400, lambda good, broken: good.post("/api/login/", json={})),
     "401": (401, lambda good, broken: good.get("/api/user/")),
@@ -89,6 +92,7 @@ ANSWERS = {
     "405": (405, lambda good, broken: good.get("/api/login/")),
     "413": (413, lambda good, broken: post(good, b" " * (LIMIT + 1))),
     "415": (415, lambda good, broken: post(good, b"{}", content_type="text/plain")),
+    "429": (429, lambda good, broken: [Caller(good).try_login() for _ in range(11)][-1]),
     "500": (500, lambda good, broken: broken.get("/api/boom/")),
     "503": (503, lambda good, broken: broken.post("/api/login/", json=GOOD)),
 }
@@ -622,11 +626,12 @@ STRANGERS = {
 }
 
 
-@pytest.fixture(params=[HOME, f"{HOME},{ALSO}"], ids=["one origin", "two origins"])
-def elsewhere(request, tmp_path):
+@pytest.fixture(scope="module", params=[HOME, f"{HOME},{ALSO}"], ids=["one origin", "two origins"])
+def elsewhere(request, tmp_path_factory):
     """A client of an application that lists origins."""
     environ = {"SECRET_KEY": SECRET_KEY, "CORS_ORIGINS": request.param}
-    return create_app(TestingConfig(environ, tmp_path)).test_client()
+    app = create_app(TestingConfig(environ, tmp_path_factory.mktemp("elsewhere")))
+    return app.test_client(use_cookies=False)
 
 
 def cross(client, origin, method="GET", path="/api/user/"):
@@ -695,10 +700,11 @@ def test_without_listed_origins_nobody_is_allowed_anything(origin, method, clien
     assert allowed(cross(client, origin, method)) == {}
 
 
-@pytest.fixture
-def at_home(tmp_path):
+@pytest.fixture(scope="module")
+def at_home(tmp_path_factory):
     """A client of an application in development."""
-    return create_app(DevelopmentConfig({"SECRET_KEY": SECRET_KEY}, tmp_path)).test_client()
+    config = DevelopmentConfig({"SECRET_KEY": SECRET_KEY}, tmp_path_factory.mktemp("at_home"))
+    return create_app(config).test_client(use_cookies=False)
 
 
 @pytest.mark.parametrize(
@@ -724,3 +730,86 @@ NOT_LOCALHOST = {
 def test_development_allows_nobody_else(case, at_home):
     assert allowed(cross(at_home, case)) == {}
     assert allowed(cross(at_home, case, "OPTIONS")) == {}
+
+
+# All doors
+
+
+def test_every_door_works_with_its_slash_and_without_it(app, client):
+    doors = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/")]
+    assert len(doors) > 20
+    for rule in doors:
+        path = rule.rule.replace("<uuid:session_id>", str(uuid4()))
+        for method in rule.methods:
+            answers = [client.open(p, method=method) for p in (path, path.rstrip("/") + "/")]
+            answers.append(client.open(path.rstrip("/"), method=method))
+            assert len({(one.status_code, one.content_type) for one in answers}) == 1, rule
+            assert not any("Location" in one.headers for one in answers), rule
+
+
+ACCOUNT_FIELDS = {
+    "PATCH /api/user/": ("username", "first_name", "last_name"),
+    "DELETE /api/user/": ("password",),
+    "POST /api/password/change/": ("current_password", "new_password"),
+    "POST /api/password/reset/": ("email",),
+    "POST /api/password/reset/confirm/": ("token", "new_password"),
+    "POST /api/email/verify/": ("token",),
+    "POST /api/email/change/": ("email", "password"),
+}
+
+
+@pytest.mark.parametrize("door", ACCOUNT_FIELDS)
+def test_a_field_of_the_account_of_the_wrong_kind_is_named_and_changes_nothing(door, ada, rows):
+    method, path = door.split()
+    for field in ACCOUNT_FIELDS[door]:
+        for kind, value in WRONG.items():
+            answer = ada.call(method, path, json={field: value})
+            assert is_problem(answer, 400, "validation_error"), kind
+            assert field in answer.json["errors"], kind
+    answer = ada.call(method, path, json={"surprise": 1})
+    assert "surprise" in answer.json["errors"]
+    for body in (b"{", b"[]", b'{"a": 1, "a": 2}', b'{"a": "\\ud800"}'):
+        answer = ada.call(method, path, data=body, content_type="application/json")
+        assert answer.status_code == 400
+    assert is_problem(
+        ada.call(method, path, data="x", content_type="text/plain"), 415, "unsupported_media_type"
+    )
+    assert ada.user().status_code == 200
+    assert rows(db.select(AuditEvent.event)) == ["user.registered"]
+
+
+@pytest.mark.parametrize("accept", ["text/html", "image/png", "*/*;q=0", "application/xml"])
+def test_an_answer_is_json_whatever_else_is_wanted(accept, client):
+    for path, status in (("/healthz", 200), ("/api/user/", 401), ("/api/nothing/", 404)):
+        answer = client.get(path, headers={"Accept": accept})
+        assert answer.status_code == status
+        assert answer.json["status"] in ("ok", status)
+
+
+def test_bad_requests_leave_nothing_behind(app, ada, no_limits, rows):
+    """Neither a row nor a thread, nor a token in the memory of the ring; no connection is out."""
+
+    def left():
+        counts = [db.select(db.func.count()).select_from(t) for t in Base.metadata.sorted_tables]
+        with app.app_context():
+            remembered = keys.ring().open.cache_info().currsize
+        return [rows(count) for count in counts], threading.active_count(), remembered
+
+    def ask():
+        for body in NOT_JSON.values():
+            post(ada.client, body, "/api/login/")
+        for path, fields in FIELDS.items():
+            for value in (*WRONG.values(), "x.y.z", ada.tokens.access[:-1]):
+                ada.client.post(path, json=dict.fromkeys(fields, value))
+        for path in ODD_PATHS.values():
+            raw(ada.client, path)
+        for credential in ("x.y.z", f"{ada.tokens.access}=", "a" * 5000, "é"):
+            ada.user(credential.encode().decode("latin-1"))
+
+    ask()
+    before = left()
+    for _ in range(5):
+        ask()
+    assert left() == before
+    with app.app_context():
+        assert {engine.pool.checkedout() for engine in db.engines.values()} == {0}

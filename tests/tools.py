@@ -1,4 +1,4 @@
-"""What the tests need besides Python packages: Node with a few npm packages, and a Chromium.
+"""What the tests need besides Python packages: Node and npm packages, Chromium, PgBouncer.
 
 ``python -m tests.tools`` installs what is missing (``make .venv/tools``); the tests only look.
 """
@@ -57,6 +57,8 @@ def install():
     except Missing:
         _install_chromium()
         chromium()
+    if not shutil.which("pgbouncer", path=f"{PATH}:/usr/sbin"):
+        _apt_install("pgbouncer")  # if it works: without it, its tests are skipped
 
 
 def _node_is_new_enough():
@@ -69,12 +71,17 @@ def _node_is_new_enough():
 
 def _install_chromium():
     """Try Debian's package, which brings what it needs, and then Playwright's download."""
-    if shutil.which("apt-get"):
-        sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        package = [*sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]
-        if _run(*package) or (_run(*sudo, "apt-get", "update", "-qq") and _run(*package)):
-            return
-    _run(sys.executable, "-m", "playwright", "install", "chromium")
+    if not _apt_install("chromium"):
+        _run(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def _apt_install(package):
+    """Install a package of Debian; return whether it worked."""
+    if not shutil.which("apt-get"):
+        return False
+    apt = [*([] if os.geteuid() == 0 else ["sudo", "-n"]), "apt-get"]
+    install = [*apt, "install", "-y", "-qq", "--no-install-recommends", package]
+    return _run(*install) or (_run(*apt, "update", "-qq") and _run(*install))
 
 
 def _run(*command):

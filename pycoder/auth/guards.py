@@ -179,7 +179,9 @@ def _opened(token: str, **options: bool) -> list[dict[str, Any]]:
 
 def client_of(request: Request) -> Client:
     """Describe who asks, bounded and printable, for the trail and the list of devices."""
-    agent = "".join(c for c in request.headers.get("User-Agent", "") if c.isprintable())
+    agent = request.headers.get("User-Agent", "")
+    if not agent.isprintable():
+        agent = "".join(c for c in agent if c.isprintable())
     return Client(
         ip=request.client_ip,  # type: ignore[attr-defined]
         user_agent=agent[:USER_AGENT_LENGTH] or None,

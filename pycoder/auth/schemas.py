@@ -131,7 +131,14 @@ class RetrySchema(WireSchema):
     )
 
 
-class UserSchema(Schema):
+class AnswerSchema(Schema):
+    """Reads attributes, and does not try first whether the object is a mapping."""
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        return getattr(obj, attr, default)
+
+
+class UserSchema(AnswerSchema):
     id = fields.Integer(required=True)
     email = fields.String(required=True)
     email_verified = fields.Boolean(required=True)
@@ -141,7 +148,7 @@ class UserSchema(Schema):
     date_joined = fields.DateTime("iso", required=True)
 
 
-class PairSchema(Schema):
+class PairSchema(AnswerSchema):
     access = fields.String(required=True, metadata={"description": "For 60 minutes."})
     refresh = fields.String(required=True, metadata={"description": "For one use, in 7 days."})
 

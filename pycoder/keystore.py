@@ -1,0 +1,145 @@
+"""Where the keys are kept, and when each of them signs and ends.
+
+A key signs when every node and every verifier has it: it is published as soon as it is stored, and
+its time is stored with it, so that all who have read the table change over by themselves. What it
+signed is good until the last of its tokens has expired.
+"""
+
+import math
+from dataclasses import replace
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import NamedTuple
+
+from flask import Flask, current_app
+from sqlalchemy import select
+
+from pycoder import audit, keys
+from pycoder.audit import COMMAND_LINE, Event
+from pycoder.errors import KeysUnreadable
+from pycoder.extensions import autocommit, changed, db, insert_into
+from pycoder.keys import Key, KeyRing
+from pycoder.models import SigningKey, now
+
+LOOK_EVERY = 2.0  # seconds between two looks of a process whether keys have changed
+FOLLOWED = LOOK_EVERY + 2.0  # seconds after which all processes have looked, however slowly
+WITHOUT_DATABASE = 30.0  # seconds for which a process goes on with the keys that it knows
+ROLL_OUT = timedelta(days=1)  # in which nodes may still run the version that kept no keys
+LATE = 60  # seconds by which a key may sign after its time, for clocks that differ
+UNREADABLE = (
+    "SECRET_KEY does not open the signing key %s: set the SECRET_KEY that it was made with, or"
+    " withdraw it by flask keys retire"
+)
+
+_ROWS = select(SigningKey.__table__).order_by(SigningKey.number.desc())
+
+
+class Kept(NamedTuple):
+    """A key as it is stored; it signs from one moment on, until a newer one does (since 1970)."""
+
+    number: int
+    kid: str
+    algorithm: str
+    sealed: bytes | None
+    signs_from: float
+    stops_at: float
+
+    @property
+    def ends_at(self) -> float:
+        """When the last token that it can have signed has expired."""
+        longest: int = current_app.config["JWT_REFRESH_TOKEN_EXPIRES"]
+        return self.stops_at + longest + LATE
+
+    def opened(self) -> Key:
+        """Return the key itself; raises ``KeysUnreadable``."""
+        secret = current_app.config["SECRET_KEY"]
+        try:
+            key = keys.unseal(secret, self.kid, self.algorithm, self.sealed)
+        except keys.Sealed as error:
+            current_app.logger.error(UNREADABLE, self.kid)
+            raise KeysUnreadable from error
+        return replace(key, signs_from=self.signs_from, ends_at=self.ends_at)
+
+
+class Keeper:
+    """Keeps the ring of one process: looks for changed keys at the first use after a while.
+
+    One thread looks and the others go on meanwhile. Who finds the database away says so; the others
+    go on for ``WITHOUT_DATABASE``, and then nobody does. As long as nothing has changed, the ring
+    stays, with all that it remembers.
+    """
+
+    def __init__(self, ring: KeyRing | None = None, looked_at: float = -math.inf):
+        self._ring, self._looked_at, self._read_at = ring, looked_at, looked_at
+        self._kept: list[Kept] = []
+
+    def ring(self, no_older_than: float | None = None) -> KeyRing | None:
+        """Return the ring as it was at most so many seconds ago, by default ``LOOK_EVERY``."""
+        at = monotonic()
+        too_old = at - self._looked_at >= (no_older_than or LOOK_EVERY)
+        if too_old or at - self._read_at >= WITHOUT_DATABASE:
+            self._look(at)
+        return self._ring
+
+    def _look(self, at: float) -> None:
+        self._looked_at = at
+        found, algorithm = everything(), current_app.config["JWT_ALGORITHM"]
+        if all(kept.sealed is None and kept.algorithm != algorithm for kept in found):
+            found = _first(found)
+        if found != self._kept:
+            self._ring, self._kept = KeyRing(kept.opened() for kept in found), found
+        self._read_at = at
+
+
+def everything() -> list[Kept]:
+    """Read the stored keys, the newest first, outside any transaction."""
+    found, stops_at = [], math.inf
+    with autocommit() as connection:
+        for row in connection.execute(_ROWS):
+            kid = row.kid if row.sealed else keys.secret_key(current_app.config["SECRET_KEY"]).kid
+            signs_from = row.signs_from.timestamp()
+            found.append(Kept(row.number, kid, row.algorithm, row.sealed, signs_from, stops_at))
+            stops_at = min(stops_at, signs_from)
+    return found
+
+
+def _first(before: list[Kept]) -> list[Kept]:
+    """Store the first key of an installation; of nodes that start together, one does.
+
+    Where the migration has found sessions, they were signed with the key that is derived from
+    SECRET_KEY, and nodes that know no other one may still serve: it goes on signing meanwhile.
+    """
+    with current_app.app_context():  # a transaction beside that of the request
+        if key := add(now() + ROLL_OUT if before else now(), number=1):
+            audit.record(Event.KEY_CREATED, COMMAND_LINE, reason=key.kid[:40])
+        db.session.commit()
+    return everything()
+
+
+def add(signs_from: datetime, *, number: int) -> Key | None:
+    """Add a new key to the caller's transaction; None if another one has this number already."""
+    key = keys.generate(current_app.config["JWT_ALGORITHM"])
+    row = {
+        "number": number,
+        "kid": key.kid,
+        "algorithm": key.algorithm,
+        "sealed": keys.seal(current_app.config["SECRET_KEY"], key),
+        "created_at": now(),
+        "signs_from": signs_from,
+    }
+    return key if changed(insert_into(SigningKey).values(row).on_conflict_do_nothing()) else None
+
+
+def cache_lifetime() -> int:
+    """Return for how many seconds others may keep our public keys: at most as long as a token."""
+    longest: int = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
+    return min(600, longest)
+
+
+def overlap() -> timedelta:
+    """Return how long a key is published before it signs: twice as long as others may not look."""
+    return timedelta(seconds=2 * cache_lifetime() + LOOK_EVERY)
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["pycoder.keys"] = Keeper()
