@@ -52,10 +52,9 @@ def retire(kid: str, *, client: Client) -> int:
     If it is the one that signs, a new one does at once. Raises ``InvalidInput``.
     """
     found = {kept.kid: kept for kept in keystore.everything()}
-    if kid not in found:
+    ended = _end_signed_by(found[kid]) if kid in found else 0
+    if kid not in found or not _delete(found[kid]):
         raise InvalidInput({"kid": ["There is no such key."]})
-    ended = _end_signed_by(found[kid])
-    _delete(found[kid])
     audit.record(Event.KEY_RETIRED, client, reason=kid[:40])
     if found[kid] == keys.signing(found.values()):
         audit.record(Event.KEY_CREATED, client, reason=_add(now()).kid[:40])
@@ -71,8 +70,10 @@ def _add(signs_from: datetime) -> Key:
             return key
 
 
-def _delete(kept: Kept) -> None:
-    changed(delete(SigningKey).where(SigningKey.number == kept.number))
+def _delete(kept: Kept) -> int:
+    """Delete a key, and never the one that took its number since it was read."""
+    same = (SigningKey.number == kept.number) & (SigningKey.sealed == kept.sealed)
+    return changed(delete(SigningKey).where(same))
 
 
 def _end_signed_by(kept: Kept) -> int:

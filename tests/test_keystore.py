@@ -403,6 +403,21 @@ def test_an_unknown_key_cannot_be_retired(store, flask, ada, rows, kid):
     assert ada.user().status_code == 200
 
 
+def test_of_two_who_retire_a_key_at_once_one_does(app, store, flask, clock, ada, rows, trail):
+    kid = kid_of(ada.tokens.access)
+    with app.app_context():
+
+        @event.listens_for(db.engines["autocommit"], "checkin", once=True)
+        def when_the_other_has_read_the_keys(*_):
+            assert flask("keys", "retire", kid).exit_code == 0
+
+        done = flask("keys", "retire", kid)
+    assert (done.exit_code, "There is no such key." in done.stderr) == (1, True)
+    clock()
+    assert [kid_of(ada.login().access)] == rows(select(SigningKey.kid))
+    assert trail().count(Event.KEY_RETIRED) == 1
+
+
 def test_keys_are_listed_with_what_they_do(store, flask, rotate, clock, ada):
     old, made = kid_of(ada.tokens.access), rotate().kid
     listed = [json.loads(line) for line in flask("keys", "list", "--json").stdout.splitlines()]
