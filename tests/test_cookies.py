@@ -447,3 +447,20 @@ def test_with_a_token_in_hand_logout_ends_that_session_alone(grace, ada, live):
     assert set_by(answer) == {}
     assert live() == 1
     assert grace.user().status_code == 200
+
+
+def test_a_logout_that_fails_can_be_repeated(grace, app, live):
+    """A browser whose cookies went with the fault would take the session for ended."""
+
+    def rename(old, new):
+        with app.app_context(), db.engine.begin() as connection:
+            connection.execute(db.text(f"ALTER TABLE {old} RENAME TO {new}"))
+
+    rename("audit_events", "away")
+    try:
+        assert refused(grace.logout(), "database_unavailable", 503)
+    finally:
+        rename("away", "audit_events")
+    assert live() == 1
+    assert_gone(grace.logout())
+    assert live() == 0

@@ -36,7 +36,10 @@ def handed_over(pair: Pair, transport: str) -> dict[str, Any]:
 
 
 def set_cookies(access: str = "", refresh: str = "", csrf: str = "", max_age: int = 0) -> None:
-    """Have the answer set the cookies of a session, or delete them where nothing is given."""
+    """Have the answer set the cookies of a session, or delete them where nothing is given.
+
+    A refusal or fault does neither: who is told to try again still needs what there was.
+    """
     name = current_app.config["JWT_ACCESS_COOKIE_NAME"]
     _set(name, access, max_age, "/")
     _set(current_app.config["JWT_REFRESH_COOKIE_NAME"], refresh, max_age, "/api/token/")
@@ -48,9 +51,10 @@ def _set(name: str, value: str, max_age: int, path: str, *, httponly: bool = Tru
 
     @after_this_request
     def on_its_answer(response: Response) -> Response:
-        response.set_cookie(
-            name, value, max_age, path=path, secure=secure, httponly=httponly, samesite="Lax"
-        )
+        if response.status_code < 400:
+            response.set_cookie(
+                name, value, max_age, path=path, secure=secure, httponly=httponly, samesite="Lax"
+            )
         return response
 
 
