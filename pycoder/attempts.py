@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from pycoder import audit, devices, throttle
+from pycoder import audit, devices, throttle, tokens
 from pycoder.audit import Client, Event
 from pycoder.errors import TooManyRequests
 from pycoder.extensions import db
@@ -29,6 +29,17 @@ def limited(
             audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason=name)
             db.session.commit()
         raise
+
+
+def forged(claims: dict[str, Any], client: Client) -> None:
+    """Put on record that a call by cookie was none of our pages': once an hour for a session.
+
+    So its owner learns of it, and nobody floods the trail through somebody else's browser.
+    """
+    session = tokens.standing(claims)
+    if session and not session.is_over() and throttle.is_first(f"forged/{session.sid}", 3600):
+        audit.record(Event.CSRF_REFUSED, client, user_id=session.user_id, session_id=session.sid)
+        db.session.commit()
 
 
 def subject(account: Any, identifier: str, client: Client) -> str:

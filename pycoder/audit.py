@@ -33,6 +33,7 @@ class Event(StrEnum):
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_REFUSED = "login.refused"
     PROOF_REFUSED = "proof.refused"
+    CSRF_REFUSED = "csrf.refused"
     SESSION_REUSED = "session.reused"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.others_ended"

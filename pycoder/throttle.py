@@ -132,6 +132,11 @@ def count(name: str, subject: str) -> int:
     return counted
 
 
+def is_first(subject: str, seconds: int) -> bool:
+    """Tell whether something happens for the first time in a while; of many at once, one is."""
+    return limits().storage.incr(subject, seconds) == 1
+
+
 def reserve(name: str, subject: str) -> int:
     """Count a try whose outcome is not known yet, so that racing tries cannot exceed the limit.
 

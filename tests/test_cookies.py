@@ -9,7 +9,7 @@ import time_machine
 from config import ProductionConfig
 from pycoder import db
 from pycoder.audit import Event
-from pycoder.models import Session, now
+from pycoder.models import AuditEvent, Session, now
 from tests.callers import PASSWORD, Caller, migrated
 
 ACCESS, REFRESH, CSRF = "access_token", "refresh_token", "csrf_token"
@@ -270,7 +270,7 @@ def test_every_unsafe_call_by_cookie_needs_the_csrf_token_of_its_session(name, g
         headers = [("X-CSRF-TOKEN", value) for value in values]
         answer = grace.client.open(path, method=method, headers=headers)
         assert refused(answer), reason
-    assert trail() == before
+    assert trail() == [*before, Event.CSRF_REFUSED]  # however often somebody's browser is used
     assert grace.user().status_code == 200
     assert grace.call(method, path).status_code == good
 
@@ -292,6 +292,28 @@ def test_reading_and_bearers_need_none(grace, ada):
     assert ada.call("DELETE", "/api/sessions/").status_code == 204
     assert ada.refresh().status_code == 200
     assert ada.logout(ada.tokens.access).status_code == 204
+
+
+def test_what_is_refused_is_on_record_for_its_owner_once_an_hour(app, grace, trail, rows):
+    for hours in range(2):
+        with time_machine.travel(now() + timedelta(hours=hours)):
+            assert refused(grace.logout(headers={"Origin": EVIL}))
+            assert refused(grace.logout(csrf="wrong"))
+    events = rows(db.select(AuditEvent).where(AuditEvent.event == Event.CSRF_REFUSED))
+    [sid] = rows(db.select(Session.id))
+    assert [event.session_id for event in events] == [sid] * 2
+    assert grace.client.get("/api/user/activity/").json[0]["event"] == Event.CSRF_REFUSED
+
+
+def test_what_names_no_session_that_lives_leaves_no_trail(app, grace, trail):
+    kept = grace.token(ACCESS)
+    grace.logout()
+    grace.put(ACCESS, kept)
+    before = trail()
+    assert refused(grace.logout(csrf="wrong"))
+    body = {"email": grace.email, "password": PASSWORD, "transport": "cookie"}
+    assert refused(grace.call("POST", "/api/login/", headers={"Origin": EVIL}, json=body))
+    assert trail() == before
 
 
 # C4: no simple content types

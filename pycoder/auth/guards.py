@@ -9,7 +9,7 @@ from flask import Request, current_app, request
 from flask_jwt_extended import get_jwt, verify_jwt_in_request
 from jwt import InvalidTokenError
 
-from pycoder import tokens, wire
+from pycoder import attempts, tokens, wire
 from pycoder.audit import Client
 from pycoder.auth import bp
 from pycoder.auth.delivery import DEVICE_COOKIE, csrf_token, set_cookies
@@ -94,15 +94,19 @@ def _let_in(location: str, **options: bool) -> None:
     if session.transport != ("cookie" if location == "cookies" else "body"):
         raise TokenInvalid
     if location == "cookies" and request.method not in ("GET", "HEAD"):
-        _refuse_forged(str(session.sid))
+        _refuse_forged(get_jwt())
 
 
-def _refuse_forged(sid: str) -> None:
+def _refuse_forged(claims: dict[str, Any]) -> None:
     """Refuse a call that none of our pages has made for this session; raises ``CsrfFailed``."""
-    refuse_foreign()
     sent = request.headers.get("X-CSRF-TOKEN", "")
-    if not hmac.compare_digest(sent.encode(), csrf_token(sid).encode()):
-        raise CsrfFailed
+    try:
+        refuse_foreign()
+        if not hmac.compare_digest(sent.encode(), csrf_token(claims["sid"]).encode()):
+            raise CsrfFailed
+    except CsrfFailed:
+        attempts.forged(claims, client_of(request))
+        raise
 
 
 def refuse_foreign() -> None:
@@ -164,7 +168,7 @@ def _claims_in_cookie() -> list[dict[str, Any]]:
         raise TokenMissing
     claims = _opened(kept, allow_expired=True)
     for token in claims:
-        _refuse_forged(token["sid"])
+        _refuse_forged(token)
     set_cookies()
     return claims
 

@@ -17,6 +17,7 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "login.succeeded": "Signed in",
   "login.refused": "Failed sign-in",
   "proof.refused": "Wrong password in the account",
+  "csrf.refused": "A page that is not ours tried to use this session, and was refused",
   "session.reused": "A used-up key of a session was presented again, so that session was ended",
   "session.ended": "Signed out",
   "sessions.others_ended": "All other devices signed out",
@@ -24,7 +25,7 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "limit.reached": "Too many tries; paused for a while",
 });
 
-const ALARMING = /^(login\.refused|proof\.refused|session\.reused|limit\.reached)$/;
+const ALARMING = /^(login\.refused|proof\.refused|csrf\.refused|session\.reused|limit\.reached)$/;
 
 /** @param {string} event @returns {{ sentence: string, alarming: boolean }} */
 export function sentenceOf(event) {
