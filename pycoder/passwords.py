@@ -102,17 +102,19 @@ def verify(password: str, hashed: str | None) -> bool:
     """Tell whether the password is the one behind ``hashed``.
 
     Without a hash, for an account that does not exist, a decoy of the current cost is verified
-    in its place, so that the answer takes as long. An unreadable hash is an entry in the log.
+    in its place, so that the answer takes as long. So it is for an unreadable hash, which is an
+    entry in the log.
     """
-    if hashed is None:
-        decoy = bcrypt.gensalt(_rounds()).decode()
-        return _hash(_our_hash, normal(password), decoy) == ""
-    forms = {normal(password)} if OUR_FORMAT.fullmatch(hashed) else {normal(password), password}
-    try:  # others hashed what was typed, in whatever form
-        return any(_hash(_verifier(hashed), form, hashed) for form in forms)
-    except (ValueError, ImportError) as error:
-        current_app.logger.error("a stored password hash cannot be read: %s", type(error).__name__)
-        return False
+    if hashed is not None:
+        ours = OUR_FORMAT.fullmatch(hashed)
+        forms = {normal(password)} if ours else {normal(password), password}
+        try:  # others hashed what was typed, in whatever form
+            return any(_hash(_verifier(hashed), form, hashed) for form in forms)
+        except (ValueError, OverflowError, ImportError) as error:
+            name = type(error).__name__
+            current_app.logger.error("a stored password hash cannot be read: %s", name)
+    decoy = bcrypt.gensalt(_rounds()).decode()
+    return _hash(_our_hash, normal(password), decoy) == ""
 
 
 def reason_against_hash(hashed: str) -> str | None:
@@ -185,12 +187,14 @@ def _verify_django_pbkdf2(password: str, hashed: str) -> bool:
 
 def _verify_django_argon2(password: str, hashed: str) -> bool:
     from argon2 import PasswordHasher  # an extra of setup.cfg
-    from argon2.exceptions import Argon2Error
+    from argon2.exceptions import Argon2Error, VerifyMismatchError
 
     try:
         return PasswordHasher().verify(hashed.removeprefix("argon2"), password)
-    except Argon2Error:
+    except VerifyMismatchError:
         return False
+    except Argon2Error as error:
+        raise ValueError("damaged") from error
 
 
 _VERIFIERS: dict[str, Callable[[str, str], bool]] = {
