@@ -25,12 +25,14 @@ from pycoder.audit import Client, Event
 from pycoder.errors import InvalidInput, NotFound, RegistrationClosed
 from pycoder.extensions import changed, db
 from pycoder.mail import Template
-from pycoder.models import AuditEvent, Session, User, canonical
+from pycoder.models import AuditEvent, OneTimeToken, Session, User, canonical
 from pycoder.sessions import SignedIn
 from pycoder.tokens import Standing
 
 USERNAME = re.compile(r"[\w.+-]{3,150}")  # \w: letters and digits of every script, and _
 NOT_A_USERNAME = "Use 3 to 150 letters, digits and . + - _"
+NAME = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,150}\Z"  # no control characters
+NOT_A_NAME = "Use at most 150 characters, and no control characters."
 TAKEN = "An account with this username exists already."
 
 
@@ -70,7 +72,7 @@ def _add(email: str, password: str, username: str = "", **names: str) -> User:
     take as long.
     """
     username = unicodedata.normalize("NFC", username)
-    email = _judge(email, password, username)
+    email = _judge(email, password, username, names)
     hashed = passwords.hash_password(password)
     for name in [username] if username else _usernames_from(email):
         user = User(
@@ -92,9 +94,10 @@ def _add(email: str, password: str, username: str = "", **names: str) -> User:
     raise InvalidInput({"username": ["Please choose a username."]})
 
 
-def _judge(email: str, password: str, username: str) -> str:
+def _judge(email: str, password: str, username: str, names: dict[str, str]) -> str:
     """Return the e-mail in its stored form; raises ``InvalidInput`` with all that does not fit."""
-    errors: dict[str, list[str]] = {}
+    unfit = [field for field, name in names.items() if not re.match(NAME, name)]
+    errors = {field: [NOT_A_NAME] for field in unfit}
     try:
         email = addresses.stored_address(email)
     except InvalidInput as invalid:
@@ -167,11 +170,18 @@ def activity(user_id: int) -> Sequence[AuditEvent]:
 
 
 def export(user_id: int) -> dict[str, Any]:
-    """Return everything that is stored about an account, and no secret (GDPR Art. 15 and 20)."""
+    """Return everything that is stored about an account, and no secret (GDPR Art. 15 and 20).
+
+    Raises ``NotFound`` for an account that was deleted meanwhile.
+    """
+    user = find(str(user_id))
+    links = select(OneTimeToken).where(OneTimeToken.user_id == user_id)
     return {
-        "user": db.session.get(User, user_id),
+        "user": user,
         "sessions": db.session.scalars(select(Session).where(Session.user_id == user_id)).all(),
         "events": audit.latest(None, user_id),
+        "links": db.session.scalars(links.order_by(OneTimeToken.purpose)).all(),
+        "mails": mail.waiting(user),
     }
 
 

@@ -7,7 +7,7 @@ import re
 import smtplib
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ from email_validator import validate_email
 from flask import Flask, current_app
 from flask_mailman import EmailMultiAlternatives, Mail
 from flask_mailman.backends.smtp import EmailBackend
-from sqlalchemy import delete, event, insert
+from sqlalchemy import delete, event, insert, select
 
 from pycoder.audit import Client
 from pycoder.extensions import changed, db
@@ -64,6 +64,13 @@ def withdraw(user: User, *templates: Template) -> None:
     named = OutgoingMail.template.in_(templates or WITH_LINK)
     theirs = (OutgoingMail.user_id == user.id) | (OutgoingMail.to == user.email_key)
     changed(delete(OutgoingMail).where(named, theirs))
+
+
+def waiting(user: User) -> Sequence[OutgoingMail]:
+    """Return the mails that an account has caused, and what was asked for with its address."""
+    asked = OutgoingMail.user_id.is_(None) & (OutgoingMail.to == user.email_key)
+    theirs = select(OutgoingMail).where((OutgoingMail.user_id == user.id) | asked)
+    return db.session.scalars(theirs.order_by(OutgoingMail.id)).all()
 
 
 @event.listens_for(db.session, "after_commit")

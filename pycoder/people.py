@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
     reason: str = ""
 
 
-_NAME = validate.Regexp(r"[^\x00-\x1f\x7f-\x9f]{0,150}\Z")  # no control characters
+_NAME = validate.Regexp(accounts.NAME)
 
 
 class _UserLine(Schema):

@@ -35,6 +35,21 @@ def test_a_password_is_never_an_argument(flask):
         (("create", "ada@example.com", "--password-stdin"), PASSWORD, "exists already"),
         (("create", "nonsense", "--password-stdin"), PASSWORD, "not a valid e-mail"),
         (("create", "x@example.com", "--password-stdin"), "short", "at least 8"),
+        (
+            ("create", "x@example.com", "--first-name", "é" * 151, "--password-stdin"),
+            PASSWORD,
+            "first_name: Use at most 150 characters",
+        ),
+        (
+            ("create", "x@example.com", "--last-name", "a\nb", "--password-stdin"),
+            PASSWORD,
+            "last_name: Use at most 150 characters",
+        ),
+        (
+            ("create", "x@example.com", "--last-name", "\udcff", "--password-stdin"),
+            PASSWORD,
+            "last_name: Use at most 150 characters",
+        ),
         (("set-password", "ada", "--password-stdin"), "short", "at least 8"),
         (("show", "nobody"), None, "nothing here"),
         (("deactivate", "999"), None, "nothing here"),

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from pycoder.audit import Event
-from pycoder.models import Session
+from pycoder.models import OneTimeToken, Session
 from tests.callers import Caller
 
 
@@ -102,6 +102,32 @@ def test_the_export_holds_everything_and_no_secret(ada, bob, rows):
     assert "bob" not in response.text
     for secret in (*rows(select(Session.refresh_jti)), "hash", "$bcrypt", ada.password):
         assert secret not in response.text
+
+
+def test_the_export_holds_links_and_mails_that_are_on_their_way(ada, bob, mails, rows):
+    def exported():
+        return ada.get("/api/user/export/").json
+
+    ada.client.post("/api/password/reset/", json={"email": "ADA@example.com"})
+    ada.call("POST", "/api/email/change/", json={"email": "new@example.com"})
+    waiting, links = exported()["mails"], exported()["links"]
+    assert links == []
+    assert [(mail["template"], mail["to"]) for mail in waiting] == [
+        ("verify_email", "ada@example.com"),
+        ("reset_password", "ada@example.com"),
+        ("change_email", "new@example.com"),
+        ("email_change_asked", "ada@example.com"),
+    ]
+    assert {mail["ip"] for mail in waiting} == {"127.0.0.1"}
+    mails()
+    assert exported()["mails"] == []
+    assert [(link["purpose"], link["email"]) for link in exported()["links"]] == [
+        ("change_email", "new@example.com"),
+        ("reset_password", None),
+        ("verify_email", None),
+    ]
+    for digest in rows(select(OneTimeToken.digest)):
+        assert digest not in ada.get("/api/user/export/").text
 
 
 @pytest.mark.parametrize(

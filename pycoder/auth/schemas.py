@@ -224,10 +224,26 @@ class EventSchema(Schema):
     session = fields.UUID(required=True, allow_none=True, attribute="session_id")
 
 
+class PendingLinkSchema(Schema):
+    purpose = fields.String(required=True)
+    email = fields.String(required=True, allow_none=True)
+    expires_at = fields.DateTime("iso", required=True)
+
+
+class WaitingMailSchema(Schema):
+    template = fields.String(required=True)
+    to = fields.String(required=True)
+    created_at = fields.DateTime("iso", required=True)
+    ip = fields.String(required=True, allow_none=True, attribute="client.ip")
+    user_agent = fields.String(required=True, allow_none=True, attribute="client.user_agent")
+
+
 class ExportSchema(Schema):
     user = fields.Nested(UserSchema, required=True)
     sessions = fields.List(fields.Nested(SessionSchema), required=True)
     events = fields.List(fields.Nested(EventSchema), required=True)
+    links = fields.List(fields.Nested(PendingLinkSchema), required=True)
+    mails = fields.List(fields.Nested(WaitingMailSchema), required=True)
 
 
 class ProfileSchema(WireSchema):
