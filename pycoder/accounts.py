@@ -15,6 +15,7 @@ from pycoder import (
     attempts,
     audit,
     credentials,
+    keys,
     mail,
     passwords,
     sessions,
@@ -47,6 +48,7 @@ def register(
     """
     if not current_app.config["REGISTRATION_OPEN"]:
         raise RegistrationClosed
+    keys.ring()  # or an account would begin whose owner is told that it did not
     attempts.limited(throttle.count, "register.ip", throttle.network(client.ip), client)
     place = status_list.next_place()
     user = _add(email, password, **profile)

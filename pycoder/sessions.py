@@ -24,6 +24,7 @@ from pycoder import (
     attempts,
     audit,
     devices,
+    keys,
     mail,
     passwords,
     pruning,
@@ -87,6 +88,7 @@ def _authenticated(
     account deactivated meanwhile; what it is now is then judged anew.
     """
     while passwords.verify(password, account and account.password_hash) and account.is_active:
+        keys.ring()  # or a session would begin that can be handed no tokens
         place = status_list.next_place()
         try:
             upgraded = _upgraded(account, password)

@@ -463,13 +463,15 @@ def test_two_seals_of_one_key_have_nothing_in_common():
 
 
 def test_another_secret_key_is_told_and_what_to_do_helps(
-    store, restart, setting, flask, ada, caplog
+    store, restart, setting, flask, ada, caplog, rows
 ):
     kid = kid_of(ada.tokens.access)
     setting("SECRET_KEY", SECRET_KEY[::-1])
     restart()
     answers = [ada.user(), ada.try_login(), ada.client.get("/readyz"), jwks(ada)]
-    assert [code(answer) for answer in answers] == ["keys_unreadable"] * 4
+    answers.append(Caller(ada.client, "bob@example.com").register())
+    assert [code(answer) for answer in answers] == ["keys_unreadable"] * 5
+    assert len(rows(select(Session.user_id))) == 1  # or each try would make one, and bob exist
     assert {answer.status_code for answer in answers} == {503}
     assert ada.client.get("/healthz").status_code == 200
     assert f"SECRET_KEY does not open the signing key {kid}" in caplog.text
