@@ -10,7 +10,7 @@ VENVS = HERE / ".venvs"
 PEERS = HERE / "peers"
 RESULTS = HERE / "results"
 
-PYCODER = ("pycoder", "pycoder-granian")
+PYCODER = ("pycoder", "pycoder-hs256", "pycoder-granian")
 NAMES = ("floor", "naive", "drf", "fapi", "fsec", *PYCODER)
 DATABASES = ("sqlite", "postgresql")
 WORKERS, THREADS = 2, 4
@@ -42,7 +42,7 @@ FULL = Plan(
     login_databases=DATABASES,
     logins=48,
     login_rounds=2,
-    storm_systems=("floor", "drf", *PYCODER),
+    storm_systems=("floor", "drf", "pycoder", "pycoder-granian"),
     storm_seconds=8,
     storm_rounds=1,
     refreshes=1000,

@@ -90,6 +90,7 @@ class System:
             "PORT": str(self.port or 8000),
             "WEB_CONCURRENCY": str(WORKERS),
             **({"RATE_LIMITS": "off"} if product else {}),  # development, where that is allowed
+            **({"JWT_ALGORITHM": "HS256"} if self.name == "pycoder-hs256" else {}),
         }
 
     def command(self):
@@ -97,7 +98,7 @@ class System:
         address = f"127.0.0.1:{self.port}"
         workers, threads = ["--workers", str(WORKERS)], ["--threads", str(THREADS)]
         gunicorn = [self.bin / "python", "-m", "gunicorn"]
-        if self.name == "pycoder":
+        if self.name in ("pycoder", "pycoder-hs256"):
             return [*gunicorn, "-c", ROOT / "gunicorn.conf.py", "wsgi:app"]
         if self.name == "pycoder-granian":
             return [self.bin / "python", ROOT / "serve_granian.py"]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pycoder import audit, devices, throttle, tokens
@@ -10,6 +11,7 @@ from pycoder.audit import Client, Event
 from pycoder.errors import TooManyRequests
 from pycoder.extensions import db
 from pycoder.models import canonical
+from pycoder.sqlite import BUSY
 
 T = TypeVar("T")
 
@@ -73,8 +75,7 @@ def at_password(
         found = work()
     except Exception as fault:
         db.session.rollback()  # or SQLite would wait for itself
-        away = isinstance(fault, PoolTimeout) or getattr(fault, "connection_invalidated", False)
-        if not away:
+        if not _is_away(fault):
             throttle.give_back("login.account", who)
         raise
     if found is not None:
@@ -87,3 +88,11 @@ def at_password(
             audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason="login.account")
         db.session.commit()
     return found
+
+
+def _is_away(fault: Exception) -> bool:
+    """Tell whether the next statement, too, would only wait for the database in vain."""
+    if isinstance(fault, DBAPIError):
+        busy = getattr(fault.orig, "sqlite_errorcode", None) in BUSY
+        return busy or fault.connection_invalidated
+    return isinstance(fault, PoolTimeout)

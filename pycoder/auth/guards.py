@@ -42,6 +42,8 @@ def cookie(token_type: str) -> str:
     Two cookies of one name are what a neighbouring host can bring about ("cookie tossing"), and
     nobody can say which one is ours: ``TokenInvalid``.
     """
+    if "HTTP_COOKIE" not in request.environ:
+        return ""
     sent = request.cookies.getlist(current_app.config[f"JWT_{token_type.upper()}_COOKIE_NAME"])
     if len(sent) > 1:
         raise TokenInvalid
