@@ -33,14 +33,14 @@ def limited(
         raise
 
 
-def forged(claims: dict[str, Any], client: Client) -> None:
-    """Put on record that a call by cookie was none of our pages': once an hour for a session.
+def suspect(event: Event, claims: dict[str, Any], client: Client) -> None:
+    """Put on record that a token was refused though its session lives: once an hour for each.
 
     So its owner learns of it, and nobody floods the trail through somebody else's browser.
     """
     session = tokens.standing(claims)
-    if session and not session.is_over() and throttle.is_first(f"forged/{session.sid}", 3600):
-        audit.record(Event.CSRF_REFUSED, client, user_id=session.user_id, session_id=session.sid)
+    if session and not session.is_over() and throttle.is_first(f"{event}/{session.sid}", 3600):
+        audit.record(event, client, user_id=session.user_id, session_id=session.sid)
         db.session.commit()
 
 

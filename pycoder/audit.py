@@ -37,6 +37,7 @@ class Event(StrEnum):
     SESSION_REUSED = "session.reused"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.others_ended"
+    TOKEN_MISPLACED = "token.misplaced"
     TOKEN_REVOKED = "token.revoked"
     KEY_CREATED = "key.created"
     KEY_ROTATED = "key.rotated"

@@ -204,7 +204,7 @@ def test_the_tokens_of_a_body_session_stay_in_the_body(ada):
     assert login.json.keys() == {"user", "tokens"}
 
 
-def test_a_token_is_of_no_use_where_those_of_its_session_do_not_belong(grace, ada, live):
+def test_a_token_is_of_no_use_where_those_of_its_session_do_not_belong(grace, ada, live, trail):
     thief = Caller(grace.client.application.test_client())
     assert thief.user(grace.token(ACCESS)).json["code"] == "token_invalid"
     assert thief.refresh(grace.token(REFRESH)).json["code"] == "token_invalid"
@@ -213,6 +213,7 @@ def test_a_token_is_of_no_use_where_those_of_its_session_do_not_belong(grace, ad
     fixed.put(REFRESH, ada.tokens.refresh)
     assert refused(fixed.user(), "token_invalid", 401)
     assert refused(fixed.refresh(csrf=grace.csrf), "token_invalid", 401)
+    assert trail()[-2:] == [Event.TOKEN_MISPLACED] * 2  # once an hour for each session
     assert refused(fixed.logout(csrf=grace.csrf))
     assert live() == 2
 

@@ -10,7 +10,7 @@ from flask_jwt_extended import get_jwt, verify_jwt_in_request
 from jwt import InvalidTokenError
 
 from pycoder import attempts, tokens, wire
-from pycoder.audit import Client
+from pycoder.audit import Client, Event
 from pycoder.auth import bp
 from pycoder.auth.delivery import DEVICE_COOKIE, csrf_token, set_cookies
 from pycoder.errors import CsrfFailed, InvalidInput, TokenInvalid, TokenMissing, TokenReused
@@ -94,6 +94,7 @@ def _let_in(location: str, **options: bool) -> None:
     verify_jwt_in_request(locations=[location], **options)
     session = tokens.current_session()
     if session.transport != ("cookie" if location == "cookies" else "body"):
+        attempts.suspect(Event.TOKEN_MISPLACED, get_jwt(), client_of(request))
         raise TokenInvalid
     if location == "cookies" and request.method not in ("GET", "HEAD"):
         _refuse_forged(get_jwt())
@@ -107,7 +108,7 @@ def _refuse_forged(claims: dict[str, Any]) -> None:
         if not hmac.compare_digest(sent.encode(), csrf_token(claims["sid"]).encode()):
             raise CsrfFailed
     except CsrfFailed:
-        attempts.forged(claims, client_of(request))
+        attempts.suspect(Event.CSRF_REFUSED, claims, client_of(request))
         raise
 
 

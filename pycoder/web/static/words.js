@@ -21,11 +21,12 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "session.reused": "A used-up key of a session was presented again, so that session was ended",
   "session.ended": "Signed out",
   "sessions.others_ended": "All other devices signed out",
+  "token.misplaced": "A key of a session was sent in another way than its own, and refused",
   "token.revoked": "A token was revoked",
   "limit.reached": "Too many tries; paused for a while",
 });
 
-const ALARMING = /^(login\.refused|proof\.refused|csrf\.refused|session\.reused|limit\.reached)$/;
+const ALARMING = /^(login\.refused|proof\.refused|csrf\.refused|session\.reused|token\.misplaced|limit\.reached)$/;
 
 /** @param {string} event @returns {{ sentence: string, alarming: boolean }} */
 export function sentenceOf(event) {
