@@ -23,7 +23,14 @@ from pycoder.auth.schemas import (
     ResetSchema,
     UserSchema,
 )
-from pycoder.errors import InvalidCredentials, LinkInvalid, Overloaded, ProofNeeded, TooManyRequests
+from pycoder.errors import (
+    InvalidCredentials,
+    LinkInvalid,
+    NotFound,
+    Overloaded,
+    ProofNeeded,
+    TooManyRequests,
+)
 from pycoder.models import AuditEvent, User
 from pycoder.tokens import current_session
 
@@ -58,6 +65,7 @@ def activity() -> Sequence[AuditEvent]:
 @bp.get("/user/export/")
 @signed_in
 @bp.response(200, ExportSchema)
+@bp.refuses(NotFound)
 def export() -> dict[str, Any]:
     """Return everything that is stored about the account."""
     return accounts.export(current_session().user_id)

@@ -17,7 +17,7 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "login.succeeded": "Signed in",
   "login.refused": "Failed sign-in",
   "proof.refused": "Wrong password in the account",
-  "csrf.refused": "A page that is not ours tried to use this session, and was refused",
+  "csrf.refused": "A page that is not ours, or not up to date, tried to use this session, and was refused",
   "session.reused": "A used-up key of a session was presented again, so that session was ended",
   "session.ended": "Signed out",
   "sessions.others_ended": "All other devices signed out",
