@@ -299,8 +299,8 @@ class Config:
         complaints = self.complaints()
         rows = []
         for name, setting in self.settings().items():
-            hidden = name in complaints or setting.secret
-            shown = "(hidden)" if hidden else masked(str(getattr(self, name)))
+            value = "(hidden)" if name in complaints or setting.secret else getattr(self, name)
+            shown = masked(value) if isinstance(value, str) else str(value)
             rows.append((name, shown, self.source(name), complaints.get(name, "")))
         return rows
 

@@ -23,7 +23,7 @@ from pycoder import (
     throttle,
 )
 from pycoder.audit import Client, Event
-from pycoder.errors import InvalidInput, NotFound, RegistrationClosed
+from pycoder.errors import InvalidInput, RegistrationClosed
 from pycoder.extensions import changed, db
 from pycoder.mail import Template
 from pycoder.models import AuditEvent, OneTimeToken, Session, User, canonical
@@ -188,14 +188,14 @@ def export(user_id: int) -> dict[str, Any]:
 
 
 def find(identifier: str) -> User:
-    """Return the user with this id, e-mail address or username; raises ``NotFound``."""
+    """Return the user with this id, e-mail address or username; raises ``InvalidInput``."""
     key = canonical(identifier)
     named: ColumnElement[bool] = (User.email_key == key) | (User.username_key == key)
     if re.fullmatch(r"[0-9]{1,18}", identifier):  # an id, never a name that looks like one
         named = User.id == int(identifier)
     user = db.session.scalar(select(User).where(named))
     if user is None:
-        raise NotFound
+        raise InvalidInput({"user": ["There is no such account."]})
     return user
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, delete, select
 
 from pycoder import attempts, audit, throttle, tokens
 from pycoder.audit import Client, Event
-from pycoder.errors import InvalidClient, InvalidInput, NotFound
+from pycoder.errors import InvalidClient, InvalidInput
 from pycoder.extensions import changed, db, insert_into, read
 from pycoder.models import Service, now
 
@@ -43,9 +43,9 @@ def everyone() -> Sequence[Service]:
 
 
 def remove(name: str, *, client: Client) -> None:
-    """Delete a service, which is refused from then on; raises ``NotFound``."""
+    """Delete a service, which is refused from then on; raises ``InvalidInput``."""
     if not changed(delete(Service).where(Service.name == name)):
-        raise NotFound
+        raise InvalidInput({"service": ["There is no such service."]})
     audit.record(Event.SERVICE_DELETED, client, reason=name)
     db.session.commit()
 

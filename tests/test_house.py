@@ -2,6 +2,7 @@
 
 import ast
 import re
+from configparser import ConfigParser
 
 import pytest
 
@@ -27,6 +28,16 @@ def test_files_and_functions_are_short(path):
     assert len(path.read_text().splitlines()) <= 400
     long = [f.name for f in functions(path) if f.end_lineno - f.lineno >= 40]
     assert long == []
+
+
+def test_an_installed_copy_has_every_package_and_the_migrations():
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    there = {
+        path.parent for name in ("pycoder", "migrations") for path in (ROOT / name).rglob("*.py")
+    }
+    named = {".".join(path.relative_to(ROOT).parts) for path in there}
+    assert set(setup["options"]["packages"].split()) == named
 
 
 @each_source
