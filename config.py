@@ -227,10 +227,8 @@ class Config:
 
     @property
     def HASHING_THREADS(self) -> int:
-        """How many threads hash in each worker: one for each core that it has to itself."""
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        share: int = cores // self.WEB_CONCURRENCY
-        return max(1, share)
+        """How many threads hash in each worker: one for each core, since others may be idle."""
+        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
     @property
     def THREADS(self) -> int:
@@ -258,6 +256,7 @@ class Config:
             "pool_timeout": 2,
             "pool_size": 8,
             "max_overflow": 0,
+            "pool_use_lifo": True,  # the connection used last: its server process is the warmest
         }
 
     @classmethod
