@@ -289,7 +289,7 @@ def dump(path):
 
     It goes on for a moment after the answer, and what it sends is true whatever comes.
     """
-    tables = r"leases|outbox|one_time_tokens|sqlite_sequence"
+    tables = r"leases|outbox|one_time_tokens|sqlite_sequence\" VALUES\('outbox"
     counted = r"rate_limits\" VALUES\('LIMITER/reset.account/(verify|notice)/"  # mails, by address
     sender = re.compile(rf'INSERT INTO "({tables}|{counted})|CREATE TABLE|COMMIT')
     with contextlib.closing(sqlite3.connect(path)) as connection:
