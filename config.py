@@ -227,8 +227,9 @@ class Config:
 
     @property
     def HASHING_THREADS(self) -> int:
-        """How many threads hash in each worker: one for each core, since others may be idle."""
-        return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        """How many threads hash in each worker: one for each core that it has to itself."""
+        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        return int(max(1, cores // self.WEB_CONCURRENCY))
 
     @property
     def THREADS(self) -> int:

@@ -6,6 +6,7 @@ import shutil
 import gunicorn.http.wsgi
 
 from config import load_or_exit
+from gunicorn_worker import Worker
 
 settings = load_or_exit()
 
@@ -13,7 +14,7 @@ settings = load_or_exit()
 # machines: GUNICORN_CMD_ARGS="--bind 0.0.0.0:8000"
 bind = f"127.0.0.1:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
-worker_class = "gthread"
+worker_class = Worker
 threads = settings.THREADS
 preload_app = True  # read once, shared by all workers; an unsafe setting ends the master at once
 max_requests = 0
@@ -31,6 +32,12 @@ def on_starting(server):
     """Forget the counts of the last start."""
     for file in metrics.iterdir():
         file.unlink()
+
+
+def pre_fork(server, worker):
+    """Have each worker run on a core of its own."""
+    if isinstance(worker, Worker):
+        worker.choose_core(server.num_workers, server.WORKERS.values())
 
 
 def post_worker_init(worker):

@@ -1,0 +1,135 @@
+"""gunicorn's worker as we have it: a core of its own, a share of connections, a thread for each."""
+
+import os
+import socket
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+from gunicorn.workers.gthread import ThreadWorker
+
+from gunicorn_worker import Worker
+from tests.callers import Line, Server
+
+pytestmark = pytest.mark.untraced  # the server is another process
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux only")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server with two workers on two of the machine's cores."""
+    before = os.sched_getaffinity(0)
+    two = set(sorted(before)[:2])
+    os.sched_setaffinity(0, two)
+    try:
+        folder = tmp_path_factory.mktemp("worker")
+        server = Server(folder, f"sqlite:///{folder}/worker.db", RATE_LIMITS="off")
+        with server:
+            os.sched_setaffinity(0, before)
+            server.cores = two
+            yield server
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def until_each_has_its_core(server, but=0):
+    expected = sorted([[core] for core in server.cores] * (2 // len(server.cores)))
+    deadline = time.monotonic() + 10
+    while sorted(list(os.sched_getaffinity(pid)) for pid in server.workers() - {but}) != expected:
+        assert time.monotonic() < deadline, "workers share a core"
+        time.sleep(0.05)
+
+
+@on_linux
+def test_workers_have_cores_of_their_own_also_after_one_has_died(server):
+    until_each_has_its_core(server)
+    for victim in server.workers():
+        psutil.Process(victim).kill()
+        until_each_has_its_core(server, but=victim)
+
+
+@on_linux
+def test_connections_that_come_together_are_shared_out(server):
+    def shares():
+        with ExitStack() as stack:
+            for line in [stack.enter_context(Line(server)) for _ in range(8)]:
+                assert line.call("GET", "/healthz").status == 200
+            kept = [psutil.Process(pid).net_connections("tcp") for pid in server.workers()]
+            return [sum(one.status == "ESTABLISHED" for one in each) for each in kept]
+
+    assert any(min(shares()) > 0 for _ in range(3))
+
+
+@on_linux
+def test_a_connection_that_asks_again_at_once_stays_with_its_thread(server):
+    """gunicorn's own main thread would be woken twice for each request."""
+    mains = server.workers()
+
+    def wakings():
+        listed = [Path(f"/proc/{pid}/task/{pid}/status").read_text() for pid in mains]
+        return sum(
+            int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0]) for text in listed
+        )
+
+    with Line(server) as line:
+        line.call("GET", "/healthz")
+        before = wakings()
+        for _ in range(300):
+            assert line.call("GET", "/healthz").status == 200
+        assert wakings() - before < 300
+
+
+@pytest.mark.parametrize(
+    ("workers", "taken", "core"),
+    [(2, [], 3), (2, [3], 5), (2, [5], 3), (4, [3, 5, 5], 3), (3, [], None), (1, [], None)],
+)
+def test_a_core_is_chosen_where_all_have_as_many_workers(monkeypatch, workers, taken, core):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
+    worker = Worker.__new__(Worker)
+    worker.choose_core(workers, [SimpleNamespace(core=each) for each in taken])
+    assert worker.core == core
+
+
+@pytest.fixture
+def kept_connection(monkeypatch):
+    """A worker, a connection, its other end, and the requests that gunicorn handled of it."""
+    ours, theirs = socket.socketpair()
+    handled = []
+
+    def handle(self, conn):
+        handled.append(conn.sock.recv(1))
+        return bool(handled[-1])
+
+    monkeypatch.setattr(ThreadWorker, "handle", handle)
+    worker = Worker.__new__(Worker)
+    worker.alive, worker.nr_conns, worker.cfg = True, 1, SimpleNamespace(threads=1)
+    with ours, theirs:
+        yield worker, SimpleNamespace(sock=ours), theirs, handled
+
+
+def test_requests_that_follow_at_once_are_handled_by_the_same_thread(kept_connection):
+    worker, conn, client, handled = kept_connection
+    client.send(b"abc")
+    assert worker.handle(conn) is True  # silent now: back to the main thread
+    assert handled == [b"a", b"b", b"c"]
+
+
+def test_a_connection_that_ends_is_left(kept_connection):
+    worker, conn, client, handled = kept_connection
+    client.send(b"a")
+    client.close()
+    assert worker.handle(conn) is False
+    assert handled == [b"a", b""]
+
+
+@pytest.mark.parametrize("change", [{"nr_conns": 2}, {"alive": False}])
+def test_no_thread_stays_when_others_wait_for_it_or_the_worker_stops(kept_connection, change):
+    worker, conn, client, handled = kept_connection
+    vars(worker).update(change)
+    client.send(b"ab")
+    assert worker.handle(conn) is True
+    assert handled == [b"a"]
