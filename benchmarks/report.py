@@ -139,7 +139,12 @@ def machine():
     model = info.partition("model name\t: ")[2].partition("\n")[0]
     memory = int(Path("/proc/meminfo").read_text().split()[1]) / 1024**2
     cores = info.count("\nprocessor") + info.startswith("processor")
-    return f"{cores} × {model or platform.machine()}, {memory:.0f} GiB, Linux {platform.release()}"
+    switch = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    grouped = switch.read_text().strip() if switch.exists() else "n/a"
+    return (
+        f"{cores} × {model or platform.machine()}, {memory:.0f} GiB, Linux {platform.release()},"
+        f" sched_autogroup_enabled={grouped}"
+    )
 
 
 def commit():
