@@ -48,13 +48,16 @@ class Worker(ThreadWorker):
     def handle(self, conn):
         """Answer a request, and those of the same connection that follow within moments.
 
-        Each would be handed to the main thread and back. With more connections than threads, each
-        has its turn.
+        Each would be handed to the main thread and back. With more of them at work than there are
+        threads, each has its turn.
         """
         kept = super().handle(conn)
-        while kept is True and self.alive and self.nr_conns <= self.cfg.threads and _asks(conn):
+        while kept is True and self.alive and self._has_threads_for_all() and _asks(conn):
             kept = super().handle(conn)
         return kept
+
+    def _has_threads_for_all(self):
+        return self.nr_conns - len(self.keepalived_conns) <= self.cfg.threads
 
 
 def _asks(conn):

@@ -106,7 +106,8 @@ def kept_connection(monkeypatch):
 
     monkeypatch.setattr(ThreadWorker, "handle", handle)
     worker = Worker.__new__(Worker)
-    worker.alive, worker.nr_conns, worker.cfg = True, 1, SimpleNamespace(threads=1)
+    worker.alive, worker.cfg = True, SimpleNamespace(threads=1)
+    worker.nr_conns, worker.keepalived_conns = 3, ["idle", "idle"]
     with ours, theirs:
         yield worker, SimpleNamespace(sock=ours), theirs, handled
 
@@ -126,7 +127,7 @@ def test_a_connection_that_ends_is_left(kept_connection):
     assert handled == [b"a", b""]
 
 
-@pytest.mark.parametrize("change", [{"nr_conns": 2}, {"alive": False}])
+@pytest.mark.parametrize("change", [{"nr_conns": 4}, {"alive": False}])
 def test_no_thread_stays_when_others_wait_for_it_or_the_worker_stops(kept_connection, change):
     worker, conn, client, handled = kept_connection
     vars(worker).update(change)
