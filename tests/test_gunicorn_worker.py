@@ -4,7 +4,6 @@ import os
 import socket
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,16 +51,16 @@ def test_workers_have_cores_of_their_own_also_after_one_has_died(server):
         until_each_has_its_core(server, but=victim)
 
 
-@on_linux
-def test_connections_that_come_together_are_shared_out(server):
-    def shares():
-        with ExitStack() as stack:
-            for line in [stack.enter_context(Line(server)) for _ in range(8)]:
-                assert line.call("GET", "/healthz").status == 200
-            kept = [psutil.Process(pid).net_connections("tcp") for pid in server.workers()]
-            return [sum(one.status == "ESTABLISHED" for one in each) for each in kept]
-
-    assert any(min(shares()) > 0 for _ in range(3))
+def test_the_more_connections_a_worker_has_the_longer_others_have_for_the_next(monkeypatch):
+    waited, taken = [], []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(ThreadWorker, "accept", lambda self, listener: taken.append(listener))
+    worker = Worker.__new__(Worker)
+    for worker.nr_conns in (0, 1, 4, 1000):
+        worker.accept("listener")
+    assert taken == ["listener"] * 4
+    assert waited == sorted(waited)
+    assert waited[0] == 0 < waited[1] < waited[-1] < 0.001
 
 
 @on_linux
@@ -75,12 +74,14 @@ def test_a_connection_that_asks_again_at_once_stays_with_its_thread(server):
             int(text.partition("\nvoluntary_ctxt_switches:")[2].split()[0]) for text in listed
         )
 
-    with Line(server) as line:
-        line.call("GET", "/healthz")
+    def woken(requests):
         before = wakings()
-        for _ in range(300):
+        for _ in range(requests):
             assert line.call("GET", "/healthz").status == 200
-        assert wakings() - before < 300
+        return wakings() - before
+
+    with Line(server) as line:  # which on a busy machine does not always ask at once
+        assert min(woken(60) for _ in range(5)) < 60
 
 
 @pytest.mark.parametrize(
