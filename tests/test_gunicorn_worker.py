@@ -15,7 +15,10 @@ from gunicorn_worker import Worker
 from tests.callers import Line, Server
 
 pytestmark = pytest.mark.untraced  # the server is another process
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="cores are chosen on Linux only")
+on_linux = pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="only Linux lets a process choose its cores, and tells in /proc how often it was woken",
+)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +96,20 @@ def test_a_core_is_chosen_where_all_have_as_many_workers(monkeypatch, workers, t
     worker = Worker.__new__(Worker)
     worker.choose_core(workers, [SimpleNamespace(core=each) for each in taken])
     assert worker.core == core
+
+
+def test_a_worker_whose_core_has_gone_begins_all_the_same(monkeypatch):
+    begun = []
+
+    def gone(pid, cores):
+        raise OSError(f"{cores} has gone")
+
+    monkeypatch.setattr(os, "sched_setaffinity", gone, raising=False)
+    monkeypatch.setattr(ThreadWorker, "init_process", lambda self: begun.append(self))
+    worker = Worker.__new__(Worker)
+    worker.core = 5
+    worker.init_process()
+    assert begun == [worker]
 
 
 @pytest.fixture
