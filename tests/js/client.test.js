@@ -195,6 +195,21 @@ describe("the client", { concurrency: true }, () => {
     }
   });
 
+  test("a tab that finds its successor half stored by another does not refresh once more", async () => {
+    const storage = memoryStorage();
+    const half = async (answer, count) => {
+      if (count === 1) storage.setItem("refresh_token", (await answer.clone().json()).refresh);
+      return answer;
+    };
+    const { client, seen } = await signedIn(half, storage);
+    const before = storage.getItem("access_token");
+    const access = await client.refresh();
+    assert.equal(seen.keys.length, 1);
+    assert.notEqual(access, before);
+    assert.equal(storage.getItem("access_token"), access);
+    assert.ok(await client.getUser());
+  });
+
   test("a request is retried once at most, with its body, and never as somebody else", async () => {
     const { client, storage, seen } = await signedIn();
     const bodies = [];

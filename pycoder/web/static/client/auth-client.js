@@ -194,12 +194,12 @@ export function createAuthClient({
     if (!held || (tokens.sidOf(stale) || tokens.session()) !== tokens.session()) {
       throw new AuthError(401, { code: "signed_out", detail: "Please sign in." });
     }
-    if (stale && held.access && held.access !== stale) return held.access; // another was first
-    const { refresh } = held;
+    const { access, refresh } = held;
+    if (stale && access && access !== stale) return access; // another was first
     const headers = { "Idempotency-Key": tokens.retryKey(refresh), ...(inCookies && headersOf(refresh)) };
     const once = { signal: AbortSignal.timeout(PATIENCE) };
     const answer = await post("/api/token/refresh/", fieldsOf(refresh), headers, once).catch((error) => error);
-    if (tokens.load()?.refresh !== refresh) return renew(held.access); // over, or ahead
+    if (![refresh, answer.refresh ?? refresh].includes(tokens.load()?.refresh)) return renew(access); // over, or ahead
     if (inCookies ? answer.csrf_token : answer.access && answer.refresh) return tokens.save(answer);
     if (ENDS_SESSION.test(answer.code)) end(answer.code); // no other fault is the end
     throw answer instanceof AuthError ? answer : new AuthError(0, {});
