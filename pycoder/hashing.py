@@ -1,8 +1,8 @@
 """The hashing pool: all password hashing, in a few threads that give way to everything else.
 
 A hash takes a third of a second of a core. In the threads that serve requests, a storm of logins
-would take all of them; here it waits its turn at lowered priority, and when too many wait already,
-the next one is told to come back.
+would take all of them; here it waits its turn and gets what others leave of a core, and when too
+many wait already, the next one is told to come back.
 """
 
 import os
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from typing import TypeVar, cast
 
 from flask import Flask, current_app
@@ -59,9 +60,15 @@ def _timed(work: Callable[[], T], asked_at: float) -> T:
 
 
 def _give_way() -> None:
-    """Lower this thread's priority, where the platform knows priorities of threads."""
+    """Have this thread run only while nobody else wants its core, where the platform can do that.
+
+    At the lowest priority alone it would keep the core for the rest of its time slice.
+    """
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, 19)
+        with suppress(OSError):  # musl and some sandboxes refuse it
+            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
 
 
 def run(work: Callable[[], T]) -> T:

@@ -78,11 +78,23 @@ def test_who_waits_too_long_is_told_and_leaves_his_place():
 def test_hashing_gives_way_to_everything_else():
     pool = HashingPool(threads=1, waiting=0, patience=5)
 
-    def niceness():
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    def standing():
+        thread = threading.get_native_id()
+        return os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)
 
-    assert pool.run(niceness) == 19
-    assert niceness() < 19
+    own = standing()
+    assert pool.run(standing) == (os.SCHED_IDLE, 19)
+    assert standing() == own != (os.SCHED_IDLE, 19)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+def test_hashing_gives_way_as_far_as_it_is_let(monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    pool = HashingPool(threads=1, waiting=0, patience=5)
+    assert pool.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())) == 19
 
 
 def test_every_hash_goes_through_the_pool(app, ada, monkeypatch):
