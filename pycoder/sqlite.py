@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 PATIENCE = 2.0  # seconds, as long as for PostgreSQL
-LOOK_AGAIN = (0.0001, 0.0005)  # seconds, at random so that no process keeps step with another
+LOOK_AGAIN = (0.0001, 0.0002)  # seconds, at random so that no process keeps step with another
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)
 
 
