@@ -30,7 +30,8 @@ class HashingPool:
     """
 
     def __init__(self, *, threads: int, waiting: int, patience: float):
-        self._executor = ThreadPoolExecutor(threads, "hashing", _give_way)
+        cores = os.sched_getaffinity(0) if sys.platform == "linux" else set()
+        self._executor = ThreadPoolExecutor(threads, "hashing", _give_way, (cores,))
         self._room = threading.BoundedSemaphore(threads + waiting)
         self._patience = patience
 
@@ -59,16 +60,18 @@ def _timed(work: Callable[[], T], asked_at: float) -> T:
     return work()
 
 
-def _give_way() -> None:
-    """Have this thread run only while nobody else wants its core, where the platform can do that.
+def _give_way(cores: set[int]) -> None:
+    """Have this thread run only where nobody else wants a core, if the platform can do that.
 
-    At the lowest priority alone it would keep the core for the rest of its time slice.
+    At the lowest priority alone it would keep a core for the rest of its time slice; on its
+    worker's core alone it would get nothing while another program takes that.
     """
     if sys.platform == "linux":
         thread = threading.get_native_id()
         os.setpriority(os.PRIO_PROCESS, thread, 19)
         with suppress(OSError):  # musl and some sandboxes refuse it
             os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+            os.sched_setaffinity(thread, cores)
 
 
 def run(work: Callable[[], T]) -> T:

@@ -87,6 +87,20 @@ def test_hashing_gives_way_to_everything_else():
     assert standing() == own != (os.SCHED_IDLE, 19)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have cores of their own on Linux")
+def test_hashing_takes_any_core_when_its_worker_keeps_to_one():
+    def cores():
+        return os.sched_getaffinity(threading.get_native_id())
+
+    allowed = cores()
+    pool = HashingPool(threads=1, waiting=0, patience=5)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert pool.run(cores) == allowed
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
 def test_hashing_gives_way_as_far_as_it_is_let(monkeypatch):
     def refuse(*_):
