@@ -14,6 +14,10 @@ from pycoder.errors import Overloaded
 from pycoder.hashing import HashingPool
 from tests.callers import Caller, Line, Server
 
+on_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux has priorities and cores for each thread"
+)
+
 
 @pytest.fixture
 def held():
@@ -74,7 +78,7 @@ def test_who_waits_too_long_is_told_and_leaves_his_place():
     assert done == []
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+@on_linux
 def test_hashing_gives_way_to_everything_else():
     pool = HashingPool(threads=1, waiting=0, patience=5)
 
@@ -87,7 +91,7 @@ def test_hashing_gives_way_to_everything_else():
     assert standing() == own != (os.SCHED_IDLE, 19)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have cores of their own on Linux")
+@on_linux
 def test_hashing_takes_any_core_when_its_worker_keeps_to_one():
     def cores():
         return os.sched_getaffinity(threading.get_native_id())
@@ -101,7 +105,7 @@ def test_hashing_takes_any_core_when_its_worker_keeps_to_one():
         os.sched_setaffinity(0, allowed)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux")
+@on_linux
 def test_hashing_gives_way_as_far_as_it_is_let(monkeypatch):
     def refuse(*_):
         raise PermissionError

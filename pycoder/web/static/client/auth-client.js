@@ -191,15 +191,15 @@ export function createAuthClient({
   /** @param {string} [stale] @returns {Promise<string>} */
   async function renew(stale) {
     const held = tokens.load();
-    if (!held || (tokens.sidOf(stale) || tokens.session()) !== tokens.session()) {
-      throw new AuthError(401, { code: "signed_out", detail: "Please sign in." });
-    }
+    const over = !held || (tokens.sidOf(stale) || tokens.session()) !== tokens.session();
+    if (over) throw new AuthError(401, { code: "signed_out", detail: "Please sign in." });
     const { access, refresh } = held;
     if (stale && access && access !== stale) return access; // another was first
     const headers = { "Idempotency-Key": tokens.retryKey(refresh), ...(inCookies && headersOf(refresh)) };
     const once = { signal: AbortSignal.timeout(PATIENCE) };
     const answer = await post("/api/token/refresh/", fieldsOf(refresh), headers, once).catch((error) => error);
-    if (![refresh, answer.refresh ?? refresh].includes(tokens.load()?.refresh)) return renew(access); // over, or ahead
+    const ours = [refresh, answer.refresh ?? refresh]; // the latter may be half stored by another tab
+    if (!ours.includes(tokens.load()?.refresh)) return renew(access); // over, or ahead
     if (inCookies ? answer.csrf_token : answer.access && answer.refresh) return tokens.save(answer);
     if (ENDS_SESSION.test(answer.code)) end(answer.code); // no other fault is the end
     throw answer instanceof AuthError ? answer : new AuthError(0, {});
