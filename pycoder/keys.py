@@ -5,6 +5,7 @@ Each key has one algorithm, found by its ``kid`` and never by what a token says 
 """
 
 import base64
+import json
 import math
 import re
 import secrets
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_der_private_key,
 )
-from flask import current_app, json
+from flask import current_app
 from jwt import InvalidTokenError, PyJWS
 
 from pycoder.models import now

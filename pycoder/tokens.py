@@ -168,9 +168,10 @@ class TokenManager(JWTManager):
             "iss": ISSUER,
             "aud": AUDIENCE,
         }
-        if keys.ring().is_public and identity.status_idx is not None:
+        ring = keys.ring()
+        if ring.is_public and identity.status_idx is not None:
             said["status"] = status_list.reference(identity.status_idx)
-        return keys.ring().sign(said, typ=TYP[token_type])
+        return ring.sign(said, typ=TYP[token_type])
 
     def _decode_jwt_from_config(
         self, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
