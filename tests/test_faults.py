@@ -52,6 +52,10 @@ class Told(NamedTuple):
     def worked(self):
         return self.answer.status in (200, 204)
 
+    @property
+    def took(self):
+        return self.answered - self.sent
+
 
 class Load:
     """People who sign in, look, refresh, look and sign out, for as long as it is entered.
@@ -127,11 +131,15 @@ def is_away(answer):
 
 
 def every_answer_was_honest(load):
-    """Tell whether every call, in good times and bad, worked or was told 503 in time."""
+    """Tell whether every call, in good times and bad, worked or was told 503 in time.
+
+    A login that the fault caught had its password hashed first, which gives way to all else that
+    the machine does: it may take so much longer as logins took in good times.
+    """
     assert {t.call for t in load.told if t.worked} == {"login", "user", "refresh", "logout"}
     for told in load.told:
         assert told.worked or is_away(told.answer), told
-        assert told.answered - told.sent < IN_TIME, told
+        assert told.took < IN_TIME + (load.hashing if told.call == "login" else 0), told
     return True
 
 
@@ -152,7 +160,10 @@ def endure(server, load, fault, seconds, *calls, ready, user):
             assert answer.status == 200 or is_away(answer)
             time.sleep(0.1)
         nearly_back = time.monotonic()
+    back = time.monotonic()
     recovered = load.until_all_succeed()
+    logins = [t for t in load.told if t.call == "login" and t.worked]
+    load.hashing = max(t.took for t in logins if t.answered < away or t.sent > back)
     meanwhile = [t for t in load.told if away < t.answered < nearly_back]
     assert {t.client for t in meanwhile if not t.worked} == set(range(CLIENTS))
     asked_meanwhile = [t for t in meanwhile if t.sent > away and t.call in (calls or t.call)]
