@@ -51,15 +51,28 @@ def retire(kid: str, *, client: Client) -> int:
 
     If it is the one that signs, a new one does at once. Raises ``InvalidInput``.
     """
-    found = {kept.kid: kept for kept in keystore.everything()}
-    ended = _end_signed_by(found[kid]) if kid in found else 0
-    if kid not in found or not _delete(found[kid]):
+    found = keystore.everything()
+    retired = next((kept for kept in found if kept.kid == kid), None)
+    ended = _end_signed_by(retired) if retired else 0
+    if not retired or not _delete(retired):
         raise InvalidInput({"kid": ["There is no such key."]})
     audit.record(Event.KEY_RETIRED, client, reason=kid[:40])
-    if found[kid] == keys.signing(found.values()):
-        audit.record(Event.KEY_CREATED, client, reason=_add(now()).kid[:40])
+    since = min(now(), datetime.fromtimestamp(retired.signs_from, UTC))
+    if retired == keys.signing(found):
+        audit.record(Event.KEY_CREATED, client, reason=_add(since).kid[:40])
+    elif retired is not found[0]:
+        _succeed(found[found.index(retired) - 1], since)
     db.session.commit()
     return ended
+
+
+def _succeed(newer: Kept, since: datetime) -> None:
+    """Have the next newer key take over a retired one's time.
+
+    A key ends by when the next one begins: the one before would be good again.
+    """
+    same = SigningKey.number == newer.number
+    changed(update(SigningKey).where(same, SigningKey.signs_from > since).values(signs_from=since))
 
 
 def _add(signs_from: datetime) -> Key:

@@ -395,6 +395,29 @@ def test_retiring_an_old_key_ends_what_began_under_it(
     assert trail()[-1] == Event.KEY_RETIRED
 
 
+@pytest.mark.parametrize("made_since", [1, 2])
+def test_a_key_that_is_over_stays_over_when_the_one_after_it_is_retired(
+    app, store, flask, rotate, travel, clock, ada, bob, made_since
+):
+    old, next_one = ada.tokens.access, rotate().kid
+    lasts = app.config["JWT_REFRESH_TOKEN_EXPIRES"] + 1202 + keystore.LATE + 1
+    for _ in range(made_since - 1):
+        travel(1202 + keystore.LATE + 1)
+        rotate()
+    travel(lasts)
+    bob.login()
+    clock()
+    assert kid_of(old) not in kids(ada)
+    before = flask("keys", "list", "--json").stdout.splitlines()[-1]
+    assert flask("keys", "retire", next_one).exit_code == 0
+    clock()
+    after = flask("keys", "list", "--json").stdout.splitlines()
+    assert (after[-1], json.loads(after[0])["state"]) == (before, "signs")
+    assert (json.loads(before)["kid"], json.loads(before)["state"]) == (kid_of(old), "is over")
+    assert kid_of(old) not in kids(ada)
+    assert code(bob.user()) == ("token_invalid" if made_since == 1 else 200)
+
+
 @pytest.mark.parametrize("kid", ["nonsense", "-nonsense", "--nonsense", "-"])
 def test_an_unknown_key_cannot_be_retired(store, flask, ada, rows, kid):
     done = flask("keys", "retire", kid)
