@@ -1,7 +1,7 @@
 """Settings: read from the environment and ``.env``, judged before anything starts.
 
 ``load()`` picks the class by ``PYCODER_ENV``; ``create_app`` calls ``check()``, which refuses an
-unsafe setting by its name and reason, never by its value. docs/operations.md explains each.
+unsafe setting by its name and reason, never by its value. README.md explains each.
 """
 
 import os
@@ -9,9 +9,10 @@ import re
 import secrets
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from dotenv import dotenv_values
 
@@ -101,9 +102,18 @@ def database_url(text: str) -> str:
     raise ValueError("must be a postgresql:// URL, or sqlite:/// and a file")
 
 
+def parsed(url: str) -> SplitResult:
+    """Take a URL apart. Python's own words for a bad one quote it, and what it holds of secrets."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError("is no URL; in a password write / as %2F, @ as %40, # as %23") from None
+    return urlsplit(url)
+
+
 def web_url(text: str) -> str:
     """Read the address that links are built from."""
-    parts = urlsplit(text)
+    parts = parsed(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be a http:// or https:// URL without query or fragment")
     return text.rstrip("/")
@@ -120,7 +130,7 @@ def origins(text: str) -> list[str]:
 
 def mail_url(text: str) -> str:
     """Read where mails go: a mail server, a folder, or standard output."""
-    parts = urlsplit(text)
+    parts = parsed(text)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     sender = options.pop("from", "a@b")
     known = options in ({}, {"tls": "0"}, {"tls": "1"}) and re.fullmatch(r"[!-~]+@[!-~]+", sender)
@@ -130,20 +140,11 @@ def mail_url(text: str) -> str:
     raise ValueError("must be console:, file: and a folder, or smtp://host:port?tls=1&from=address")
 
 
-def url_of(*schemes: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if not text.startswith(schemes):
-            raise ValueError(f"must start with {' or '.join(schemes)}")
-        return text
-
-    return read
-
-
 def limit_storage(text: str) -> str:
     """Read where limits are counted."""
-    if text in ("database", "memory:"):
+    if text in ("database", "memory:") or parsed(text).scheme in ("redis", "rediss"):
         return text
-    return url_of("redis://", "rediss://")(text)
+    raise ValueError("must be database, memory:, or start with redis:// or rediss://")
 
 
 def limits(text: str) -> dict[str, str]:
@@ -166,14 +167,12 @@ def kept_secret(config: "Config") -> str:
     """
     kept = config.instance / "secret_key"
     if not kept.exists():
-        config.instance.mkdir(parents=True, exist_ok=True)
+        config.instance.mkdir(0o700, parents=True, exist_ok=True)  # the database, too
         draft = config.instance / f"secret_key.{secrets.token_hex(4)}"
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_urlsafe(48))
-        try:
+        with suppress(FileExistsError):
             os.link(draft, kept)
-        except FileExistsError:
-            pass
         draft.unlink()
     if kept.stat().st_mode & 0o077:
         raise ValueError("is kept in a file that others may read; chmod 600 instance/secret_key")
@@ -262,7 +261,7 @@ class Config:
 
     @classmethod
     def settings(cls) -> dict[str, Setting]:
-        """Return every setting by name, in the order of the table below."""
+        """Return every setting by name, in the order of the table above."""
         named = {name: one for kind in reversed(cls.__mro__) for name, one in vars(kind).items()}
         return {name: one for name, one in named.items() if isinstance(one, Setting)}
 
@@ -353,8 +352,8 @@ class ProductionConfig(Config):
 
 
 def masked(text: str) -> str:
-    """Hide what a URL may carry of passwords: the part before @, and the query."""
-    return re.sub(r"(?<=://)[^@]*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
+    """Hide what a URL may carry of passwords: the part before the last @, and the query."""
+    return re.sub(r"(?<=://).*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
 
 
 def guessable(secret: str) -> bool:
@@ -381,11 +380,12 @@ CLASSES = {
 def load() -> Config:
     """Read the settings of this process: the environment, then ``.env`` beside ``instance/``.
 
-    An unknown ``PYCODER_ENV`` is judged as production, so that a typing error opens nothing.
+    An empty variable is none, or it would take ``PYCODER_ENV=production`` back. An unknown
+    ``PYCODER_ENV`` is judged as production, so that a typing error opens nothing.
     """
     folder = Path.cwd()
     file = {name: text or "" for name, text in dotenv_values(folder / ".env").items()}
-    environ = {**file, **os.environ}
+    environ = {**file, **{name: text for name, text in os.environ.items() if text}}
     chosen = CLASSES.get(environ.get("PYCODER_ENV") or "development", ProductionConfig)
     return chosen(environ, folder, file)
 

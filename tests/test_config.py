@@ -176,6 +176,13 @@ def test_settings_come_from_the_environment_before_dot_env(tmp_path, monkeypatch
     assert type(loaded) is DevelopmentConfig
 
 
+def test_an_empty_variable_takes_nothing_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("PYCODER_ENV=production\n")
+    monkeypatch.setenv("PYCODER_ENV", "")
+    assert type(config.load()) is ProductionConfig
+
+
 def test_an_unknown_environment_is_refused_as_production(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYCODER_ENV", "prod")
@@ -218,11 +225,20 @@ def test_the_defaults_are_those_of_the_contract(tmp_path):
     assert (production.PASSWORD_BLOCKLIST, production.CORS_ORIGINS) == (True, [])
 
 
-@pytest.mark.parametrize("password", ["hunter2/hunter2", "hunter2?hunter2", "hunter2#:hunter2"])
-def test_no_part_of_a_password_in_an_address_is_shown(password, tmp_path):
-    """SQLAlchemy takes a password up to the next @, whatever it is made of."""
-    environ = {"DATABASE_URL": f"postgresql://u:{password}@db/x"}
+@pytest.mark.parametrize("where", ["DATABASE_URL", "MAIL_URL", "RATE_LIMIT_STORAGE"])
+@pytest.mark.parametrize("mark", ["/", "?", "#:", "@", "@@", "/@", "[", "："])
+def test_no_part_of_a_password_in_an_address_is_shown(where, mark, tmp_path):
+    """SQLAlchemy takes a password up to the next @, Python's urlsplit up to the last one."""
+    scheme = {"DATABASE_URL": "postgresql", "MAIL_URL": "smtp"}.get(where, "redis")
+    environ = {where: f"{scheme}://u:hunter2{mark}hunter2@db/x"}
     assert "hunter2" not in str(DevelopmentConfig(environ, tmp_path).report())
+
+
+@pytest.mark.parametrize("where", ["MAIL_URL", "RATE_LIMIT_STORAGE"])
+def test_an_address_that_cannot_be_read_is_refused_in_words(where, tmp_path):
+    scheme = "smtp" if where == "MAIL_URL" else "redis"
+    settings = DevelopmentConfig({where: f"{scheme}://u:with/slash@host"}, tmp_path)
+    assert "write / as %2F" in settings.complaints()[where]
 
 
 FLOORS = {
