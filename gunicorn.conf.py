@@ -21,6 +21,7 @@ max_requests = 0
 timeout = 30
 graceful_timeout = 30
 keepalive = 5
+forwarder_headers = ""  # of gunicorn's, SCRIPT_NAME and PATH_INFO, which a proxy may let through
 control_socket_disable = True  # nothing outside the project's folder
 
 metrics = settings.instance / f"metrics-{settings.PORT}"  # where the workers keep theirs

@@ -109,6 +109,11 @@ def test_the_server_does_not_say_what_it_is(server):
             assert line.call("GET", path).status == 404
 
 
+def test_no_header_says_where_the_application_stands(server):
+    with Line(server) as line:
+        assert line.call("GET", "/healthz", SCRIPT_NAME="/api").status in (200, 400)
+
+
 def test_the_secret_stands_in_no_command_line(server):
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert "gunicorn" in listed
