@@ -142,20 +142,28 @@ def _refuse_taken(email: str, username: str) -> None:
 
 
 def update_profile(session: Standing, *, client: Client, **profile: str) -> User:
-    """Change any of ``username``, ``first_name`` and ``last_name``; raises ``InvalidInput``."""
+    """Change any of ``username``, ``first_name`` and ``last_name``.
+
+    A username tells whether somebody has it, so it is asked as rarely as at a registration.
+    Raises ``InvalidInput``, ``TooManyRequests`` and ``TokenRevoked``.
+    """
+    name, user_id = profile.get("username"), session.user_id
+    if name not in (None, session.username):
+        attempts.limited(throttle.count, "register.ip", f"username/{user_id}", client, user_id)
     user = credentials.held(session)
-    name = profile.get("username")
     if name is not None:
         if not fits(name, user.email):
             raise InvalidInput({"username": [NOT_A_USERNAME]})
         user.username_key = canonical(name)
     for field, value in profile.items():
         setattr(user, field, value)
+    is_new = db.session.is_modified(user)
     try:
         db.session.flush()
     except IntegrityError:
         raise InvalidInput({"username": [TAKEN]}) from None
-    audit.record(Event.USER_UPDATED, client, user_id=user.id, session_id=session.sid)
+    if is_new:
+        audit.record(Event.USER_UPDATED, client, user_id=user.id, session_id=session.sid)
     db.session.commit()
     return user
 
@@ -237,9 +245,8 @@ def unlock(user: User, *, client: Client) -> None:
 
 def remove(user: User, *, client: Client) -> None:
     """Delete an account with its sessions; the trail keeps what happened and forgets from where."""
-    changed(
-        update(AuditEvent).where(AuditEvent.user_id == user.id).values(ip=None, user_agent=None)
-    )
-    changed(delete(User).where(User.id == user.id))
     audit.record(Event.USER_DELETED, client, user_id=user.id)
+    nowhere = {"ip": None, "user_agent": None, "request_id": None}
+    changed(update(AuditEvent).where(AuditEvent.user_id == user.id).values(nowhere))
+    changed(delete(User).where(User.id == user.id))
     db.session.commit()

@@ -48,7 +48,10 @@ def prove(session: Standing, password: str | None, *, client: Client) -> None:
 
 
 def _verified(session: Standing, password: str, client: Client) -> str:
-    """Return the hash that the password fits; failures of each session are counted for it."""
+    """Return the hash that the password fits; failures of each session are counted for it.
+
+    An account has as many tries as an address has logins, right ones too: a hash takes a core.
+    """
 
     def work() -> str | None:
         found = read(select(User.password_hash).where(User.id == session.user_id), {})
@@ -56,6 +59,7 @@ def _verified(session: Standing, password: str, client: Client) -> str:
         return str(found.password_hash) if found and fits else None
 
     who, user_id = f"{session.user_id}/{session.sid}", session.user_id
+    attempts.limited(throttle.count, "login.ip", f"proof/{user_id}", client, user_id)
     refusal = (Event.PROOF_REFUSED, "wrong password")
     hashed = attempts.at_password(work, who, refusal, client=client, user_id=user_id)
     if hashed is None:

@@ -373,11 +373,14 @@ def end_all(user_id: int, *, but: UUID | None = None) -> None:
 
 
 def renew(session: Standing) -> Standing:
-    """Replace the live refresh token, whichever it is by now, in the caller's transaction."""
+    """Replace the live refresh token, whichever it is by now, in the caller's transaction.
+
+    Nothing is a retry of that: the one before counts as used, also for ``REFRESH_REUSE_LEEWAY``.
+    """
     renewed = _next(session)
     values = {
         "refresh_jti": renewed.refresh_jti,
-        "previous_jti": Session.refresh_jti,
+        "previous_jti": None,
         "retry_key": None,
         "rotated_at": renewed.rotated_at,
         "last_used_at": renewed.rotated_at,

@@ -193,8 +193,10 @@ def test_a_profile_can_be_changed_in_parts(ada, trail):
     assert answer.json == {**before, "username": "Lovelace", "first_name": "Ada"}
     assert rename(ada, last_name="Lovelace", first_name="").json["last_name"] == "Lovelace"
     assert ada.user().json["first_name"] == ""
-    assert rename(ada).status_code == 200
-    assert trail()[-1] == Event.USER_UPDATED
+    seen = trail()
+    assert seen[-1] == Event.USER_UPDATED
+    assert rename(ada).status_code == rename(ada, username="Lovelace").status_code == 200
+    assert trail() == seen  # nothing has changed
     body = {"username": "LOVELACE", "password": PASSWORD}
     assert ada.client.post("/api/login/", json=body).status_code == 200
 
@@ -227,6 +229,14 @@ def test_ones_own_name_is_not_taken(ada):
     assert rename(ada, username="Ada@Example.com").status_code == 200
 
 
+def test_who_has_which_username_is_asked_as_rarely_as_at_a_registration(ada, bob, trail):
+    asked = [rename(ada, username="bob").status_code for _ in range(31)]
+    assert asked == [400] * 30 + [429]
+    assert trail()[-1] == Event.LIMIT_REACHED
+    assert rename(ada, first_name="Ada").status_code == 200
+    assert rename(bob, username="bobby").status_code == 200
+
+
 # --- deletion
 
 
@@ -241,8 +251,10 @@ def test_a_deleted_account_is_gone_with_all_that_is_personal(ada, bob, mails, ro
     assert rows(select(User.email)) == ["bob@example.com"]
     for table in (Session, OutgoingMail, OneTimeToken):
         assert user_id not in rows(select(table.user_id)), table
-    theirs = select(AuditEvent.ip).where(AuditEvent.user_id == user_id)
-    assert set(rows(theirs.where(AuditEvent.event != Event.USER_DELETED))) == {None}
+    for column in (AuditEvent.ip, AuditEvent.user_agent, AuditEvent.request_id):
+        assert set(rows(select(column).where(AuditEvent.user_id == user_id))) == {None}, column
+    theirs = select(AuditEvent.event).where(AuditEvent.user_id == user_id)
+    assert rows(theirs.order_by(AuditEvent.id))[-1] == Event.USER_DELETED
     assert mails() == []
     assert ada.try_login().status_code == 400
     assert ada.register().status_code == 201

@@ -133,6 +133,14 @@ def test_a_leeway_is_for_callers_without_a_key(ada, app, setting):
     assert ada.refresh(keyed).json["code"] == "token_reused"
 
 
+def test_no_leeway_hands_the_pair_of_a_new_password_to_the_token_from_before(ada, setting):
+    setting("REFRESH_REUSE_LEEWAY", 10)
+    before = ada.login().refresh
+    body = {"current_password": ada.password, "new_password": "another pass phrase of Ada"}
+    assert ada.call("POST", "/api/password/change/", json=body).status_code == 200
+    assert ada.refresh(before).json["code"] == "token_reused"
+
+
 def test_a_session_ends_for_good_however_often_it_is_refreshed(ada):
     token = ada.login().refresh
     for day in range(6, 90, 6):

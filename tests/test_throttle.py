@@ -264,6 +264,23 @@ def test_an_address_counts_tries_and_a_success_does_not_clear_it(ada, app_with, 
         clock.shift(MINUTE)
 
 
+def test_an_account_has_no_more_proofs_than_an_address_has_logins_in_however_many_sessions(
+    ada, app_with, trail
+):
+    app = app_with(RATE_LIMITS="login.ip=3/minute")
+
+    def prove(n):
+        caller = visitor(app, ip=f"10.0.0.{n}")
+        caller.login()
+        body = {"email": f"ada{n}@example.org", "password": PASSWORD}
+        return caller.call("POST", "/api/email/change/", json=body)
+
+    assert [prove(n).status_code for n in range(3)] == [202] * 3
+    assert wait_of(prove(3)) == MINUTE
+    assert trail()[-1] == Event.LIMIT_REACHED
+    assert visitor(app, ip="10.0.0.9").try_login().status_code == 200
+
+
 @at_the_door
 def test_one_password_sprayed_over_many_accounts_is_stopped_at_its_address(app, clock, rows):
     emails = [f"user{n}@example.com" for n in range(200)]

@@ -39,6 +39,7 @@ from pycoder.tokens import current_session
 @signed_in
 @bp.arguments(ProfileSchema, required=False)
 @bp.response(200, UserSchema)
+@bp.refuses(TooManyRequests)
 def update_user(profile: dict[str, str]) -> User:
     """Change the username or the names of the account."""
     return accounts.update_profile(current_session(), **profile, client=client_of(request))
