@@ -111,6 +111,10 @@ def device_name(user_agent: str | None) -> str:
     return " on ".join(COMMON_NAMES.get(name[1], name[1]) for name in found if name)
 
 
+class NoMailServer(OSError):
+    """Where others read the log, a mail needs a ``MAIL_URL`` that names a server."""
+
+
 @contextmanager
 def handed_over(message: EmailMultiAlternatives) -> Iterator[None]:
     """Hand a mail to the mail server, and enter when that has taken it.
@@ -118,7 +122,7 @@ def handed_over(message: EmailMultiAlternatives) -> Iterator[None]:
     Raises what the server or the network answers; taking leave of the server cannot fail.
     """
     if not current_app.config["MAIL_TO_CONSOLE"] and _state().backend == "console":
-        raise OSError("MAIL_URL names no mail server")
+        raise NoMailServer
     connection = _state().get_connection()
     try:
         connection.open()

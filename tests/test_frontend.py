@@ -26,7 +26,7 @@ APPS = {
     "vue": {"App.vue", "main.js"},
 }
 SHELL = (
-    '<!doctype html><html lang="en"><div id="root"></div><script type="module" src="/{}"></script>'
+    '<!doctype html><html lang="en"><div id="{}"></div><script type="module" src="/{}"></script>'
 )
 VITE = """import vue from "@vitejs/plugin-vue";
 export default { plugins: [vue()], logLevel: "error", build: { minify: false } };
@@ -89,7 +89,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def built(folder):
     """Build the application that starts with ``main.…``, as Vite's own templates have it."""
     (main,) = folder.glob("main.*")
-    (folder / "index.html").write_text(SHELL.format(main.name))
+    (folder / "index.html").write_text(
+        SHELL.format("app" if (folder / "App.vue").exists() else "root", main.name)
+    )
     (folder / "vite.config.js").write_text(VITE)
     done = tools.node("node_modules/vite/bin/vite.js", "build", cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr

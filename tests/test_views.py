@@ -98,7 +98,11 @@ def test_the_export_holds_everything_and_no_secret(ada, bob, rows):
     document = response.json
     assert document["user"]["email"] == "ada@example.com"
     assert len(document["sessions"]) == 3
+    assert [session["ended_at"] is None for session in document["sessions"]].count(False) == 1
+    assert {session["transport"] for session in document["sessions"]} == {"body"}
     assert len(document["events"]) == 4
+    assert {len(event["request_id"]) for event in document["events"]} == {32}
+    assert {event["reason"] for event in document["events"]} == {None}
     assert "bob" not in response.text
     for secret in (*rows(select(Session.refresh_jti)), "hash", "$bcrypt", ada.password):
         assert secret not in response.text

@@ -224,6 +224,17 @@ class EventSchema(Schema):
     session = fields.UUID(required=True, allow_none=True, attribute="session_id")
 
 
+class ExportedSessionSchema(SessionSchema):
+    transport = fields.String(required=True)
+    rotated_at = fields.DateTime("iso", required=True, allow_none=True)
+    ended_at = fields.DateTime("iso", required=True, allow_none=True, attribute="revoked_at")
+
+
+class ExportedEventSchema(EventSchema):
+    reason = fields.String(required=True, allow_none=True)
+    request_id = fields.String(required=True, allow_none=True)
+
+
 class PendingLinkSchema(Schema):
     purpose = fields.String(required=True)
     email = fields.String(required=True, allow_none=True)
@@ -240,8 +251,8 @@ class WaitingMailSchema(Schema):
 
 class ExportSchema(Schema):
     user = fields.Nested(UserSchema, required=True)
-    sessions = fields.List(fields.Nested(SessionSchema), required=True)
-    events = fields.List(fields.Nested(EventSchema), required=True)
+    sessions = fields.List(fields.Nested(ExportedSessionSchema), required=True)
+    events = fields.List(fields.Nested(ExportedEventSchema), required=True)
     links = fields.List(fields.Nested(PendingLinkSchema), required=True)
     mails = fields.List(fields.Nested(WaitingMailSchema), required=True)
 
