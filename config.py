@@ -188,9 +188,7 @@ class Config:
 
     PYCODER_ENV = Setting(one_of("development", "testing", "production"), "development")
     SECRET_KEY = Setting(secret_key, kept_secret, secret=True)
-    DATABASE_URL = Setting(
-        database_url, lambda config: f"sqlite:///{config.instance / 'pycoder.db'}"
-    )
+    DATABASE_URL = Setting(database_url, lambda config: f"sqlite:///{config.instance}/pycoder.db")
     PORT = Setting(whole_number(1, 65535), 8000)
     WEB_CONCURRENCY = Setting(whole_number(1, 512), os.cpu_count() or 1)
     JWT_ALGORITHM = Setting(one_of("EdDSA", "ES256", "RS256", "HS256"), "EdDSA")
@@ -222,7 +220,7 @@ class Config:
 
     def __init__(self, environ: Mapping[str, str], folder: Path, from_file: Mapping[str, str] = {}):
         self.environ, self.from_file = environ, from_file
-        self.instance = folder / "instance"
+        self.instance, self.dotenv = folder / "instance", folder / ".env"
 
     @property
     def HASHING_THREADS(self) -> int:
@@ -288,9 +286,7 @@ class Config:
         if self.JWT_REFRESH_TOKEN_EXPIRES > self.SESSION_LIFETIME:
             found["JWT_REFRESH_TOKEN_EXPIRES"] = "must not outlive SESSION_LIFETIME"
         if self.RATE_LIMIT_STORAGE.startswith("memory:") and self.WEB_CONCURRENCY > 1:
-            found["RATE_LIMIT_STORAGE"] = (
-                "memory: counts for one worker, and WEB_CONCURRENCY is more"
-            )
+            found["RATE_LIMIT_STORAGE"] = "memory: is for one worker; WEB_CONCURRENCY is more"
         return found
 
     def report(self) -> list[tuple[str, str, str, str]]:
@@ -338,6 +334,8 @@ class ProductionConfig(Config):
             found["SECRET_KEY"] = "is required in production"
         elif guessable(self.SECRET_KEY):
             found["SECRET_KEY"] = "can be guessed; make one with: openssl rand -base64 48"
+        elif self.source("SECRET_KEY") == ".env" and self.dotenv.stat().st_mode & 0o007:
+            found["SECRET_KEY"] = "is in a file that everybody may read; chmod 640 .env"
         if self.source("PUBLIC_URL") == "default" or not self.PUBLIC_URL.startswith("https://"):
             found["PUBLIC_URL"] = "is required in production, and must be https://"
         if self.BCRYPT_ROUNDS < MINIMUM_PRODUCTION_ROUNDS:

@@ -176,8 +176,12 @@ class TokenManager(JWTManager):
     def _decode_jwt_from_config(
         self, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
     ) -> dict[str, Any]:
-        """Return the claims of a token that we signed, with ``type`` for Flask-JWT-Extended."""
-        header, claims = keys.opened(encoded_token, _judge)
+        """Return the claims of a token that we signed, with ``type`` for Flask-JWT-Extended.
+
+        Whether it is valid for too long matters as little as whether it has expired where it is
+        only to name its session.
+        """
+        header, claims = keys.opened(encoded_token, _judge_form if allow_expired else _judge)
         if claims["exp"] <= now().timestamp() and not allow_expired:
             expired = ExpiredSignatureError("expired")
             expired.jwt_header, expired.jwt_data = header, claims  # type: ignore[attr-defined]
@@ -203,10 +207,18 @@ view_decorators.get_unverified_jwt_headers = _header  # type: ignore[attr-define
 
 
 def _judge(header: dict[str, Any], claims: Any) -> None:
+    """Refuse a signed token whose form is bad, or that is valid for longer than settings allow."""
+    _judge_form(header, claims)
+    longest: int = current_app.config[f"JWT_{claims['token_type'].upper()}_TOKEN_EXPIRES"]
+    if claims["exp"] - claims["iat"] > longest:
+        raise InvalidTokenError("valid for too long")
+
+
+def _judge_form(header: dict[str, Any], claims: Any) -> None:
     """Refuse a signed token that lacks a claim, has one of another type, or contradicts itself.
 
-    No claim is given a default (RFC 8725 §3.8 to §3.12); numbers are whole numbers, since PyJWT
-    would also read ``"9_999"``; and no token is valid for longer than the settings allow.
+    No claim is given a default (RFC 8725 §3.8 to §3.12), and numbers are whole numbers, since
+    PyJWT would also read ``"9_999"``.
     """
     if type(claims) is not dict or claims.keys() - {"status"} != CLAIMS.keys():
         raise InvalidTokenError("other claims than ours")
@@ -214,19 +226,16 @@ def _judge(header: dict[str, Any], claims: Any) -> None:
         raise InvalidTokenError("a status that is not ours")
     if any(type(claims[name]) is not kind for name, kind in CLAIMS.items()):
         raise InvalidTokenError("a claim of the wrong type")
-    longest = {
-        "access": current_app.config["JWT_ACCESS_TOKEN_EXPIRES"],
-        "refresh": current_app.config["JWT_REFRESH_TOKEN_EXPIRES"],
-    }.get(claims["token_type"], -1)
     if not (
         claims["iss"] == ISSUER
         and claims["aud"] == AUDIENCE
-        and header["typ"] == TYP.get(claims["token_type"])
+        and claims["token_type"] in TYP
+        and header["typ"] == TYP[claims["token_type"]]
         and 0 < claims["user_id"] < 2**63  # what a database can be asked for
         and claims["sub"] == str(claims["user_id"])
         and JTI.fullmatch(claims["jti"])
-        and 0 <= claims["exp"] - claims["iat"] <= longest
-        and 0 <= claims["iat"] <= now().timestamp() + CLOCK_SKEW
+        and 0 <= claims["iat"] <= claims["exp"]
+        and claims["iat"] <= now().timestamp() + CLOCK_SKEW
     ):
         raise InvalidTokenError("a claim that contradicts")
     try:

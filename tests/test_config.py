@@ -183,6 +183,14 @@ def test_an_empty_variable_takes_nothing_back(tmp_path, monkeypatch):
     assert type(config.load()) is ProductionConfig
 
 
+@pytest.mark.parametrize(("mode", "refused"), [(0o644, True), (0o640, False), (0o600, False)])
+def test_a_secret_that_everybody_may_read_is_none_in_production(tmp_path, mode, refused):
+    (tmp_path / ".env").touch(mode)
+    (tmp_path / ".env").chmod(mode)
+    assert ("SECRET_KEY" in ProductionConfig(SAFE, tmp_path, SAFE).complaints()) == refused
+    assert not ProductionConfig(SAFE, tmp_path).complaints()  # of the environment
+
+
 def test_an_unknown_environment_is_refused_as_production(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYCODER_ENV", "prod")

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from config import ProductionConfig
-from pycoder import db
+from pycoder import db, keys
 from pycoder.audit import Event
 from pycoder.models import AuditEvent, Session, now
 from tests.callers import PASSWORD, Caller, migrated
@@ -442,6 +442,19 @@ def test_an_expired_access_cookie_signs_out(grace, live):
         assert refused(grace.logout(csrf="wrong"))
         assert live() == 1
         assert_gone(grace.logout())
+    assert live() == 0
+
+
+def test_an_access_cookie_from_before_tokens_were_to_last_shorter_signs_out(
+    app, grace, live, setting
+):
+    setting("JWT_ACCESS_TOKEN_EXPIRES", 900)
+    with app.app_context():
+        keys.ring().open.cache_clear()  # as a restart does
+    assert grace.user().json["code"] == "token_invalid"
+    assert refused(grace.logout(csrf="wrong"))
+    assert live() == 1
+    assert_gone(grace.logout())
     assert live() == 0
 
 
