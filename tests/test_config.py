@@ -39,6 +39,7 @@ def test_development_needs_no_setting_and_keeps_its_secret(tmp_path):
     kept = tmp_path / "instance" / "secret_key"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert os.listdir(tmp_path / "instance") == ["secret_key"]
+    assert (tmp_path / "instance").stat().st_mode & 0o077 == 0
     assert first.PUBLIC_URL == "http://localhost:8000"
     assert str(tmp_path) in first.DATABASE_URL
 
