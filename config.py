@@ -142,7 +142,9 @@ def mail_url(text: str) -> str:
 
 def limit_storage(text: str) -> str:
     """Read where limits are counted."""
-    if text in ("database", "memory:") or parsed(text).scheme in ("redis", "rediss"):
+    if text in ("database", "memory:"):
+        return text
+    if text.startswith(("redis://", "rediss://")) and parsed(text):
         return text
     raise ValueError("must be database, memory:, or start with redis:// or rediss://")
 

@@ -57,10 +57,11 @@ def retire(kid: str, *, client: Client) -> int:
     if not retired or not _delete(retired):
         raise InvalidInput({"kid": ["There is no such key."]})
     audit.record(Event.KEY_RETIRED, client, reason=kid[:40])
-    since = min(now(), datetime.fromtimestamp(retired.signs_from, UTC))
+    began = datetime.fromtimestamp(retired.signs_from, UTC)
+    since = min(now(), began)
     if retired == keys.signing(found):
         audit.record(Event.KEY_CREATED, client, reason=_add(since).kid[:40])
-    elif retired is not found[0]:
+    elif since == began:  # one whose time has not come leaves none
         _succeed(found[found.index(retired) - 1], since)
     db.session.commit()
     return ended

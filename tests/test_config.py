@@ -243,6 +243,11 @@ def test_no_part_of_a_password_in_an_address_is_shown(where, mark, tmp_path):
     assert "hunter2" not in str(DevelopmentConfig(environ, tmp_path).report())
 
 
+def test_limits_are_counted_at_no_address_without_slashes(tmp_path):
+    settings = DevelopmentConfig({"RATE_LIMIT_STORAGE": "redis:host"}, tmp_path)
+    assert "redis://" in settings.complaints()["RATE_LIMIT_STORAGE"]
+
+
 @pytest.mark.parametrize("where", ["MAIL_URL", "RATE_LIMIT_STORAGE"])
 def test_an_address_that_cannot_be_read_is_refused_in_words(where, tmp_path):
     scheme = "smtp" if where == "MAIL_URL" else "redis"

@@ -418,6 +418,17 @@ def test_a_key_that_is_over_stays_over_when_the_one_after_it_is_retired(
     assert code(bob.user()) == ("token_invalid" if made_since == 1 else 200)
 
 
+def test_a_key_whose_time_has_not_come_leaves_none_to_the_one_after_it(
+    store, flask, rotate, clock, ada
+):
+    next_one, later = rotate().kid, rotate()
+    assert flask("keys", "retire", next_one).exit_code == 0
+    clock()
+    listed = json.loads(flask("keys", "list", "--json").stdout.splitlines()[0])
+    assert (listed["kid"], listed["state"]) == (later.kid, "is published")
+    assert kid_of(ada.login().access) == kid_of(ada.tokens.access) != later.kid
+
+
 @pytest.mark.parametrize("kid", ["nonsense", "-nonsense", "--nonsense", "-"])
 def test_an_unknown_key_cannot_be_retired(store, flask, ada, rows, kid):
     done = flask("keys", "retire", kid)
