@@ -155,17 +155,12 @@ def derive(secret: str, purpose: str) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=info).derive(secret.encode())
 
 
-def secret_key(secret: str) -> Key:
-    """Return the HS256 key that installations signed with before they kept keys."""
-    return _key("HS256", derive(secret, "token HS256"))
-
-
 def generate(algorithm: str) -> Key:
     """Make a new key."""
-    return _key(algorithm, _GENERATE[algorithm]())
+    return named(algorithm, _GENERATE[algorithm]())
 
 
-def _key(algorithm: str, private: Any) -> Key:
+def named(algorithm: str, private: Any) -> Key:
     """Name a key after itself: by RFC 7638, or by a hash that does not give a secret away."""
     if algorithm == "HS256":
         kid = _b64(sha256(b"kid" + private).digest()[:9])
@@ -194,17 +189,15 @@ def seal(secret: str, key: Key) -> bytes:
     return nonce + _cipher(secret).encrypt(nonce, private, _bound(key.kid, key.algorithm))
 
 
-def unseal(secret: str, kid: str, algorithm: str, sealed: bytes | None) -> Key:
-    """Return a kept key, or the one from before, of which nothing is kept. Raises ``Sealed``."""
-    if sealed is None:
-        return secret_key(secret)
+def unseal(secret: str, kid: str, algorithm: str, sealed: bytes) -> Key:
+    """Return a kept key; raises ``Sealed``."""
     try:
         private: Any = _cipher(secret).decrypt(sealed[:12], sealed[12:], _bound(kid, algorithm))
     except InvalidTag as error:
         raise Sealed(kid) from error
     if algorithm != "HS256":
         private = load_der_private_key(private, None)
-    return _key(algorithm, private)
+    return named(algorithm, private)
 
 
 def _cipher(secret: str) -> AESGCM:

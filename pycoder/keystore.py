@@ -24,7 +24,6 @@ from pycoder.models import SigningKey, now
 LOOK_EVERY = 2.0  # seconds between two looks of a process whether keys have changed
 FOLLOWED = LOOK_EVERY + 2.0  # seconds after which all processes have looked, however slowly
 WITHOUT_DATABASE = 30.0  # seconds for which a process goes on with the keys that it knows
-ROLL_OUT = timedelta(days=1)  # in which nodes may still run the version that kept no keys
 LATE = 60  # seconds by which a key may sign after its time, for clocks that differ
 UNREADABLE = (
     "SECRET_KEY does not open the signing key %s: set the SECRET_KEY that it was made with, or"
@@ -40,7 +39,7 @@ class Kept(NamedTuple):
     number: int
     kid: str
     algorithm: str
-    sealed: bytes | None
+    sealed: bytes
     signs_from: float
     stops_at: float
 
@@ -83,9 +82,7 @@ class Keeper:
 
     def _look(self, at: float) -> None:
         self._looked_at = at
-        found, algorithm = everything(), current_app.config["JWT_ALGORITHM"]
-        if all(kept.sealed is None and kept.algorithm != algorithm for kept in found):
-            found = _first(found)
+        found = everything() or _first()
         if found != self._kept:
             self._ring, self._kept = KeyRing(kept.opened() for kept in found), found
         self._read_at = at
@@ -96,21 +93,16 @@ def everything() -> list[Kept]:
     found, stops_at = [], math.inf
     with autocommit() as connection:
         for row in connection.execute(_ROWS):
-            kid = row.kid if row.sealed else keys.secret_key(current_app.config["SECRET_KEY"]).kid
             signs_from = row.signs_from.timestamp()
-            found.append(Kept(row.number, kid, row.algorithm, row.sealed, signs_from, stops_at))
+            found.append(Kept(row.number, row.kid, row.algorithm, row.sealed, signs_from, stops_at))
             stops_at = min(stops_at, signs_from)
     return found
 
 
-def _first(before: list[Kept]) -> list[Kept]:
-    """Store the first key of an installation; of nodes that start together, one does.
-
-    Where the migration has found sessions, they were signed with the key that is derived from
-    SECRET_KEY, and nodes that know no other one may still serve: it goes on signing meanwhile.
-    """
+def _first() -> list[Kept]:
+    """Store the first key of an installation; of nodes that start together, one does."""
     with current_app.app_context():  # a transaction beside that of the request
-        if key := add(now() + ROLL_OUT if before else now(), number=1):
+        if key := add(now(), number=1):
             audit.record(Event.KEY_CREATED, COMMAND_LINE, reason=key.kid[:40])
         db.session.commit()
     return everything()

@@ -86,7 +86,7 @@ class Session(Base):
     ``refresh_jti`` is its one live refresh token, ``previous_jti`` the one before; ``expires_at``
     moves with each refresh, up to ``SESSION_LIFETIME`` after ``created_at``. ``window_count``
     counts the refreshes since ``window_at``, for the limit ``refresh.session``. ``status_idx`` is
-    its place in the status lists; a session of the version before has none until it is refreshed.
+    its place in the status lists.
     """
 
     __tablename__ = "sessions"
@@ -106,7 +106,7 @@ class Session(Base):
     transport: Mapped[str] = mapped_column(String(8), default="body", server_default="body")
     window_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     window_count: Mapped[int] = mapped_column(default=0, server_default="0")
-    status_idx: Mapped[int | None] = mapped_column(BigInteger, index=True, unique=True)
+    status_idx: Mapped[int] = mapped_column(BigInteger, index=True, unique=True)
 
     @property
     def sid(self) -> UUID:
@@ -174,8 +174,7 @@ class Lease(Base):
 class SigningKey(Base):
     """A key that signs tokens, encrypted by keys.py, from ``signs_from`` on until a newer one does.
 
-    Who makes a key gives it the next number; of two who try at once, one succeeds. ``sealed`` is
-    empty for the key that is derived from SECRET_KEY.
+    Who makes a key gives it the next number; of two who try at once, one succeeds.
     """
 
     __tablename__ = "signing_keys"
@@ -183,7 +182,7 @@ class SigningKey(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kid: Mapped[str] = mapped_column(String(64), unique=True)
     algorithm: Mapped[str] = mapped_column(String(8))
-    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
     signs_from: Mapped[datetime] = mapped_column(UTCDateTime)
 

@@ -241,8 +241,7 @@ _ROTATE = Prepared(
 def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standing | None:
     """Replace the live refresh token; of many that try with the same one, one succeeds."""
     window_at, window_count = _count_refresh(session, client)
-    place = session.status_idx or status_list.next_place()  # none: of the version before
-    rotated = _next(session)._replace(status_idx=place)
+    rotated = _next(session)
     values = {
         "sid": session.sid,
         "live_jti": session.refresh_jti,
@@ -254,7 +253,6 @@ def _rotate(session: Standing, retry_key: str | None, client: Client) -> Standin
         "expires_at": rotated.expires_at,
         "window_at": window_at,
         "window_count": window_count,
-        "status_idx": place,
     }
     return rotated if _ROTATE.write(values) else None
 

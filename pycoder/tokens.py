@@ -36,7 +36,8 @@ CLAIMS = {
     "sid": str,
     "iss": str,
     "aud": str,
-}  # and ``status``, for who verifies by our public key
+}
+PUBLISHED_CLAIMS = {**CLAIMS, "status": dict}  # of a token that others can verify
 
 
 class Pair(NamedTuple):
@@ -60,7 +61,7 @@ class Family(Protocol):
     @property
     def expires_at(self) -> datetime: ...
     @property
-    def status_idx(self) -> int | None: ...
+    def status_idx(self) -> int: ...
 
 
 class Standing(NamedTuple):
@@ -78,7 +79,7 @@ class Standing(NamedTuple):
     transport: str
     window_at: datetime | None
     window_count: int
-    status_idx: int | None
+    status_idx: int
     user_id: int
     email: str
     email_verified: bool
@@ -169,7 +170,7 @@ class TokenManager(JWTManager):
             "aud": AUDIENCE,
         }
         ring = keys.ring()
-        if ring.is_public and identity.status_idx is not None:
+        if ring.is_public:
             said["status"] = status_list.reference(identity.status_idx)
         return ring.sign(said, typ=TYP[token_type])
 
@@ -220,11 +221,12 @@ def _judge_form(header: dict[str, Any], claims: Any) -> None:
     No claim is given a default (RFC 8725 §3.8 to §3.12), and numbers are whole numbers, since
     PyJWT would also read ``"9_999"``.
     """
-    if type(claims) is not dict or claims.keys() - {"status"} != CLAIMS.keys():
+    expected = CLAIMS if header["alg"] == "HS256" else PUBLISHED_CLAIMS
+    if type(claims) is not dict or claims.keys() != expected.keys():
         raise InvalidTokenError("other claims than ours")
     if "status" in claims and not status_list.is_reference(claims["status"]):
         raise InvalidTokenError("a status that is not ours")
-    if any(type(claims[name]) is not kind for name, kind in CLAIMS.items()):
+    if any(type(claims[name]) is not kind for name, kind in expected.items()):
         raise InvalidTokenError("a claim of the wrong type")
     if not (
         claims["iss"] == ISSUER

@@ -17,7 +17,6 @@ from pycoder.models import AuditEvent, Session, SigningKey, now
 from tests.callers import SECRET_KEY, Caller, Tokens
 from tests.test_tokens import read
 
-DERIVED = keys.secret_key(SECRET_KEY)
 ALGORITHMS = ["EdDSA", "ES256", "RS256", "HS256"]
 MEMBERS = {
     "EdDSA": {"kty", "crv", "x"},
@@ -94,13 +93,6 @@ def travel():
         yield lambda seconds: traveller.shift(timedelta(seconds=seconds))
 
 
-def row_before(**changes):
-    """Return the row that the migration makes where it finds sessions."""
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    row = {"number": 0, "kid": "derived", "algorithm": "HS256", "created_at": now()}
-    return row | {"sealed": None, "signs_from": epoch} | changes
-
-
 def jwks(caller):
     return caller.client.get("/.well-known/jwks.json")
 
@@ -162,39 +154,6 @@ def test_the_kid_of_a_published_key_is_its_thumbprint(store, ada):
 
     [jwk] = jwks(ada).json["keys"]
     assert OKPKey.import_key(jwk).thumbprint() == jwk["kid"]
-
-
-# From the key that was derived
-
-
-def test_who_signed_with_the_derived_key_goes_on_until_all_nodes_can_follow(
-    store, travel, clock, anyone
-):
-    store(row_before())
-    assert anyone.register().status_code == 201
-    old = anyone.tokens
-    assert kid_of(old.access) == DERIVED.kid
-    [new] = kids(anyone)
-    travel(keystore.ROLL_OUT.total_seconds() - 1)
-    assert kid_of(anyone.login().access) == DERIVED.kid
-    last = anyone.tokens
-    travel(1)
-    assert kid_of(anyone.login().access) == new
-    assert code(anyone.user(last.access)) == 200
-    assert code(anyone.refresh(old.refresh)) == 200
-    travel(WEEK - 2)
-    assert code(anyone.verify(last.refresh)) == 200
-    travel(1)
-    assert code(anyone.verify(last.refresh)) == "token_expired"
-
-
-def test_who_chose_hs256_goes_on_with_the_derived_key(store, setting, anyone, rows):
-    setting("JWT_ALGORITHM", "HS256")
-    store(row_before())
-    assert anyone.register().status_code == 201
-    assert kid_of(anyone.tokens.access) == DERIVED.kid
-    assert rows(select(SigningKey.number)) == [0]
-    assert kids(anyone) == []
 
 
 # Rotation
@@ -270,16 +229,6 @@ def test_a_rotation_changes_to_the_algorithm_of_the_settings(store, rotate, trav
     travel(1202)
     assert read(ada.login().access)[0]["alg"] == "ES256"
     assert code(ada.user(before.access)) == 200
-
-
-def test_a_second_rotation_overtakes_one_that_waits(store, clock, rotate, travel, anyone):
-    store(row_before())
-    assert anyone.register().status_code == 201
-    made = rotate()
-    travel(1202)
-    assert kid_of(anyone.login().access) == made.kid
-    travel(keystore.ROLL_OUT.total_seconds())
-    assert kid_of(anyone.login().access) == made.kid
 
 
 def test_a_ring_is_kept_with_its_memory_until_the_keys_change(ring, rotate, clock, ada):

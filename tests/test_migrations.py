@@ -108,30 +108,6 @@ def test_the_version_before_serves_while_a_migration_runs_and_after(
         db.session.remove()
 
 
-@pytest.mark.untraced  # the server is another process
-@pytest.mark.parametrize("version_before", ["0004_signing_keys"], indirect=True)
-def test_the_version_that_kept_no_keys_and_this_one_take_tokens_from_each_other(
-    version_before, new_app, new_database
-):
-    url = new_database()
-    server = Server(version_before, url, workers=1, code=version_before)
-    app = new_app(DATABASE_URL=url)
-    with app.app_context(), contextlib.ExitStack() as stack:
-        upgrade(revision="0003")
-        stack.callback(server.start().kill)
-        line, here = stack.enter_context(Line(server)), Caller(app.test_client())
-        here.tokens = Tokens(**line.register("ada@example.com").json["tokens"])
-        upgrade()
-        assert here.user().status_code == 200
-        here.tokens = Tokens(**here.refresh().json)
-        assert line.user(here.tokens.access).status == 200
-        here.tokens = Tokens(**line.refresh(here.tokens.refresh).json)
-        assert here.user().status_code == 200
-        [published] = here.client.get("/.well-known/jwks.json").json["keys"]
-        assert published["alg"] == "EdDSA"
-        db.session.remove()
-
-
 def test_nodes_that_start_together_migrate_one_after_the_other(postgres, tmp_path):
     with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE started_together")
@@ -140,18 +116,3 @@ def test_nodes_that_start_together_migrate_one_after_the_other(postgres, tmp_pat
         nodes = [pool.submit(flask_command, tmp_path, env, "db", "upgrade") for _ in range(3)]
     assert [node.result().returncode for node in nodes] == [0, 0, 0]
     assert flask_command(tmp_path, env, "db", "current").stdout.strip() == f"{HEAD} (head)"
-
-
-def test_an_index_whose_building_was_interrupted_is_built_anew(postgres, new_app):
-    with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE interrupted")
-    with new_app(DATABASE_URL=postgres.get_uri("interrupted")).app_context():
-        upgrade(revision="0005")
-        with psycopg.connect(postgres.get_uri("interrupted"), autocommit=True) as connection:
-            connection.execute("CREATE INDEX ix_sessions_status_idx ON sessions (created_at)")
-            upgrade()
-            (found,) = connection.execute(
-                "SELECT indexdef FROM pg_indexes WHERE indexname = 'ix_sessions_status_idx'"
-            ).fetchall()
-    assert found[0].startswith("CREATE UNIQUE INDEX")
-    assert found[0].endswith("(status_idx)")

@@ -115,22 +115,15 @@ def test_of_many_who_take_a_place_at_once_each_gets_another(app):
     assert sorted(taken) == list(range(1, 41))
 
 
-def test_a_session_from_before_gets_its_place_at_its_next_refresh(app, device):
-    change(app, update(Session).values(status_idx=None))
-    first, again = (device.refresh(key="key-of-the-client").json for _ in range(2))
-    assert device.user(first["access"]).status_code == 200
-    places = [place_of(token) for token in (*first.values(), *again.values())]
-    assert places == [places[0]] * 4
-    assert place_of(device.refresh(again["refresh"]).json["access"]) == places[0]
-
-
-def test_a_token_without_the_claim_is_as_good_as_before(app, device):
-    change(app, update(Session).values(status_idx=None))
-    access = device.call("POST", "/api/password/change/", json={
-        "current_password": device.password, "new_password": "another long pass phrase",
-    }).json["tokens"]["access"]  # fmt: skip
-    assert "status" not in read(access)[1]
-    assert device.user(access).status_code == 200
+@pytest.mark.parametrize("status", ["missing", None, {}, {"status_list": {"idx": 5}}])
+def test_a_token_that_services_can_verify_needs_a_good_status(app, device, status):
+    claims = read(device.login().access)[1]
+    with app.app_context():
+        assert device.user(keys.ring().sign(claims, typ="at+jwt")).status_code == 200
+        changed = {key: value for key, value in claims.items() if key != "status"}
+        changed |= {} if status == "missing" else {"status": status}
+        refused = device.user(keys.ring().sign(changed, typ="at+jwt"))
+    assert (refused.status_code, refused.json["code"]) == (401, "token_invalid")
 
 
 def test_tokens_that_nobody_else_can_verify_name_no_place(app, ada, monkeypatch):

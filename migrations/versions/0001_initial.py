@@ -1,0 +1,174 @@
+"""The tables of 1.0.0.
+
+Revision ID: 0001
+Revises:
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+TIME = sa.DateTime(timezone=True)
+
+
+def upgrade():
+    op.create_table(
+        "users",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("email", sa.String(254), nullable=False),
+        sa.Column("email_key", sa.String(320), nullable=False),
+        sa.Column("email_verified", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("username", sa.String(254), nullable=False),
+        sa.Column("username_key", sa.String(320), nullable=False),
+        sa.Column("first_name", sa.String(150), nullable=False),
+        sa.Column("last_name", sa.String(150), nullable=False),
+        sa.Column("password_hash", sa.String(255), nullable=False),
+        sa.Column("is_active", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("date_joined", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_users"),
+        sa.UniqueConstraint("email_key", name="uq_users_email_key"),
+        sa.UniqueConstraint("username_key", name="uq_users_username_key"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("user_id", ID, nullable=False),
+        sa.Column("refresh_jti", sa.String(32), nullable=False),
+        sa.Column("previous_jti", sa.String(32), nullable=True),
+        sa.Column("retry_key", sa.String(64), nullable=True),
+        sa.Column("rotated_at", TIME, nullable=True),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("last_used_at", TIME, nullable=False),
+        sa.Column("expires_at", TIME, nullable=False),
+        sa.Column("revoked_at", TIME, nullable=True),
+        sa.Column("ip", sa.String(45), nullable=True),
+        sa.Column("user_agent", sa.String(255), nullable=True),
+        sa.Column("transport", sa.String(8), server_default="body", nullable=False),
+        sa.Column("window_at", TIME, nullable=True),
+        sa.Column("window_count", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("status_idx", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_sessions_user_id_users", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_sessions"),
+    )
+    op.create_index("ix_sessions_expires_at", "sessions", ["expires_at"])
+    op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
+    op.create_index("ix_sessions_status_idx", "sessions", ["status_idx"], unique=True)
+    op.create_table(
+        "status_counter",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_status_counter"),
+    )
+    op.create_table(
+        "token_blocklist",
+        sa.Column("jti", sa.String(32), nullable=False),
+        sa.Column("expires_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("jti", name="pk_token_blocklist"),
+    )
+    op.create_index("ix_token_blocklist_expires_at", "token_blocklist", ["expires_at"])
+    op.create_table(
+        "audit_events",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("at", TIME, nullable=False),
+        sa.Column("event", sa.String(40), nullable=False),
+        sa.Column("reason", sa.String(40), nullable=True),
+        sa.Column("user_id", sa.BigInteger(), nullable=True),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("ip", sa.String(45), nullable=True),
+        sa.Column("user_agent", sa.String(255), nullable=True),
+        sa.Column("request_id", sa.String(128), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_audit_events"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_audit_events_at", "audit_events", ["at"])
+    op.create_index("ix_audit_events_user_id_id", "audit_events", ["user_id", "id"])
+    op.create_table(
+        "rate_limits",
+        sa.Column("key", sa.String(160), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("expires_at", sa.Double(), nullable=False),
+        sa.PrimaryKeyConstraint("key", name="pk_rate_limits"),
+    )
+    op.create_index("ix_rate_limits_expires_at", "rate_limits", ["expires_at"])
+    op.create_table(
+        "one_time_tokens",
+        sa.Column("user_id", ID, nullable=False),
+        sa.Column("purpose", sa.String(20), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("email", sa.String(254), nullable=True),
+        sa.Column("expires_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_one_time_tokens_user_id_users", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("user_id", "purpose", name="pk_one_time_tokens"),
+        sa.UniqueConstraint("digest", name="uq_one_time_tokens_digest"),
+    )
+    op.create_index("ix_one_time_tokens_expires_at", "one_time_tokens", ["expires_at"])
+    op.create_table(
+        "outbox",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("template", sa.String(20), nullable=False),
+        sa.Column("to", sa.String(254), nullable=False),
+        sa.Column("user_id", ID, nullable=True),
+        sa.Column("client", sa.JSON(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("due_at", TIME, nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_outbox_user_id_users", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_outbox"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_outbox_due_at", "outbox", ["due_at"])
+    op.create_index("ix_outbox_user_id", "outbox", ["user_id"])
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(20), nullable=False),
+        sa.Column("holder", sa.String(32), nullable=False),
+        sa.Column("expires_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_leases"),
+    )
+    op.create_table(
+        "signing_keys",
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("kid", sa.String(64), nullable=False),
+        sa.Column("algorithm", sa.String(8), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("signs_from", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("number", name="pk_signing_keys"),
+        sa.UniqueConstraint("kid", name="uq_signing_keys_kid"),
+    )
+    op.create_table(
+        "services",
+        sa.Column("name", sa.String(40), nullable=False),
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_services"),
+    )
+
+
+def downgrade():
+    for table in (
+        "services",
+        "signing_keys",
+        "leases",
+        "outbox",
+        "one_time_tokens",
+        "rate_limits",
+        "audit_events",
+        "token_blocklist",
+        "status_counter",
+        "sessions",
+        "users",
+    ):
+        op.drop_table(table)
