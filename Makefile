@@ -60,15 +60,19 @@ clean:  ## remove what was installed and made; users and keys in instance/ stay
 	rm -rf .venv tests/js/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build *.egg-info
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
-INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes
-.venv/run: requirements.lock
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps
+INSTALL := $(PIP) --require-hashes
+INSTALL_PYCODER := $(PIP) --no-build-isolation --editable .  # its metadata knows the version
+.venv/run: requirements.lock setup.cfg
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(INSTALL) -r requirements.lock
+	$(INSTALL_PYCODER)
 	touch .venv/run
 
-.venv/test: requirements.lock requirements-test.lock  # the second holds the first, and more
+.venv/test: requirements.lock requirements-test.lock setup.cfg  # the second holds the first, and more
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(INSTALL) -r requirements-test.lock
+	$(INSTALL_PYCODER)
 	touch .venv/run .venv/test
 
 .venv/tools: .venv/test tests/js/package-lock.json tests/tools.py  # a browser, npm packages, PgBouncer
