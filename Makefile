@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SERVER ?= gunicorn
 SERVE_WITH_gunicorn := gunicorn wsgi:app
-SERVE_WITH_granian := python serve_granian.py
+SERVE_WITH_granian := python -m deploy.granian_server
 LOCK := $(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extra granian \
     --extra argon2 --universal --generate-hashes --upgrade --python-version 3.11 --no-annotate \
     --custom-compile-command "make lock"

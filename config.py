@@ -216,6 +216,7 @@ class Config:
     MAIL_TO_CONSOLE = True  # not where others read the log: links open accounts
     HASHING_QUEUE = 24  # passwords that may wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
+    REFRESH_RETRY_WINDOW = 300  # seconds in which a refresh may be repeated with its key
     SESSIONS_PER_USER = 100  # one more, and the one used least recently ends
     MAX_CONTENT_LENGTH = 64 * 1024
     JWT_REFRESH_JSON_KEY = "refresh"

@@ -6,7 +6,7 @@ import shutil
 import gunicorn.http.wsgi
 
 from config import load_or_exit
-from gunicorn_worker import Worker
+from deploy.gunicorn_worker import Worker
 
 settings = load_or_exit()
 
@@ -43,9 +43,9 @@ def pre_fork(server, worker):
 
 def post_worker_init(worker):
     """Have each worker send mails; one of all does so at a time."""
-    from pycoder import outbox
+    from pycoder.mail import worker as mail_worker
 
-    outbox.start(worker.wsgi)
+    mail_worker.start(worker.wsgi)
 
 
 def child_exit(server, worker):

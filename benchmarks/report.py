@@ -163,7 +163,7 @@ def about(record, plan, engines, minutes):
 - PyCoder: commit {commit()}, as `make run` starts it, with RATE_LIMITS=off (development)
 - load: {load.generator()}, on the same machine; rounds: {plan.rounds}, of {plan.seconds} s a call
 - every server: {WORKERS} workers; gunicorn peers gthread with {THREADS} threads, preloaded;
-  PyCoder and its Granian row as gunicorn.conf.py and serve_granian.py say
+  PyCoder and its Granian row as gunicorn.conf.py and deploy/granian_server.py say
 - SQLite: WAL and synchronous=FULL everywhere; PostgreSQL as its wheel sets it up
 - CPU is the server's own, without PostgreSQL's; medians over the rounds; n/a: it has none, or it
   was not measured

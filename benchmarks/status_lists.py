@@ -13,12 +13,14 @@ from flask_migrate import upgrade
 
 from benchmarks import databases
 from config import TestingConfig
-from pycoder import create_app, status_list
+from pycoder import create_app
 from pycoder.extensions import db
+from pycoder.tokens import status_list
+from pycoder.tokens.status_list import LIST_SIZE
 
 ROWS = 1_000_000
-FIRST = databases.FIRST_ID // status_list.SIZE + 1  # the first list that is full
-LISTS = range(FIRST, FIRST + ROWS // status_list.SIZE - 1)
+FIRST = databases.FIRST_ID // LIST_SIZE + 1  # the first list that is full
+LISTS = range(FIRST, FIRST + ROWS // LIST_SIZE - 1)
 CHANCE = {"sqlite": "abs(random()) % {} = 0", "postgresql": "random() * {} < 1"}
 
 
@@ -34,8 +36,8 @@ def medians(work, items):
 
 
 def build(name):
-    status_list._signed.cache_clear()
-    wall, cpu, tokens = medians(status_list.token, LISTS)
+    status_list._build_token.cache_clear()
+    wall, cpu, tokens = medians(status_list.status_list_token, LISTS)
     size = statistics.median(map(len, tokens)) / 1024
     print(f"  {name}: a list {wall:.0f} ms, {cpu:.0f} ms of CPU here, {size:.1f} KiB")
 
@@ -54,12 +56,12 @@ def measure(app, database):
             build(name)
     path = f"/.well-known/status/{FIRST}.jwt"
     answered, _, _ = medians(lambda _: client.get(path), range(99))
-    taken, _, _ = medians(lambda _: status_list.next_place(), range(99))
+    taken, _, _ = medians(lambda _: status_list.allocate_index(), range(99))
     print(f"  a list that is kept {answered:.2f} ms, the place of a sign-in {taken:.2f} ms")
 
 
 def main():
-    print(f"load {os.getloadavg()[0]:.1f}, {ROWS} sessions, {status_list.SIZE} places a list")
+    print(f"load {os.getloadavg()[0]:.1f}, {ROWS} sessions, {LIST_SIZE} places a list")
     for kind in ("sqlite", "postgresql"):
         with tempfile.TemporaryDirectory() as name, databases.server(kind, Path(name)) as run:
             database, version = run[0](Path(name)), run[1]

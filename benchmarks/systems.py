@@ -101,7 +101,7 @@ class System:
         if self.name in ("pycoder", "pycoder-hs256"):
             return [*gunicorn, "-c", ROOT / "gunicorn.conf.py", "wsgi:app"]
         if self.name == "pycoder-granian":
-            return [self.bin / "python", ROOT / "serve_granian.py"]
+            return [self.bin / "python", "-m", "deploy.granian_server"]
         if self.name == "fapi":
             words = ["--port", str(self.port), *workers, "--no-access-log", "fapi:app"]
             return [self.bin / "python", "-m", "uvicorn", *words]

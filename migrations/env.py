@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from alembic import context
 from flask import current_app
 
-from pycoder.extensions import Base
+from pycoder.db.base import Base
 
 TURN = "SELECT pg_try_advisory_xact_lock(7241907)"
 
@@ -39,9 +39,9 @@ def run(engine):
 
 
 def run_patiently(engine):
-    from pycoder.postgres import patience
+    from pycoder.db.postgresql import without_timeout
 
-    with patience(), turn(engine):
+    with without_timeout(), turn(engine):
         run(engine)
 
 

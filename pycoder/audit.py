@@ -1,14 +1,14 @@
 """The trail: security events, written in the transaction of the change they describe."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import insert, select
 
+from pycoder.client_info import ClientInfo
 from pycoder.extensions import db
-from pycoder.models import AuditEvent
+from pycoder.models.audit import AuditEvent
 
 
 class Event(StrEnum):
@@ -48,20 +48,7 @@ class Event(StrEnum):
     LIMIT_REACHED = "limit.reached"
 
 
-@dataclass(frozen=True)
-class Client:
-    """Who asks, as far as the door can tell; the command line leaves all of it empty."""
-
-    ip: str | None = None
-    user_agent: str | None = None
-    request_id: str | None = None
-    device: str | None = None  # the cookie of devices.py
-
-
-COMMAND_LINE = Client()
-
-
-def latest(limit: int | None, user_id: int | None = None) -> Sequence[AuditEvent]:
+def latest_events(limit: int | None, user_id: int | None = None) -> Sequence[AuditEvent]:
     """Return the newest events, of one user or of all, newest first."""
     newest = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
     if user_id is not None:
@@ -74,7 +61,7 @@ _RECORD = insert(AuditEvent.__table__)  # type: ignore[arg-type]
 
 def record(
     event: Event,
-    client: Client,
+    client: ClientInfo,
     *,
     user_id: int | None = None,
     session_id: UUID | None = None,

@@ -34,18 +34,7 @@ can show as it is. The cause goes to the log and never to the client.
 """
 
 from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Any, ClassVar
-
-from flask import Flask, Response, current_app, json, request
-from limits.errors import StorageError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import HTTPException
-
-from pycoder.metrics import PROBLEMS
-
-PROBLEM_JSON = "application/problem+json"
+from typing import ClassVar
 
 
 class Problem(Exception):
@@ -131,7 +120,7 @@ class TokenReused(TokenProblem):
     detail = "This token was used before, so its session was ended. Please sign in again."
 
 
-class ProofNeeded(Problem):
+class ReauthenticationRequired(Problem):
     """RFC 9470 §3: the token is good, and not enough for this call."""
 
     status, code = 401, "insufficient_user_authentication"
@@ -219,68 +208,3 @@ class KeysUnreadable(Unavailable):
 class MigrationsPending(Unavailable):
     code = "migrations_pending"
     detail = "The database is not up to date; run flask db upgrade."
-
-
-WORDED_HERE: dict[int | None, type[Problem]] = {
-    problem.status: problem
-    for problem in (BadRequest, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)
-}
-
-
-def render(problem: Problem) -> Response:
-    """Word a problem as its RFC 9457 answer, and count it."""
-    PROBLEMS.labels(problem.code).inc()
-    body: dict[str, Any] = {
-        "type": f"urn:pycoder:problem:{problem.code}",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-        "code": problem.code,
-        "request_id": request.id,  # type: ignore[attr-defined]
-    }
-    if problem.errors is not None:
-        body["errors"] = problem.errors
-    return Response(json.dumps(body), problem.status, problem.headers, mimetype=PROBLEM_JSON)
-
-
-def from_http(error: HTTPException) -> Problem:
-    """Word an exception of Werkzeug or Flask; 405 keeps its ``Allow``."""
-    problem = WORDED_HERE.get(
-        error.code, BadRequest if (error.code or 500) < 500 else InternalError
-    )()
-    problem.headers = {name: value for name, value in error.get_headers() if name == "Allow"}
-    return problem
-
-
-NOT_NOW = ("25006", "42P01")  # read-only; no such table, before the first migration
-
-
-def from_database(error: Exception) -> Problem:
-    """Tell a database that is away, full, locked, read-only or empty from a defect of ours."""
-    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
-    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)) or sqlstate in NOT_NOW:
-        current_app.logger.error("database unavailable: %s", getattr(error, "orig", None) or error)
-        return DatabaseUnavailable()
-    return from_defect(error)
-
-
-def from_limits(error: StorageError) -> Problem:
-    """Fail closed: without its counters, the service lets nobody try."""
-    current_app.logger.error("limit storage unavailable: %s", error.storage_error)
-    return LimitsUnavailable()
-
-
-def from_defect(error: Exception) -> Problem:
-    """Log what nobody foresaw, with its traceback, and tell the client nothing of it."""
-    current_app.logger.error("unhandled exception", exc_info=error)
-    return InternalError()
-
-
-def init_app(app: Flask) -> None:
-    """Make every exception leave the application as a problem document."""
-    app.register_error_handler(Problem, render)
-    app.register_error_handler(HTTPException, lambda error: render(from_http(error)))
-    app.register_error_handler(DBAPIError, lambda error: render(from_database(error)))
-    app.register_error_handler(PoolTimeout, lambda error: render(from_database(error)))
-    app.register_error_handler(StorageError, lambda error: render(from_limits(error)))
-    app.register_error_handler(Exception, lambda error: render(from_defect(error)))

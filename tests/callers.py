@@ -23,7 +23,8 @@ from flask_migrate import upgrade
 
 from config import TestingConfig
 from pycoder import create_app
-from pycoder.extensions import Base, db
+from pycoder.db.base import Base
+from pycoder.extensions import db
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct horse battery staple"
@@ -228,7 +229,7 @@ class Server:
             sys.executable,
             *{
                 "gunicorn": ("-m", "gunicorn", "-c", f"{code}/gunicorn.conf.py", "wsgi:app"),
-                "granian": (f"{code}/serve_granian.py",),
+                "granian": ("-m", "deploy.granian_server"),
             }[kind],
         ]
         self.url = f"http://127.0.0.1:{self.port}"

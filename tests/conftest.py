@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from playwright.sync_api import sync_playwright
 
-from pycoder import keys, mail, outbox
 from pycoder.extensions import db
-from pycoder.models import AuditEvent
+from pycoder.keys.ring import current_ring
+from pycoder.mail import backend, worker
+from pycoder.models.audit import AuditEvent
 from tests import tools
 from tests.callers import Caller, MailServer, application, emptied, migrated
 
@@ -102,7 +103,7 @@ def new_database(database, request, tmp_path_factory):
 def migrated_app(new_database, tmp_path_factory):
     with migrated(tmp_path_factory.mktemp("app"), DATABASE_URL=new_database()) as app:
         with app.app_context():
-            keys.ring()  # the first key is on record before the first test
+            current_ring()  # the first key is on record before the first test
         yield app
 
 
@@ -236,13 +237,13 @@ def mails(app, mail_server, monkeypatch):
     """Return a function that sends what is due through a real mail server, and lists it."""
     with monkeypatch.context() as patch:
         patch.setitem(app.config, "MAIL_URL", mail_server.url)
-        mail.init_app(app)
+        backend.init_app(app)
 
     def arrive():
         del mail_server.mails[:]
         with app.app_context():
-            outbox.send_due()
+            worker.send_due()
         return list(mail_server.mails)
 
     yield arrive
-    mail.init_app(app)
+    backend.init_app(app)

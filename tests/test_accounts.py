@@ -4,8 +4,11 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
+from pycoder.accounts import administration
 from pycoder.audit import Event
-from pycoder.models import AuditEvent, Session, User
+from pycoder.models.audit import AuditEvent
+from pycoder.models.session import Session
+from pycoder.models.user import User
 from tests.callers import PASSWORD
 
 TAKEN = "An account with this e-mail address exists already."
@@ -162,12 +165,11 @@ def test_closed_registration_says_so(anyone, setting, rows):
 
 
 def test_an_id_is_never_given_twice(ada, app, anyone, rows):
-    from pycoder import accounts
-    from pycoder.audit import COMMAND_LINE
+    from pycoder.client_info import COMMAND_LINE
 
     old = ada.tokens
     with app.app_context():
-        accounts.remove(accounts.find("ada@example.com"), client=COMMAND_LINE)
+        administration.delete_user(administration.find_user("ada@example.com"), client=COMMAND_LINE)
     assert ada.user(old.access).json["code"] == "token_revoked"
     assert ada.register().status_code == 201
     assert ada.user(old.access).json["code"] == "token_revoked"

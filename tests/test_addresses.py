@@ -7,7 +7,11 @@ import time_machine
 from sqlalchemy import select
 
 from pycoder.audit import Event
-from pycoder.models import AuditEvent, OneTimeToken, OutgoingMail, Session, User, now
+from pycoder.clock import now
+from pycoder.models.audit import AuditEvent
+from pycoder.models.mail import OneTimeToken, OutgoingMail
+from pycoder.models.session import Session
+from pycoder.models.user import User
 from tests.callers import PASSWORD, Caller
 
 TAKEN = "An account with this e-mail address exists already."

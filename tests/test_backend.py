@@ -11,7 +11,9 @@ import time_machine
 from jwt import InvalidTokenError
 from jwt.utils import base64url_encode
 
-from pycoder import keys, status_list, tokens
+from pycoder.keys.ring import current_ring
+from pycoder.tokens import status_list
+from pycoder.tokens.claims import ISSUER
 from tests import tools
 from tests.callers import ROOT
 from tests.test_keys import NOW
@@ -68,7 +70,7 @@ def shown(app, ada):
     def signed(typ="at+jwt", **changes):
         said = {name: value for name, value in (claims | changes).items() if value is not None}
         with app.app_context():
-            return keys.ring().sign(said, typ=typ)
+            return current_ring().sign(said, typ=typ)
 
     def headed(**changes):
         segment = base64url_encode(json.dumps(header | changes).encode()).decode()
@@ -132,7 +134,7 @@ def test_a_service_in_node_takes_good_access_tokens_and_nothing_else(snippet, sh
 def place(app, address, setting, ada):
     """Return a function that signs Ada in on a device whose tokens name a place at the address."""
     setting("PUBLIC_URL", address)
-    status_list._signed.cache_clear()
+    status_list._build_token.cache_clear()
     return lambda: ada.login().access
 
 
@@ -168,7 +170,7 @@ def strangers(app, good):
     with app.app_context():
         without = {name: value for name, value in claims.items() if name != "status"}
         said = [without, *(claims | {"status": status} for status in theirs)]
-        return [keys.ring().sign(one, typ="at+jwt") for one in said]
+        return [current_ring().sign(one, typ="at+jwt") for one in said]
 
 
 def test_a_service_in_python_takes_a_place_only_from_lists_of_ours(app, live_claims_of, place):
@@ -192,4 +194,4 @@ def test_a_service_in_node_takes_only_sessions_that_live(app, snippet, place, ad
 def test_every_snippet_is_tried_and_pins_what_it_has_to():
     assert list(SNIPPETS) == [*LIBRARIES, NODE, *LISTS]
     for text in (SNIPPETS[heading] for heading in (*LIBRARIES, NODE)):
-        assert {"EdDSA", "token_type", tokens.ISSUER, "access"} <= set(re.findall(r"\w+", text))
+        assert {"EdDSA", "token_type", ISSUER, "access"} <= set(re.findall(r"\w+", text))

@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy import select
 
 from pycoder.audit import Event
-from pycoder.models import Service, User
+from pycoder.models.oauth_client import OAuthClient
+from pycoder.models.user import User
 from tests.callers import PASSWORD, Caller
 
 
@@ -112,7 +113,8 @@ def test_a_pause_can_be_lifted(ada, app, flask, words, password):
 
 
 def test_a_deleted_user_is_gone_and_the_trail_forgets_from_where(ada, flask, rows, trail):
-    from pycoder.models import AuditEvent, Session
+    from pycoder.models.audit import AuditEvent
+    from pycoder.models.session import Session
 
     assert flask("users", "delete", "ada", stdin="n\n").exit_code == 1
     assert ada.user().status_code == 200
@@ -148,15 +150,15 @@ def test_a_service_gets_a_secret_that_is_shown_once(ada, flask, trail):
 def test_the_name_of_a_service_has_no_surprises(app, flask, rows, name):
     done = flask("services", "create", "--", name)
     assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1)
-    assert rows(select(Service)) == []
+    assert rows(select(OAuthClient)) == []
 
 
 def test_a_service_is_made_once_and_deleted_once(flask, rows):
     flask("services", "create", "shop")
-    (before,) = rows(select(Service.digest))
+    (before,) = rows(select(OAuthClient.digest))
     done = flask("services", "create", "shop")
     assert (done.exit_code, "exists already" in done.stderr) == (1, True)
-    assert rows(select(Service.digest)) == [before]
+    assert rows(select(OAuthClient.digest)) == [before]
     assert flask("services", "delete", "shop").exit_code == 0
     again = flask("services", "delete", "shop")
     assert (again.exit_code, "no such service" in again.stderr) == (1, True)

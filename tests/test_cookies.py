@@ -7,9 +7,12 @@ import pytest
 import time_machine
 
 from config import ProductionConfig
-from pycoder import db, keys
+from pycoder import db
 from pycoder.audit import Event
-from pycoder.models import AuditEvent, Session, now
+from pycoder.clock import now
+from pycoder.keys.ring import current_ring
+from pycoder.models.audit import AuditEvent
+from pycoder.models.session import Session
 from tests.callers import PASSWORD, Caller, migrated
 
 ACCESS, REFRESH, CSRF = "access_token", "refresh_token", "csrf_token"
@@ -450,7 +453,7 @@ def test_an_access_cookie_from_before_tokens_were_to_last_shorter_signs_out(
 ):
     setting("JWT_ACCESS_TOKEN_EXPIRES", 900)
     with app.app_context():
-        keys.ring().open.cache_clear()  # as a restart does
+        current_ring().open.cache_clear()  # as a restart does
     assert grace.user().json["code"] == "token_invalid"
     assert refused(grace.logout(csrf="wrong"))
     assert live() == 1

@@ -9,11 +9,19 @@ import pytest
 import time_machine
 from sqlalchemy import func, select
 
-from pycoder import accounts, addresses, credentials, onetime, outbox, tokens
-from pycoder.audit import COMMAND_LINE, Event
+from pycoder.accounts import administration, emails, profile
+from pycoder.accounts import passwords as account_passwords
+from pycoder.audit import Event
+from pycoder.client_info import COMMAND_LINE
+from pycoder.clock import now
 from pycoder.errors import TokenRevoked
-from pycoder.models import AuditEvent, OneTimeToken, OutgoingMail, User, now
-from pycoder.onetime import Purpose
+from pycoder.mail import links, worker
+from pycoder.mail.links import Purpose
+from pycoder.models.audit import AuditEvent
+from pycoder.models.mail import OneTimeToken, OutgoingMail
+from pycoder.models.user import User
+from pycoder.tokens.jwt import decode_token
+from pycoder.tokens.state import load_token_state
 from tests.callers import PASSWORD, Caller, Tokens
 
 NEW = "a password that nobody has yet"
@@ -183,13 +191,15 @@ def test_a_link_is_good_for_an_hour_that_begins_with_its_mail(ada, mails):
 
 ENDINGS = {
     "password change": lambda ada, app: change(ada),
-    "set-password": lambda ada, app: accounts.set_password(
-        accounts.find(ada.email), NEW, client=COMMAND_LINE
+    "set-password": lambda ada, app: administration.set_password(
+        administration.find_user(ada.email), NEW, client=COMMAND_LINE
     ),
-    "deactivation": lambda ada, app: accounts.set_active(
-        accounts.find(ada.email), False, client=COMMAND_LINE
+    "deactivation": lambda ada, app: administration.set_active(
+        administration.find_user(ada.email), False, client=COMMAND_LINE
     ),
-    "deletion": lambda ada, app: accounts.remove(accounts.find(ada.email), client=COMMAND_LINE),
+    "deletion": lambda ada, app: administration.delete_user(
+        administration.find_user(ada.email), client=COMMAND_LINE
+    ),
 }
 
 
@@ -228,7 +238,7 @@ def test_a_secret_has_256_bits_and_is_stored_nowhere(ada, link, app, rows):
     assert link not in digest
     assert rows(select(OutgoingMail)) == []
     with app.app_context():
-        assert onetime.look(digest, Purpose.RESET) is None
+        assert links.peek(digest, Purpose.RESET) is None
 
 
 def test_a_reset_lifts_the_pause_of_the_account_and_of_the_device(ada, app, link):
@@ -263,7 +273,7 @@ def test_fifty_requests_send_three_mails_an_hour(ada, mails):
 def test_a_deactivated_account_gets_no_link(ada, app, mails):
     mails()
     with app.app_context():
-        accounts.set_active(accounts.find(ada.email), False, client=COMMAND_LINE)
+        administration.set_active(administration.find_user(ada.email), False, client=COMMAND_LINE)
     ask(ada)
     assert mails() == []
 
@@ -283,7 +293,7 @@ def test_with_a_slow_mail_server_an_account_is_not_told_by_the_time(
 
     def send():
         with app.app_context():
-            return outbox.send_due()
+            return worker.send_due()
 
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(send)
@@ -307,18 +317,20 @@ def test_with_a_slow_mail_server_an_account_is_not_told_by_the_time(
 
 
 LATE = {
-    "change": lambda session, **kw: credentials.change(session, NEW, PASSWORD, **kw),
-    "move": lambda session, **kw: addresses.change(session, "ada@example.org", NEW, **kw),
-    "rename": lambda session, **kw: accounts.update_profile(session, username="late", **kw),
-    "delete": lambda session, **kw: accounts.leave(session, NEW, **kw),
+    "change": lambda session, **kw: account_passwords.change_password(session, NEW, PASSWORD, **kw),
+    "move": lambda session, **kw: emails.request_email_change(
+        session, "ada@example.org", NEW, **kw
+    ),
+    "rename": lambda session, **kw: profile.update_profile(session, username="late", **kw),
+    "delete": lambda session, **kw: profile.delete_own_account(session, NEW, **kw),
 }
 
 
 @pytest.mark.parametrize("name", LATE)
 def test_what_was_let_in_before_its_session_ended_does_nothing_after(name, ada, app, rows):
     with app.app_context():
-        session = tokens.standing(tokens.decode(ada.tokens.access))
-        accounts.set_password(accounts.find(ada.email), NEW, client=COMMAND_LINE)
+        session = load_token_state(decode_token(ada.tokens.access))
+        administration.set_password(administration.find_user(ada.email), NEW, client=COMMAND_LINE)
         with pytest.raises(TokenRevoked):
             LATE[name](session, client=COMMAND_LINE)
     assert rows(select(User.username)) == ["ada"]

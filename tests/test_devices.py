@@ -10,10 +10,13 @@ from itsdangerous import URLSafeSerializer
 from sqlalchemy import func, select
 
 from config import ProductionConfig, TestingConfig
-from pycoder import accounts
-from pycoder.audit import COMMAND_LINE, Event
-from pycoder.keys import derive
-from pycoder.models import AuditEvent, Session, now
+from pycoder.accounts import administration
+from pycoder.audit import Event
+from pycoder.client_info import COMMAND_LINE
+from pycoder.clock import now
+from pycoder.keys.key import derive_key
+from pycoder.models.audit import AuditEvent
+from pycoder.models.session import Session
 from tests.callers import SECRET_KEY, Caller
 
 WRONG = "this is not the password"
@@ -56,11 +59,11 @@ def cookies_of(response):
 
 
 def signed(content, secret=SECRET_KEY, purpose="device cookie"):
-    return URLSafeSerializer(derive(secret, purpose)).dumps(content)
+    return URLSafeSerializer(derive_key(secret, purpose)).dumps(content)
 
 
 def opened(cookie):
-    return URLSafeSerializer(derive(SECRET_KEY, "device cookie")).loads(cookie)
+    return URLSafeSerializer(derive_key(SECRET_KEY, "device cookie")).loads(cookie)
 
 
 def assert_as_the_contract_has_it(response, *, secure):
@@ -235,7 +238,7 @@ def test_a_browser_remembers_five_accounts_the_latest(ada, bob, app):
 
 def test_a_device_of_a_deactivated_account_learns_nothing(ada, app):
     with app.app_context():
-        accounts.set_active(accounts.find(ada.email), False, client=COMMAND_LINE)
+        administration.set_active(administration.find_user(ada.email), False, client=COMMAND_LINE)
     answer = ada.try_login()
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_credentials")
     assert cookies_of(answer) == []

@@ -6,7 +6,9 @@ from sqlalchemy import select
 
 from pycoder.audit import Event
 from pycoder.extensions import db
-from pycoder.models import AuditEvent, Session, User
+from pycoder.models.audit import AuditEvent
+from pycoder.models.session import Session
+from pycoder.models.user import User
 from tests.callers import free_port, migrated
 
 

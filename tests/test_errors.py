@@ -4,9 +4,10 @@ import psycopg
 import pytest
 
 from config import TestingConfig
-from pycoder.errors import PROBLEM_JSON, Problem
+from pycoder.errors import Problem
 from pycoder.extensions import db
-from pycoder.models import AuditEvent
+from pycoder.http.problems import PROBLEM_JSON
+from pycoder.models.audit import AuditEvent
 from tests.callers import Caller, free_port
 
 PARTS = ["type", "title", "status", "detail", "code", "request_id"]

@@ -9,7 +9,8 @@ from sqlalchemy import create_engine, select
 
 import config
 from pycoder.audit import Event
-from pycoder.models import AuditEvent, RateLimit
+from pycoder.models.audit import AuditEvent
+from pycoder.models.rate_limit import RateLimit
 from tests.callers import PASSWORD, Line, Server, free_port, running_redis
 
 pytestmark = pytest.mark.untraced  # the server is another process

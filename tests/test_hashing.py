@@ -9,9 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pycoder import hashing
 from pycoder.errors import Overloaded
-from pycoder.hashing import HashingPool
+from pycoder.passwords.pool import HashingPool
 from tests.callers import Caller, Line, Server
 
 on_linux = pytest.mark.skipif(
@@ -188,7 +187,7 @@ def test_the_pool_starts_no_thread_before_the_first_hash():
     before = threading.active_count()
     pool = HashingPool(threads=4, waiting=4, patience=5)
     assert threading.active_count() == before
-    assert pool.run(lambda: hashing.__name__) == "pycoder.hashing"
+    assert pool.run(lambda: HashingPool.__module__) == "pycoder.passwords.pool"
 
 
 @pytest.mark.untraced  # the server is another process

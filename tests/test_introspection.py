@@ -6,9 +6,13 @@ import hashlib
 import pytest
 from sqlalchemy import select
 
-from pycoder import accounts, introspection
-from pycoder.audit import COMMAND_LINE, Event
-from pycoder.models import AuditEvent, Service, Session
+from pycoder.accounts import administration
+from pycoder.audit import Event
+from pycoder.client_info import COMMAND_LINE
+from pycoder.models.audit import AuditEvent
+from pycoder.models.oauth_client import OAuthClient
+from pycoder.models.session import Session
+from pycoder.tokens import introspection
 from tests.test_tokens import forge, read, signed_by_hand  # noqa: F401 - used in all tests
 
 PATH = "/api/token/introspect/"
@@ -17,7 +21,7 @@ PATH = "/api/token/introspect/"
 @pytest.fixture
 def secret(app):
     with app.app_context():
-        return introspection.create("shop", client=COMMAND_LINE)
+        return introspection.create_client("shop", client=COMMAND_LINE)
 
 
 def basic(name, secret):
@@ -61,7 +65,7 @@ def test_every_token_that_is_not_good_is_answered_alike(app, ada, bob, ask):
     assert ada.logout(ended).status_code == 204
     claims = read(bob.tokens.access)[1]
     with app.app_context():
-        accounts.set_active(accounts.find("bob"), False, client=COMMAND_LINE)
+        administration.set_active(administration.find_user("bob"), False, client=COMMAND_LINE)
     good = ada.login()
     bad = {
         "revoked": revoked,
@@ -156,12 +160,12 @@ def test_refusals_are_limited_and_a_good_service_is_not(ada, ask, secret, trail)
 
 def test_a_secret_is_stored_as_its_sha_256_alone(secret, rows):
     assert len(secret) == 43
-    (service,) = rows(select(Service))
+    (service,) = rows(select(OAuthClient))
     assert service.digest == hashlib.sha256(secret.encode()).hexdigest()
 
 
 def test_a_deleted_service_is_refused_at_once(app, ada, ask):
     assert ask(ada.tokens.access).status_code == 200
     with app.app_context():
-        introspection.remove("shop", client=COMMAND_LINE)
+        introspection.delete_client("shop", client=COMMAND_LINE)
     assert ask(ada.tokens.access).json["code"] == "invalid_client"

@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from jwt import InvalidTokenError
 
 from config import ConfigError, TestingConfig
-from pycoder import create_app, keys
-from pycoder.keys import Key, KeyRing
+from pycoder import create_app
+from pycoder.keys.key import Key, derive_key, generate_key, name_key
+from pycoder.keys.ring import KeyRing
 from tests.callers import SECRET_KEY
 
 
 def secret_key(secret):
-    return keys.named("HS256", keys.derive(secret, "a test"))
+    return name_key("HS256", derive_key(secret, "a test"))
 
 
 KEY = secret_key(SECRET_KEY)
@@ -61,7 +62,7 @@ def raw(value):
 def made(algorithm):
     """Make a key; of RSA a smaller one, for the sake of time."""
     if algorithm != "RS256":
-        return keys.generate(algorithm)
+        return generate_key(algorithm)
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return Key(f"rsa-{private.private_numbers().d % 997}", algorithm, private, private.public_key())
 
@@ -179,7 +180,7 @@ def forgeries(key):
             for name, secret in {
                 "of another": OTHERS[key.algorithm],
                 "of another secret": secret_key(SECRET_KEY + "x"),
-                "of another purpose": keys.derive(SECRET_KEY, "cookie"),
+                "of another purpose": derive_key(SECRET_KEY, "cookie"),
                 "SECRET_KEY itself": SECRET_KEY.encode(),
                 "the kid": key.kid.encode(),
                 "empty": b"",
@@ -390,7 +391,7 @@ def test_the_key_is_32_derived_bytes_that_neither_secret_nor_kid_give_away():
 
 def test_each_secret_and_each_purpose_has_a_key_of_its_own():
     derived = {
-        keys.derive(secret, purpose)
+        derive_key(secret, purpose)
         for secret in (SECRET_KEY, SECRET_KEY + "x")
         for purpose in ("a test", "token", "cookie")
     }

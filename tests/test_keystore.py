@@ -10,10 +10,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from jwt import PyJWK, PyJWS
 from sqlalchemy import delete, event, insert, select, text, update
 
-from pycoder import keys, keystore, rotation
-from pycoder.audit import COMMAND_LINE, Event
+from pycoder.audit import Event
+from pycoder.client_info import COMMAND_LINE
+from pycoder.clock import now
 from pycoder.extensions import db
-from pycoder.models import AuditEvent, Session, SigningKey, now
+from pycoder.keys import rotation
+from pycoder.keys import store as keys_store
+from pycoder.keys.key import KeyDecryptionError, decrypt_key, encrypt_key, generate_key
+from pycoder.keys.ring import RELOAD_INTERVAL, KeyRing, current_ring
+from pycoder.keys.store import CLOCK_SKEW, MAX_STALENESS, REFRESH_INTERVAL, KeyRingCache
+from pycoder.models.audit import AuditEvent
+from pycoder.models.key import SigningKey
+from pycoder.models.session import Session
 from tests.callers import SECRET_KEY, Caller, Tokens
 from tests.test_tokens import read
 
@@ -30,10 +38,10 @@ WEEK = 604_800
 def clock(monkeypatch):
     """The time by which a process judges the age of its ring: it moves when the test says so."""
     clock = [1000.0]
-    monkeypatch.setattr(keystore, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(keystore, "FOLLOWED", 0)  # commands wait for nobody
+    monkeypatch.setattr(keys_store, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(keys_store, "PROPAGATION_DELAY", 0)  # commands wait for nobody
 
-    def pass_by(seconds=keystore.LOOK_EVERY):
+    def pass_by(seconds=REFRESH_INTERVAL):
         clock[0] += seconds
 
     return pass_by
@@ -42,7 +50,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def restart(app, monkeypatch):
     """Return a function that has this process forget which keys there are."""
-    return lambda: monkeypatch.setitem(app.extensions, "pycoder.keys", keystore.Keeper())
+    return lambda: monkeypatch.setitem(app.extensions, "pycoder.keys", KeyRingCache())
 
 
 @pytest.fixture
@@ -69,7 +77,7 @@ def ring(app, store):
 
     def current():
         with app.app_context():
-            return keys.ring()
+            return current_ring()
 
     return current
 
@@ -115,7 +123,7 @@ def code(answer):
 def test_many_that_start_together_agree_on_one_first_key(app, store, rows, trail):
     def start(_):
         with app.app_context():
-            return keystore.Keeper().ring().sign({}, typ="at+jwt")
+            return KeyRingCache().ring().sign({}, typ="at+jwt")
 
     with ThreadPoolExecutor(8) as pool:
         signed = {kid_of(token) for token in pool.map(start, range(8))}
@@ -175,7 +183,7 @@ def test_a_new_key_is_published_before_it_signs_and_the_old_one_until_its_last_t
     travel(WEEK - 2)
     assert code(ada.verify(last.refresh)) == 200
     assert kids(ada) == [made.kid, kid_of(old.access)]
-    travel(1 + keystore.LATE)
+    travel(1 + CLOCK_SKEW)
     assert code(ada.verify(last.refresh)) == "token_expired"
     assert code(ada.user(last.access)) == "token_expired"
     travel(1)
@@ -196,12 +204,12 @@ def test_an_expired_token_is_told_so_for_as_long_as_its_session_lives(store, rot
 
 def test_what_is_signed_with_an_old_key_after_its_time_is_refused(app, store, rotate, travel, ada):
     """A thief of an old key cannot make tokens that outlive those which it has signed."""
-    old = keystore.Keeper()
+    old = KeyRingCache()
     with app.app_context():
         thief = old.ring()
     claims = read(ada.tokens.access)[1]
     rotate()
-    travel(1202 + WEEK + keystore.LATE)
+    travel(1202 + WEEK + CLOCK_SKEW)
     late = int(now().timestamp())
     forged = thief.sign(claims | {"iat": late, "exp": late + 600}, typ="at+jwt")
     assert kid_of(forged) == kid_of(ada.tokens.access)
@@ -213,7 +221,7 @@ def test_what_is_signed_with_an_old_key_after_its_time_is_refused(app, store, ro
 def test_keys_go_when_no_session_can_name_them_any_more(store, rotate, travel, ada, rows):
     first = kid_of(ada.tokens.access)
     second = rotate().kid
-    travel(1202 + WEEK + keystore.LATE + 90 * 86_400 - 1)
+    travel(1202 + WEEK + CLOCK_SKEW + 90 * 86_400 - 1)
     assert set(rows(select(SigningKey.kid))) >= {first, second}
     third = rotate().kid
     assert set(rows(select(SigningKey.kid))) == {first, second, third}
@@ -269,15 +277,15 @@ def looks(app, store, ring):
 
 
 def test_unknown_keys_make_a_process_look_but_not_often(ring, clock, ada, looks):
-    forged = keys.KeyRing([keys.generate("EdDSA")]).sign(read(ada.tokens.access)[1], typ="at+jwt")
-    clock(keys.LOOK_AGAIN)
+    forged = KeyRing([generate_key("EdDSA")]).sign(read(ada.tokens.access)[1], typ="at+jwt")
+    clock(RELOAD_INTERVAL)
     looks.clear()
     for _ in range(20):
         assert code(ada.user(forged)) == "token_invalid"
-        clock(keys.LOOK_AGAIN / 25)
+        clock(RELOAD_INTERVAL / 25)
     assert len(looks) == 1
     assert "WHERE" not in looks[0]  # nothing is looked up by what a token says
-    clock(keys.LOOK_AGAIN)
+    clock(RELOAD_INTERVAL)
     assert code(ada.user(forged)) == "token_invalid"
     assert len(looks) == 2
 
@@ -287,8 +295,8 @@ def test_a_token_of_a_key_that_is_new_is_good_at_once(app, ring, clock, ada):
         rotation.retire(kid_of(ada.tokens.access), client=COMMAND_LINE)
         db.session.execute(update(Session).values(revoked_at=None))
         db.session.commit()
-        elsewhere = keystore.Keeper().ring()
-    clock(keys.LOOK_AGAIN)
+        elsewhere = KeyRingCache().ring()
+    clock(RELOAD_INTERVAL)
     token = elsewhere.sign(read(ada.tokens.access)[1], typ="at+jwt")
     assert code(ada.user(token)) == 200
 
@@ -313,7 +321,7 @@ def test_retiring_a_key_leaves_sessions_alone_that_it_never_signed_for(
     app, store, flask, rotate, travel, clock, ada, bob, rows, trail
 ):
     old, made = kid_of(ada.tokens.access), rotate().kid
-    travel(1202 + keystore.LATE + 300)
+    travel(1202 + CLOCK_SKEW + 300)
     assert bob.refresh().status_code == 200  # signed by both
     carol = Caller(ada.client, "carol@example.com")
     assert carol.register().status_code == 201
@@ -332,7 +340,7 @@ def test_retiring_an_old_key_ends_what_began_under_it(
 ):
     old = kid_of(ada.tokens.access)
     made = rotate().kid
-    travel(1202 + keystore.LATE + 1)
+    travel(1202 + CLOCK_SKEW + 1)
     assert ada.refresh().status_code == 200
     carol = Caller(ada.client, "carol@example.com")
     assert carol.register().status_code == 201
@@ -349,9 +357,9 @@ def test_a_key_that_is_over_stays_over_when_the_one_after_it_is_retired(
     app, store, flask, rotate, travel, clock, ada, bob, made_since
 ):
     old, next_one = ada.tokens.access, rotate().kid
-    lasts = app.config["JWT_REFRESH_TOKEN_EXPIRES"] + 1202 + keystore.LATE + 1
+    lasts = app.config["JWT_REFRESH_TOKEN_EXPIRES"] + 1202 + CLOCK_SKEW + 1
     for _ in range(made_since - 1):
-        travel(1202 + keystore.LATE + 1)
+        travel(1202 + CLOCK_SKEW + 1)
         rotate()
     travel(lasts)
     bob.login()
@@ -422,7 +430,7 @@ def test_what_is_stored_of_a_key_gives_it_away_to_nobody(app, store, setting, ri
     setting("JWT_ALGORITHM", algorithm)
     ring()
     with app.app_context():
-        [kept] = keystore.everything()
+        [kept] = keys_store.load_stored_keys()
         private = kept.opened().signs_with
     if algorithm != "HS256":
         private = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
@@ -436,13 +444,13 @@ def test_what_is_stored_of_a_key_gives_it_away_to_nobody(app, store, setting, ri
         (SECRET_KEY, kept.kid, "HS256" if algorithm != "HS256" else "EdDSA", kept.sealed),
         *((SECRET_KEY, kept.kid, algorithm, flipped) for flipped in flips),
     ]:
-        with pytest.raises(keys.Sealed):
-            keys.unseal(secret, kid, alg, sealed)
+        with pytest.raises(KeyDecryptionError):
+            decrypt_key(secret, kid, alg, sealed)
 
 
 def test_two_seals_of_one_key_have_nothing_in_common():
-    key = keys.generate("EdDSA")
-    assert keys.seal(SECRET_KEY, key)[:12] != keys.seal(SECRET_KEY, key)[:12]
+    key = generate_key("EdDSA")
+    assert encrypt_key(SECRET_KEY, key)[:12] != encrypt_key(SECRET_KEY, key)[:12]
 
 
 def test_another_secret_key_is_told_and_what_to_do_helps(
@@ -471,7 +479,7 @@ def test_another_secret_key_is_told_and_what_to_do_helps(
 
 
 def test_without_a_database_the_known_keys_serve_for_a_while(app, ring, restart, clock, ada):
-    forged = keys.KeyRing([keys.generate("EdDSA")]).sign({}, typ="at+jwt")
+    forged = KeyRing([generate_key("EdDSA")]).sign({}, typ="at+jwt")
 
     def rename(old, new):
         with app.app_context(), db.engine.begin() as connection:
@@ -484,7 +492,7 @@ def test_without_a_database_the_known_keys_serve_for_a_while(app, ring, restart,
         assert code(ada.user()) == "database_unavailable"
         assert code(ada.user()) == 200
         assert code(ada.user(forged)) == "token_invalid"
-        clock(keystore.WITHOUT_DATABASE)
+        clock(MAX_STALENESS)
         assert [code(ada.user()) for _ in range(2)] == ["database_unavailable"] * 2
         assert code(jwks(ada)) == "database_unavailable"
         restart()

@@ -100,7 +100,7 @@ def test_a_broken_log_does_not_break_an_answer(tmp_path):
 
 def test_the_trail_says_who_when_and_from_where(ada, rows):
     from pycoder.extensions import db
-    from pycoder.models import AuditEvent
+    from pycoder.models.audit import AuditEvent
 
     stranger = Caller(ada.client, "typed-a-password-here", "x" * 8)
     headers = {"User-Agent": "Firefox", "X-Request-ID": "request-4711"}

@@ -13,7 +13,8 @@ from alembic.migration import MigrationContext
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import select, text
 
-from pycoder.extensions import Base, db
+from pycoder.db.base import Base
+from pycoder.extensions import db
 from tests.callers import (
     ROOT,
     Caller,

@@ -20,8 +20,9 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
+from pycoder.clock import now
 from pycoder.extensions import db
-from pycoder.models import Session, now
+from pycoder.models.session import Session
 from tests.callers import Caller, emptied, migrated
 
 pytestmark = pytest.mark.untraced  # it repeats, a thousand times, what other tests trace

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pycoder.postgres import ImpatientConnection
+from pycoder.db.postgresql import TimeoutConnection
 from tests.callers import Line, Server, Tokens, free_port, running_redis
 from tests.proxies import Nginx, pgbouncer
 from tests.test_crashes import CLIENTS, Client, busy, resolve, settle
@@ -86,7 +86,7 @@ class Customer(Client):
 
 
 def test_a_pooler_is_noticed_and_gets_no_prepared_statements(url):
-    with ImpatientConnection.connect(url) as connection:
+    with TimeoutConnection.connect(url) as connection:
         pooled = url.startswith("postgresql://postgres@127.0.0.1")
         assert (connection.prepare_threshold is None) == pooled
 

@@ -10,9 +10,11 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine.events import FatalError, NonFatalError, PhaseFinished
 
 from config import TestingConfig
-from pycoder import create_app, errors, introspection
-from pycoder.audit import COMMAND_LINE
-from pycoder.openapi import FORM, WITH_BODY
+from pycoder import create_app, errors
+from pycoder.client_info import COMMAND_LINE
+from pycoder.errors import Problem
+from pycoder.http.openapi import FORM, WITH_BODY
+from pycoder.tokens import introspection
 from tests.callers import SECRET_KEY, Caller
 
 PROBLEM = "application/problem+json"
@@ -204,7 +206,7 @@ def test_the_documented_codes_are_those_of_the_code(operations):
     known = {
         value.code
         for value in vars(errors).values()
-        if isinstance(value, type) and issubclass(value, errors.Problem) and hasattr(value, "code")
+        if isinstance(value, type) and issubclass(value, Problem) and hasattr(value, "code")
     }
     assert documented <= known
     # 404 and 405 are answers of addresses and methods that no operation stands for
@@ -232,8 +234,8 @@ def test_what_is_secret_is_never_in_an_answer(document):
     assert names("User") == {
         "id", "email", "email_verified", "username", "first_name", "last_name", "date_joined",
     }  # fmt: skip
-    assert names("Pair") == {"access", "refresh"}
-    assert names("SignedIn") == {"user", "tokens", "expires_in", "csrf_token"}
+    assert names("TokenPair") == {"access", "refresh"}
+    assert names("LoginResult") == {"user", "tokens", "expires_in", "csrf_token"}
 
 
 # The document against the product
@@ -266,7 +268,7 @@ def fuzzer(app, bob, no_limits):
     assert carol.register().status_code == dora.register().status_code == 201
 
     with app.app_context():
-        secret = introspection.create("shop", client=COMMAND_LINE)
+        secret = introspection.create_client("shop", client=COMMAND_LINE)
     shop = base64.b64encode(f"shop:{secret}".encode()).decode()
 
     def bearer(caller):

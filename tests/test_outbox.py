@@ -17,11 +17,18 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy import event, func, select
 
 from config import ConfigError, ProductionConfig, TestingConfig
-from pycoder import accounts, create_app, mail, outbox
-from pycoder.audit import COMMAND_LINE
+from pycoder import create_app
+from pycoder.accounts import administration
+from pycoder.client_info import COMMAND_LINE
+from pycoder.clock import now
+from pycoder.db.leases import Lease
 from pycoder.extensions import db
-from pycoder.mail import Template
-from pycoder.models import Lease, OneTimeToken, OutgoingMail, now
+from pycoder.mail import backend, worker
+from pycoder.mail import queue as mail_queue
+from pycoder.mail.backend import SMTPBackend
+from pycoder.mail.queue import Template
+from pycoder.mail.worker import LEASE_DURATION
+from pycoder.models.mail import OneTimeToken, OutgoingMail
 from tests.callers import (
     PASSWORD,
     SECRET_KEY,
@@ -49,31 +56,31 @@ def waiting(rows):
 
 def send(app):
     with app.app_context():
-        return outbox.send_due()
+        return worker.send_due()
 
 
 def queue(app, count):
     with app.app_context():
         for n in range(count):
-            mail.queue(Template.PASSWORD_CHANGED, f"user{n}@example.com", COMMAND_LINE)
+            mail_queue.enqueue(Template.PASSWORD_CHANGED, f"user{n}@example.com", COMMAND_LINE)
         db.session.commit()
 
 
 def test_a_mail_of_a_transaction_that_is_rolled_back_is_never_sent(app, mails, waiting):
     with app.app_context():
-        mail.queue(Template.PASSWORD_CHANGED, "ada@example.com", COMMAND_LINE)
+        mail_queue.enqueue(Template.PASSWORD_CHANGED, "ada@example.com", COMMAND_LINE)
         db.session.rollback()
     assert mails() == []
     assert waiting() == 0
 
 
 def test_a_commit_with_a_mail_wakes_the_sender(app, ada):
-    mail.queued.clear()
+    mail_queue.mail_queued.clear()
     ada.user()
     ada.login()
-    assert not mail.queued.is_set()
+    assert not mail_queue.mail_queued.is_set()
     Caller(app.test_client()).login()
-    assert mail.queued.is_set()
+    assert mail_queue.mail_queued.is_set()
 
 
 def test_a_mail_has_two_texts_and_says_that_a_machine_wrote_it(ada, mails):
@@ -159,7 +166,7 @@ def test_of_many_processes_one_sends_at_a_time_and_each_mail_once(app, mails, ma
 def test_a_mail_is_sent_once_also_by_processes_whose_turns_overlap(
     app, mails, mail_server, monkeypatch, waiting
 ):
-    monkeypatch.setattr(outbox, "TURN", timedelta(0))
+    monkeypatch.setattr(worker, "LEASE_DURATION", timedelta(0))
     queue(app, 12)
     mail_server.moods = [0.05] * 12
     while waiting():
@@ -175,11 +182,11 @@ def test_a_link_that_is_taken_back_in_the_hands_of_the_sender_is_not_made(
     mails()
     ada.client.post("/api/password/reset/", json={"email": ada.email})
     with app.app_context():
-        row = outbox._claim()
-        accounts.set_password(
-            accounts.find(ada.email), "a password nobody has yet", client=COMMAND_LINE
+        row = worker._claim()
+        administration.set_password(
+            administration.find_user(ada.email), "a password nobody has yet", client=COMMAND_LINE
         )
-        assert outbox._send(row)
+        assert worker._send(row)
     assert len(mail_server.mails) == 1  # that of the registration
     assert rows(select(OneTimeToken)) == []
 
@@ -187,7 +194,7 @@ def test_a_link_that_is_taken_back_in_the_hands_of_the_sender_is_not_made(
 def test_the_turn_of_a_process_that_died_is_over_after_a_minute(app, mails, mail_server, clock):
     queue(app, 1)
     with app.app_context():
-        db.session.add(Lease(name="mail", holder="dead", expires_at=now() + outbox.TURN))
+        db.session.add(Lease(name="mail", holder="dead", expires_at=now() + LEASE_DURATION))
         db.session.commit()
     assert send(app) == (0, False)
     clock.shift(timedelta(minutes=1))
@@ -210,9 +217,9 @@ def test_a_process_that_dies_with_a_mail_in_its_hands_loses_none(
 
     with monkeypatch.context() as patch:
         if moment.startswith("before"):
-            patch.setattr(mail.SMTPBackend, "send_messages", die)
+            patch.setattr(SMTPBackend, "send_messages", die)
         else:
-            patch.setattr(outbox, "_delete", die)
+            patch.setattr(worker, "_delete", die)
         with pytest.raises(Killed):
             send(app)
     assert waiting() == 1
@@ -242,40 +249,40 @@ def test_without_mails_the_sender_writes_nothing(app):
     with app.app_context():
         engine = db.engines["autocommit"]
         event.listen(engine, "before_cursor_execute", note)
-        outbox.send_due()
+        worker.send_due()
         event.remove(engine, "before_cursor_execute", note)
     assert statements == ["SELECT"]
 
 
 def test_the_thread_sends_what_is_committed_and_ends_when_told(app, mails, mail_server):
     stop = threading.Event()
-    thread = threading.Thread(target=outbox._run, args=(app, stop))
+    thread = threading.Thread(target=worker._run, args=(app, stop))
     thread.start()
     try:
         queue(app, 2)
         assert len(mail_server.wait_for(2)) == 2
     finally:
-        outbox._finish(thread, stop)
+        worker._stop(thread, stop)
     assert not thread.is_alive()
 
 
 def test_the_thread_survives_a_fault(app, mails, mail_server, monkeypatch, caplog):
     stop = threading.Event()
     faults = iter([OSError("disk full")])
-    real = outbox.send_due
+    real = worker.send_due
 
     def send_due(stop):
         for fault in faults:
-            mail.queued.set()  # look again at once
+            mail_queue.mail_queued.set()  # look again at once
             raise fault
         return real(stop)
 
-    monkeypatch.setattr(outbox, "send_due", send_due)
+    monkeypatch.setattr(worker, "send_due", send_due)
     queue(app, 1)
-    thread = threading.Thread(target=outbox._run, args=(app, stop))
+    thread = threading.Thread(target=worker._run, args=(app, stop))
     thread.start()
     mail_server.wait_for(1)
-    outbox._finish(thread, stop)
+    worker._stop(thread, stop)
     assert "sending mails failed" in caplog.text
 
 
@@ -367,10 +374,10 @@ def test_starttls_is_insisted_on_and_the_certificate_verified(
 
 def test_a_file_takes_mails_in_place_of_a_server(app, ada, tmp_path, monkeypatch, waiting):
     monkeypatch.setitem(app.config, "MAIL_URL", f"file:{tmp_path}/mails")
-    mail.init_app(app)
+    backend.init_app(app)
     assert send(app) == (1, False)
     monkeypatch.undo()
-    mail.init_app(app)
+    backend.init_app(app)
     [name] = os.listdir(tmp_path / "mails")
     assert "#token=" in (tmp_path / "mails" / name).read_text()
     assert waiting() == 0

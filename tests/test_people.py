@@ -9,9 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import select
 
-from pycoder import passwords, people
+from pycoder.accounts import transfer
+from pycoder.accounts.transfer import MAXIMUM_LINE
 from pycoder.audit import Event
-from pycoder.models import AuditEvent, User
+from pycoder.client_info import COMMAND_LINE
+from pycoder.models.audit import AuditEvent
+from pycoder.models.user import User
+from pycoder.passwords.hashing import HASH_FORMAT
 from tests.callers import ROOT, Caller
 from tests.conftest import emptied
 from tests.test_passwords import FOREIGN, KNOWN
@@ -70,7 +74,7 @@ def test_who_comes_from_django_signs_in_and_the_hash_is_upgraded(app, flask, dum
     assert rows(mine)[0] == old
     user.password = TYPED
     assert user.try_login().status_code == 200
-    assert passwords.OUR_FORMAT.fullmatch(rows(mine)[0])
+    assert HASH_FORMAT.fullmatch(rows(mine)[0])
     assert user.try_login().json["user"]["first_name"] == "Zoë"
     assert flask("users", "import", str(dump)).output == "added=0  existing=5  bad=0\n"
     assert user.user().status_code == 200
@@ -135,7 +139,7 @@ BAD_LINES = [
     ('{"id": 1, "id": 2}', "line: This is not JSON"),
     ("[]", "line: This is not a JSON object"),
     (b'{"id": "\xff"}', "line: This is not JSON in UTF-8"),
-    (b"x" * people.LONGEST_LINE * 3, "line: This is longer than 65536 bytes"),
+    (b"x" * MAXIMUM_LINE * 3, "line: This is longer than 65536 bytes"),
     (line(None), "id: Missing data"),
     (line(0), "id: Must be"),
     (line(2**53), "id: Must be"),
@@ -176,7 +180,7 @@ def test_every_bad_line_is_told_with_its_number_and_reason_and_loses_no_other(ta
 
 
 def test_argon2_without_its_package_is_a_bad_line(taken_over, monkeypatch):
-    monkeypatch.setattr(passwords, "find_spec", lambda name: None)
+    monkeypatch.setattr("pycoder.passwords.hashing.find_spec", lambda name: None)
     _, reasons = taken_over(line(1, password=FOREIGN["argon2"]), line(2))
     assert reasons == {
         1: "password: Verifying argon2 needs the package argon2-cffi, which is not installed."
@@ -191,7 +195,7 @@ def test_names_that_django_allowed_are_kept(taken_over, app):
 
 
 def test_many_are_added_in_batches_and_each_batch_is_on_record(taken_over, rows, monkeypatch):
-    monkeypatch.setattr(people, "BATCH", 10)
+    monkeypatch.setattr(transfer, "BATCH", 10)
     users = [line(number) for number in range(1, 26)]
     assert taken_over(*users[:15])[0]["added"] == 15
     assert taken_over(*users) == ({"added": 10, "existing": 15, "bad": 0}, {})
@@ -203,12 +207,12 @@ def test_many_are_added_in_batches_and_each_batch_is_on_record(taken_over, rows,
 
 
 def test_two_imports_at_once_add_every_user_once(app, rows, monkeypatch):
-    monkeypatch.setattr(people, "BATCH", 10)
+    monkeypatch.setattr(transfer, "BATCH", 10)
     file = "\n".join(line(number) for number in range(1, 201)).encode()
 
     def take_over(_):
         with app.app_context():
-            outcomes = people.take_over(io.BytesIO(file), as_csv=False, client=people.Client())
+            outcomes = transfer.import_users(io.BytesIO(file), as_csv=False, client=COMMAND_LINE)
             return Counter(outcome.verdict for outcome in outcomes)
 
     with ThreadPoolExecutor(2) as threads:
@@ -218,10 +222,10 @@ def test_two_imports_at_once_add_every_user_once(app, rows, monkeypatch):
 
 
 def test_a_batch_is_added_while_the_file_is_still_being_read(app, rows, monkeypatch):
-    monkeypatch.setattr(people, "BATCH", 1)
+    monkeypatch.setattr(transfer, "BATCH", 1)
     with app.app_context():
         file = io.BytesIO(b"\n".join(line(number).encode() for number in (1, 2, 3)))
-        outcomes = people.take_over(file, as_csv=False, client=people.Client())
+        outcomes = transfer.import_users(file, as_csv=False, client=COMMAND_LINE)
         assert next(outcomes) == (1, "added", "")
         assert rows(select(User.id)) == [1]
 

@@ -6,26 +6,28 @@ import pytest
 from sqlalchemy import String, bindparam, column, select, table, update
 from sqlalchemy.exc import DBAPIError
 
-from pycoder.extensions import autocommit, db, read
-from pycoder.models import Session, now
-from pycoder.prepared import Prepared
-from pycoder.tokens import _STANDING, Standing
+from pycoder.clock import now
+from pycoder.db.prepared import PreparedStatement
+from pycoder.db.queries import autocommit, fetch_one
+from pycoder.extensions import db
+from pycoder.models.session import Session
+from pycoder.tokens.state import _TOKEN_STATE, TokenState
 
 
 def test_a_prepared_select_answers_what_sqlalchemy_answers(app, ada, rows):
     (session,) = rows(select(Session))
     values = {"jti": "none", "sid": session.id, "user_id": session.user_id}
     with app.app_context():
-        prepared, usual = _STANDING.read(values), read(_STANDING._statement, values)
-        assert _STANDING.read({**values, "sid": uuid4()}) is None
+        prepared, usual = _TOKEN_STATE.read(values), fetch_one(_TOKEN_STATE._statement, values)
+        assert _TOKEN_STATE.read({**values, "sid": uuid4()}) is None
     assert prepared == list(usual)
     assert [type(value) for value in prepared] == [type(value) for value in usual]
-    assert Standing._make(prepared).created_at == session.created_at
+    assert TokenState._make(prepared).created_at == session.created_at
 
 
 def test_a_prepared_update_sets_what_its_values_name_and_counts_the_rows(app, ada, rows):
     (session,) = rows(select(Session))
-    statement = Prepared(update(Session).where(Session.id == bindparam("sid")))
+    statement = PreparedStatement(update(Session).where(Session.id == bindparam("sid")))
     changes = {"rotated_at": now(), "retry_key": None, "window_count": 7}
     with app.app_context():
         assert statement.write({"sid": uuid4(), **changes}) == 0
@@ -39,7 +41,7 @@ def test_a_prepared_update_sets_what_its_values_name_and_counts_the_rows(app, ad
 
 def test_a_fault_is_told_without_the_values(app):
     nowhere = select(column("it")).select_from(table("nowhere"))
-    statement = Prepared(nowhere.where(column("it") == bindparam("value", type_=String)))
+    statement = PreparedStatement(nowhere.where(column("it") == bindparam("value", type_=String)))
     with app.app_context(), pytest.raises(DBAPIError) as fault:
         statement.read({"value": "correct horse"})
     assert "nowhere" in str(fault.value)
@@ -47,7 +49,7 @@ def test_a_fault_is_told_without_the_values(app):
 
 
 def test_a_fault_leaves_the_connection_to_the_next(app, ada):
-    statement = Prepared(select(column("it")).select_from(table("nowhere")))
+    statement = PreparedStatement(select(column("it")).select_from(table("nowhere")))
     with app.app_context():
         for _ in range(2 * app.config["SQLALCHEMY_ENGINE_OPTIONS"]["pool_size"]):
             with pytest.raises(DBAPIError):

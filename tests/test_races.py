@@ -15,11 +15,16 @@ import bcrypt
 import pytest
 from sqlalchemy import func, select, update
 
-from pycoder import accounts, onetime, passwords
-from pycoder.audit import COMMAND_LINE, Event
+from pycoder.accounts import administration
+from pycoder.audit import Event
+from pycoder.client_info import COMMAND_LINE
 from pycoder.extensions import db
-from pycoder.models import AuditEvent, Session, TokenBlocklist, User
-from pycoder.onetime import Purpose
+from pycoder.mail import links
+from pycoder.mail.links import Purpose
+from pycoder.models.audit import AuditEvent
+from pycoder.models.session import Session, TokenBlocklist
+from pycoder.models.user import User
+from pycoder.passwords.hashing import HASH_FORMAT
 from tests.callers import PASSWORD, Answer, Line, Server, Tokens, application
 
 pytestmark = pytest.mark.untraced  # the server is another process
@@ -233,7 +238,7 @@ class Ending(NamedTuple):
 
     def room(self, function, *args):
         with self.operator.app_context():
-            function(accounts.find(self.email), *args, client=COMMAND_LINE)
+            function(administration.find_user(self.email), *args, client=COMMAND_LINE)
             return Answer(204, None, "")
 
 
@@ -249,7 +254,7 @@ def end_by_change(e):
 
 def end_by_reset(e):
     with e.operator.app_context():
-        secret = onetime.issue(accounts.find(e.email).id, Purpose.RESET)
+        secret = links.issue(administration.find_user(e.email).id, Purpose.RESET)
         db.session.commit()
     body = {"token": secret, "new_password": NEW_PASSWORD}
     return e.api.call("POST", "password/reset/confirm/", body)
@@ -262,11 +267,11 @@ ENDINGS = {
     "token/revoke": lambda e: e.api.revoke(e.pair.refresh),
     "revoke one": end_by_id,
     "revoke all others": lambda e: e.api.end_others(e.other.access),
-    "set-password": lambda e: e.room(accounts.set_password, NEW_PASSWORD),
+    "set-password": lambda e: e.room(administration.set_password, NEW_PASSWORD),
     "password/change": end_by_change,
     "password/reset": end_by_reset,
-    "deactivate": lambda e: e.room(accounts.set_active, False),
-    "delete": lambda e: e.room(accounts.remove),
+    "deactivate": lambda e: e.room(administration.set_active, False),
+    "delete": lambda e: e.room(administration.delete_user),
     "delete by its owner": lambda e: e.api.call("DELETE", "user/", access=e.other.access),
 }
 DELETES = ("delete", "delete by its owner")
@@ -329,7 +334,7 @@ def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operato
         assert set(late) == {"token_revoked"}
         assert {what for _, what in use.log} == {200, "token_revoked"}
         if name == "deactivate":
-            ending.room(accounts.set_active, True)
+            ending.room(administration.set_active, True)
         if name in DELETES:  # the same address again does not revive what was
             body = {"email": person.email, "password": PASSWORD}
             assert api.call("POST", "register/", body).status == 201
@@ -439,7 +444,7 @@ def test_a_login_never_leaves_a_session_that_the_change_should_have_ended(
             assert {outcome(one.answer) for one in new if one.started > at} == {200}
         else:
             assert {outcome(one.answer) for one in new} == {"invalid_credentials"}
-            ending.room(accounts.set_active, True)
+            ending.room(administration.set_active, True)
         before = [tokens_of(one.answer) for one in old if one.answer.status == 200]
         assert before
         for pair in before:
@@ -467,7 +472,7 @@ def test_ten_logins_onto_an_old_hash_all_succeed_and_leave_one_current_hash(api,
         answers = at_once([partial(api.try_login, person.email)] * 10)
         assert [outcome(answer) for answer in answers] == [200] * 10
         hashed = found(select(User.password_hash).where(User.email == person.email))
-        assert passwords.OUR_FORMAT.fullmatch(hashed)
+        assert HASH_FORMAT.fullmatch(hashed)
         for answer in answers:
             assert api.user(tokens_of(answer).access).status == 200
         api.login(person.email)

@@ -4,9 +4,14 @@ import pytest
 import time_machine
 from sqlalchemy import func, select
 
-from pycoder import accounts, pruning
-from pycoder.audit import COMMAND_LINE, Event
-from pycoder.models import AuditEvent, Session, TokenBlocklist, now
+from pycoder.accounts import administration
+from pycoder.audit import Event
+from pycoder.client_info import COMMAND_LINE
+from pycoder.clock import now
+from pycoder.models.audit import AuditEvent
+from pycoder.models.session import Session, TokenBlocklist
+from pycoder.sessions import pruning
+from pycoder.tokens.jwt import decode_token
 
 KEY = "0123456789abcdef"
 
@@ -34,7 +39,9 @@ def test_refusals_at_login_are_alike_and_only_the_trail_tells_them_apart(
     ada, bob, anyone, app, rows
 ):
     with app.app_context():
-        accounts.set_active(accounts.find("bob@example.com"), False, client=COMMAND_LINE)
+        administration.set_active(
+            administration.find_user("bob@example.com"), False, client=COMMAND_LINE
+        )
     anyone.email = "nobody@example.com"
     answers = []
     for response in (ada.try_login(password="wrong"), bob.try_login(), anyone.try_login()):
@@ -77,10 +84,9 @@ def test_reuse_ends_one_session_and_no_other(ada, rows):
 
 
 def jti(app, token):
-    from pycoder import tokens
 
     with app.test_request_context():
-        return tokens.decode(token)["jti"]
+        return decode_token(token)["jti"]
 
 
 def test_a_repeated_refresh_with_its_key_yields_the_same_successor(ada, app):
@@ -245,7 +251,9 @@ def test_deactivating_ends_all_sessions_for_good(ada, app):
     pair = ada.login()
     for active in (False, True):
         with app.app_context():
-            accounts.set_active(accounts.find("ada@example.com"), active, client=COMMAND_LINE)
+            administration.set_active(
+                administration.find_user("ada@example.com"), active, client=COMMAND_LINE
+            )
         assert ada.user(pair.access).json["code"] == "token_revoked"
         assert ada.refresh(pair.refresh).json["code"] == "token_revoked"
     assert ada.try_login().status_code == 200

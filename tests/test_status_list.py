@@ -13,10 +13,16 @@ import time_machine
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import delete, update
 
-from pycoder import accounts, keys, keystore, status_list
-from pycoder.audit import COMMAND_LINE
+from pycoder.accounts import administration
+from pycoder.client_info import COMMAND_LINE
+from pycoder.clock import now
 from pycoder.extensions import db
-from pycoder.models import Session, StatusCounter, User, now
+from pycoder.keys.key import Key
+from pycoder.keys.ring import KeyRing, current_ring
+from pycoder.keys.store import KeyRingCache
+from pycoder.models.session import Session, StatusCounter
+from pycoder.models.user import User
+from pycoder.tokens import status_list
 from tests.callers import Caller
 from tests.test_keys import KEY, NOW
 from tests.test_tokens import assert_refused_everywhere, change, read
@@ -29,8 +35,8 @@ MEDIA_TYPE = "application/statuslist+jwt"
 def key(app, monkeypatch):
     """A key that others can verify with, in place of the secret."""
     private = ec.generate_private_key(ec.SECP256R1())
-    ring = keys.KeyRing([keys.Key("pair", "ES256", private, private.public_key())])
-    keeper = keystore.Keeper(ring, looked_at=math.inf)
+    ring = KeyRing([Key("pair", "ES256", private, private.public_key())])
+    keeper = KeyRingCache(ring, looked_at=math.inf)
     monkeypatch.setitem(app.extensions, "pycoder.keys", keeper)
     return private.public_key()
 
@@ -94,7 +100,7 @@ def test_every_session_has_a_place_of_its_own(device):
 def test_a_place_is_never_given_twice_even_if_its_session_is_gone(app, device):
     first = place_of(device.tokens.access)["idx"]
     with app.app_context():
-        accounts.remove(accounts.find(device.email), client=COMMAND_LINE)
+        administration.delete_user(administration.find_user(device.email), client=COMMAND_LINE)
     assert device.register().status_code == 201
     assert place_of(device.tokens.access)["idx"] > first
 
@@ -108,7 +114,7 @@ def test_without_its_counter_no_place_is_taken_from_a_session_that_has_it(app, d
 def test_of_many_who_take_a_place_at_once_each_gets_another(app):
     def take(_):
         with app.app_context():
-            return [status_list.next_place() for _ in range(10)]
+            return [status_list.allocate_index() for _ in range(10)]
 
     with ThreadPoolExecutor(4) as pool:
         taken = [place for places in pool.map(take, range(4)) for place in places]
@@ -119,15 +125,15 @@ def test_of_many_who_take_a_place_at_once_each_gets_another(app):
 def test_a_token_that_services_can_verify_needs_a_good_status(app, device, status):
     claims = read(device.login().access)[1]
     with app.app_context():
-        assert device.user(keys.ring().sign(claims, typ="at+jwt")).status_code == 200
+        assert device.user(current_ring().sign(claims, typ="at+jwt")).status_code == 200
         changed = {key: value for key, value in claims.items() if key != "status"}
         changed |= {} if status == "missing" else {"status": status}
-        refused = device.user(keys.ring().sign(changed, typ="at+jwt"))
+        refused = device.user(current_ring().sign(changed, typ="at+jwt"))
     assert (refused.status_code, refused.json["code"]) == (401, "token_invalid")
 
 
 def test_tokens_that_nobody_else_can_verify_name_no_place(app, ada, monkeypatch):
-    keeper = keystore.Keeper(keys.KeyRing([KEY]), looked_at=math.inf)
+    keeper = KeyRingCache(KeyRing([KEY]), looked_at=math.inf)
     monkeypatch.setitem(app.extensions, "pycoder.keys", keeper)
     ada.login()
     assert all("status" not in read(token)[1] for token in ada.tokens)
@@ -171,7 +177,7 @@ def test_only_sessions_that_live_are_valid(device, key):
 def by_command(work):
     def end(app, device):
         with app.app_context():
-            work(accounts.find(device.email))
+            work(administration.find_user(device.email))
 
     return end
 
@@ -213,8 +219,10 @@ ENDINGS = {
     "a list of devices": from_elsewhere("DELETE", "/api/sessions/{}/"),
     "all other devices": from_elsewhere("DELETE", "/api/sessions/"),
     "a new password": from_elsewhere("POST", "/api/password/change/", json=NEW_PASSWORD),
-    "deactivation": by_command(lambda user: accounts.set_active(user, False, client=COMMAND_LINE)),
-    "deletion": by_command(lambda user: accounts.remove(user, client=COMMAND_LINE)),
+    "deactivation": by_command(
+        lambda user: administration.set_active(user, False, client=COMMAND_LINE)
+    ),
+    "deletion": by_command(lambda user: administration.delete_user(user, client=COMMAND_LINE)),
     "too many sessions": be_surplus,
     "expiry": by_rows(update(Session).values(expires_at=now() - timedelta(days=9999))),
     "a user who is not active": by_rows(update(User).values(is_active=False)),

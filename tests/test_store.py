@@ -11,10 +11,15 @@ import pytest
 import time_machine
 from sqlalchemy import event, func, insert, select
 
-from pycoder import pruning
 from pycoder.audit import Event
-from pycoder.extensions import Base, db
-from pycoder.models import AuditEvent, RateLimit, Session, TokenBlocklist, User, now
+from pycoder.clock import now
+from pycoder.db.base import Base
+from pycoder.extensions import db
+from pycoder.models.audit import AuditEvent
+from pycoder.models.rate_limit import RateLimit
+from pycoder.models.session import Session, TokenBlocklist
+from pycoder.models.user import User
+from pycoder.sessions import pruning
 from tests.callers import Caller, Tokens
 
 SOAK = int(os.environ.get("SOAK", "1"))
@@ -73,7 +78,9 @@ def fill(app):
 def old_session(user_id, expires):
     used = expires - timedelta(days=7)
     times = {"created_at": used, "last_used_at": used, "expires_at": expires}
-    return {"id": uuid4(), "user_id": user_id, "refresh_jti": f"old-{next(numbers)}", **times}
+    number = next(numbers)
+    named = {"id": uuid4(), "user_id": user_id, "refresh_jti": f"old-{number}"}
+    return {**named, **times, "status_idx": 1_000_000 + number}
 
 
 def later(**kwargs):

@@ -13,10 +13,17 @@ import time_machine
 from sqlalchemy import event, func, select, text, update
 from sqlalchemy.exc import OperationalError
 
-from pycoder import passwords, throttle
 from pycoder.audit import Event
+from pycoder.clock import now
 from pycoder.extensions import db
-from pycoder.models import AuditEvent, OutgoingMail, RateLimit, Session, User, now
+from pycoder.models.audit import AuditEvent
+from pycoder.models.mail import OutgoingMail
+from pycoder.models.rate_limit import RateLimit
+from pycoder.models.session import Session
+from pycoder.models.user import User
+from pycoder.passwords.hashing import hash_password
+from pycoder.ratelimit import limiter, lockout
+from pycoder.ratelimit.storage import DatabaseStorage
 from tests.callers import PASSWORD, Caller, Tokens, free_port, running_redis
 
 WRONG = "this is not the password"
@@ -145,7 +152,9 @@ def test_a_limit_can_be_changed_alone(name, ada, app_with, clock):
     assert [answer.status_code for answer in answers] == [passes] * 3 + [429]
     assert wait_of(answers[-1]) == 120 * MINUTE
     with app.app_context():
-        others = {n: limit.amount for n, limit in throttle.limits().items.items() if n != name}
+        others = {
+            n: limit.amount for n, limit in limiter.current_limits().items.items() if n != name
+        }
     assert others.items() >= {n: DEFAULTS[n][0] for n in DEFAULTS if n != name}.items()
 
 
@@ -285,7 +294,7 @@ def test_an_account_has_no_more_proofs_than_an_address_has_logins_in_however_man
 def test_one_password_sprayed_over_many_accounts_is_stopped_at_its_address(app, clock, rows):
     emails = [f"user{n}@example.com" for n in range(200)]
     with app.app_context():
-        hashed = passwords.hash_password(PASSWORD)
+        hashed = hash_password(PASSWORD)
         for email in emails:
             keys = {"email_key": email, "username": email, "username_key": email}
             db.session.add(User(email=email, password_hash=hashed, **keys))
@@ -415,7 +424,7 @@ def test_each_session_has_refreshes_of_its_own(ada, app_with):
 @pytest.fixture
 def storage(app):
     with app.app_context():
-        yield throttle.DatabaseStorage()
+        yield DatabaseStorage()
 
 
 def test_a_counter_starts_again_when_it_has_expired(storage, clock):
@@ -449,7 +458,7 @@ def test_new_counters_take_the_place_of_expired_ones(storage, clock, rows):
 def test_increments_of_many_threads_are_all_counted(app):
     def increment(_):
         with app.app_context():
-            storage = throttle.DatabaseStorage()
+            storage = DatabaseStorage()
             return [storage.incr("key", 600) for _ in range(50)]
 
     with ThreadPoolExecutor(8) as pool:
@@ -463,7 +472,7 @@ def test_increments_of_an_expired_counter_start_it_again_once(app, clock):
     def increment(_):
         with app.app_context():
             barrier.wait()
-            return throttle.DatabaseStorage().incr("key", 60)
+            return DatabaseStorage().incr("key", 60)
 
     for _ in range(5):
         with ThreadPoolExecutor(8) as pool:
@@ -479,7 +488,7 @@ def test_pruning_spares_a_counter_that_starts_again_at_that_moment(app, storage,
 
     def start_another():
         with app.app_context():
-            return throttle.DatabaseStorage().incr("new", 60)
+            return DatabaseStorage().incr("new", 60)
 
     def somebody_waits():
         waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
@@ -499,10 +508,10 @@ def test_pruning_spares_a_counter_that_starts_again_at_that_moment(app, storage,
 
 def test_a_try_given_back_late_does_not_make_room_for_one_more(app, clock):
     with app.app_context():
-        throttle.reserve("login.account", "slow")
+        lockout.reserve("login.account", "slow")
         clock.shift(15 * MINUTE)
-        throttle.give_back("login.account", "slow")
-        assert [throttle.reserve("login.account", "slow") for _ in range(10)] == [*range(1, 11)]
+        lockout.release("login.account", "slow")
+        assert [lockout.reserve("login.account", "slow") for _ in range(10)] == [*range(1, 11)]
 
 
 # Redis

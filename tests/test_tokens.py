@@ -21,11 +21,19 @@ from flask_jwt_extended import JWTManager, create_access_token, decode_token, jw
 from sqlalchemy import delete, select, update
 
 from config import TestingConfig
-from pycoder import accounts, create_app, keys, keystore, status_list, tokens
-from pycoder.audit import COMMAND_LINE
+from pycoder import create_app
+from pycoder.accounts import administration
+from pycoder.client_info import COMMAND_LINE
 from pycoder.extensions import db
-from pycoder.models import Session, TokenBlocklist, User
-from pycoder.tokens import TokenManager
+from pycoder.keys.key import Key
+from pycoder.keys.ring import KeyRing
+from pycoder.keys.store import KeyRingCache
+from pycoder.models.session import Session, TokenBlocklist
+from pycoder.models.user import User
+from pycoder.tokens import status_list
+from pycoder.tokens.claims import CLAIMS as CLAIM_TYPES
+from pycoder.tokens.claims import new_jti
+from pycoder.tokens.jwt import TokenManager, issue_tokens
 from tests.callers import SECRET_KEY
 from tests.test_keys import (
     CLAIMS,
@@ -104,7 +112,7 @@ def app_without_tables(tmp_path_factory):
 def signed_by_hand(request, monkeypatch):
     """Have the application sign with a key that the tests have, and know one of each algorithm."""
     for name in {"migrated_app", "app_without_tables"} & set(request.fixturenames):
-        keeper = keystore.Keeper(keys.KeyRing(KEYS.values()), looked_at=math.inf)
+        keeper = KeyRingCache(KeyRing(KEYS.values()), looked_at=math.inf)
         monkeypatch.setitem(request.getfixturevalue(name).extensions, "pycoder.keys", keeper)
 
 
@@ -144,7 +152,7 @@ def test_a_token_says_what_is_documented_and_nothing_else(clock, ada):
             "iss": "pycoder",
             "aud": "pycoder",
         }
-        assert {name: type(value) for name, value in read(token)[1].items()} == tokens.CLAIMS
+        assert {name: type(value) for name, value in read(token)[1].items()} == CLAIM_TYPES
 
 
 def test_a_token_signed_by_hand_with_nothing_changed_is_accepted(ada):
@@ -165,9 +173,9 @@ def test_a_thousand_tokens_have_ids_of_their_own_of_128_bits(app_without_tables)
         expires_at: datetime
 
     now = datetime.now(UTC)
-    family = Family(uuid4(), 7, tokens.new_jti(), now, None, now + timedelta(days=7))
+    family = Family(uuid4(), 7, new_jti(), now, None, now + timedelta(days=7))
     with app_without_tables.app_context():
-        said = [read(tokens.issue(family).access)[1] for _ in range(1000)]
+        said = [read(issue_tokens(family).access)[1] for _ in range(1000)]
     assert len({claims["jti"] for claims in said} | {family.refresh_jti}) == 1001
     assert {len(unb64(claims["jti"])) for claims in said} == {16}
     assert all(claims.keys() == CLAIMS.keys() for claims in said)
@@ -293,12 +301,12 @@ NO_STATUS = [
 
 @pytest.mark.parametrize("status", NO_STATUS, ids=in_words)
 def test_a_status_of_another_form_is_no_reference(status):
-    assert not status_list.is_reference(status)
+    assert not status_list.is_status_claim(status)
 
 
 def test_a_token_that_no_service_can_verify_has_no_status(bare, kind):
     claims = BASE[kind] | {"status": {"status_list": REFERENCE}}
-    assert status_list.is_reference(claims["status"])
+    assert status_list.is_status_claim(claims["status"])
     assert_refused_everywhere(bare, seal(HEADERS[kind], claims))
 
 
@@ -414,7 +422,7 @@ def assert_revoked(caller, access, refresh):
 
 def test_the_tokens_of_a_deleted_user_are_refused(app, ada):
     with app.app_context():
-        accounts.remove(accounts.find(ada.email), client=COMMAND_LINE)
+        administration.delete_user(administration.find_user(ada.email), client=COMMAND_LINE)
     assert_revoked(ada, *ada.tokens)
     old = ada.tokens
     assert ada.register().status_code == 201
@@ -425,7 +433,9 @@ def test_the_tokens_of_a_deleted_user_are_refused(app, ada):
 def test_the_tokens_of_a_deactivated_user_are_refused_for_good(app, ada):
     for active in (False, True):
         with app.app_context():
-            accounts.set_active(accounts.find(ada.email), active, client=COMMAND_LINE)
+            administration.set_active(
+                administration.find_user(ada.email), active, client=COMMAND_LINE
+            )
         assert_refused(ada.user(), "token_revoked")
         assert_refused(ada.verify(ada.tokens.refresh), "token_revoked")
 
@@ -490,15 +500,15 @@ def test_after_logout_no_spelling_of_a_token_is_accepted(ada):
     assert ada.logout(access).status_code == 204
     assert_revoked(ada, access, refresh)
     assert_revoked(ada, forge(access), forge(refresh))
-    assert_revoked(ada, forge(access, jti=tokens.new_jti()), refresh)
+    assert_revoked(ada, forge(access, jti=new_jti()), refresh)
     for token in (f"{access}=", f"{refresh}="):
         assert_refused_everywhere(ada.client, token)
 
 
 def test_the_twin_of_an_elliptic_signature_ends_with_its_token(app, ada, monkeypatch):
     private = ec.generate_private_key(ec.SECP256R1())
-    ring = keys.KeyRing([keys.Key("pair", "ES256", private, private.public_key())])
-    keeper = keystore.Keeper(ring, looked_at=math.inf)
+    ring = KeyRing([Key("pair", "ES256", private, private.public_key())])
+    keeper = KeyRingCache(ring, looked_at=math.inf)
     monkeypatch.setitem(app.extensions, "pycoder.keys", keeper)
     access, refresh = ada.login()
     text, _, signature = access.rpartition(".")

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from pycoder.audit import Event
-from pycoder.models import OneTimeToken, Session
+from pycoder.models.mail import OneTimeToken
+from pycoder.models.session import Session
 from tests.callers import Caller
 
 

@@ -7,9 +7,13 @@ from uuid import uuid4
 import pytest
 
 from config import DevelopmentConfig, TestingConfig
-from pycoder import create_app, keys
-from pycoder.extensions import Base, db
-from pycoder.models import AuditEvent, Session, User
+from pycoder import create_app
+from pycoder.db.base import Base
+from pycoder.extensions import db
+from pycoder.keys.ring import current_ring
+from pycoder.models.audit import AuditEvent
+from pycoder.models.session import Session
+from pycoder.models.user import User
 from tests.callers import PASSWORD, SECRET_KEY, Caller
 
 # What crosses the wire does so before the database is asked, so one kind of it is enough.
@@ -792,7 +796,7 @@ def test_bad_requests_leave_nothing_behind(app, ada, no_limits, rows):
     def left():
         counts = [db.select(db.func.count()).select_from(t) for t in Base.metadata.sorted_tables]
         with app.app_context():
-            remembered = keys.ring().open.cache_info().currsize
+            remembered = current_ring().open.cache_info().currsize
         return [rows(count) for count in counts], threading.active_count(), remembered
 
     def ask():

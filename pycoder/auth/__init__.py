@@ -1,13 +1,7 @@
-"""The API blueprint: doors that see the request, call one room, never query, never commit."""
+"""The ``auth`` blueprint: accounts, sessions and tokens under ``/api``."""
 
-from pycoder.openapi import Blueprint
+from pycoder.http.openapi import Blueprint
 
 bp = Blueprint("auth", __name__, url_prefix="/api", description="Accounts, sessions, tokens")
 
-from pycoder.auth import (  # noqa: E402, F401
-    guards,
-    views,
-    views_account,
-    views_introspection,
-    views_sessions,
-)
+from pycoder.auth import views  # noqa: E402, F401

@@ -1,0 +1,51 @@
+"""E-mail addresses, usernames and names: which are valid, and how they are stored."""
+
+import re
+import secrets
+import unicodedata
+from collections.abc import Iterator
+
+from email_validator import EmailNotValidError, validate_email
+
+from pycoder.errors import InvalidInput
+from pycoder.models.user import EMAIL_LENGTH, normalize_identifier
+
+USERNAME = re.compile(r"[\w.+-]{3,150}")  # \w: letters and digits of every script, and _
+INVALID_USERNAME = "Use 3 to 150 letters, digits and . + - _"
+PERSON_NAME = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,150}\Z"  # no control characters
+INVALID_NAME = "Use at most 150 characters, and no control characters."
+
+
+def is_valid_username(username: str, email: str) -> bool:
+    """No name can pose as another's address: an ``@`` stands only in one's own."""
+    own_address = normalize_identifier(username) == normalize_identifier(email)
+    well_formed = (
+        USERNAME.fullmatch(username) is not None and len(normalize_identifier(username)) <= 150
+    )
+    return own_address or well_formed
+
+
+def suggest_usernames(email: str) -> Iterator[str]:
+    """Yield names made from the local part, each less likely to be taken than the one before."""
+    stem = re.sub(r"[^\w.+-]", "", email.rpartition("@")[0])[:100].ljust(3, "_")
+    yield stem
+    for length in (2, 4, 8, 16):
+        yield f"{stem}-{secrets.token_hex(length // 2)}"
+
+
+EMAIL_TAKEN = "An account with this e-mail address exists already."
+
+
+def normalize_email(email: str) -> str:
+    """Return an e-mail address in its stored form; raises ``InvalidInput``."""
+    try:
+        checked = validate_email(email, check_deliverability=False)
+        email = unicodedata.normalize("NFC", checked.normalized.lower())
+        if max(len(email), len(normalize_identifier(email))) > EMAIL_LENGTH:
+            raise EmailNotValidError
+    except EmailNotValidError:
+        raise InvalidInput({"email": ["This is not a valid e-mail address."]}) from None
+    return email
+
+
+USERNAME_TAKEN = "An account with this username exists already."

@@ -1,0 +1,277 @@
+"""Import and export of accounts."""
+
+import csv
+import re
+import secrets
+import unicodedata
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping
+from datetime import UTC
+from functools import cache
+from typing import IO, Any, NamedTuple
+
+from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from sqlalchemy import select, text
+
+from pycoder import audit
+from pycoder.accounts import administration
+from pycoder.accounts.identifiers import PERSON_NAME, is_valid_username, normalize_email
+from pycoder.audit import Event
+from pycoder.client_info import ClientInfo
+from pycoder.db.queries import insert_into
+from pycoder.errors import InvalidInput
+from pycoder.extensions import db
+from pycoder.models.audit import AuditEvent
+from pycoder.models.user import User, normalize_identifier
+from pycoder.passwords.hashing import hash_password, unsupported_hash_reason
+from pycoder.strict_json import strict_loads
+
+BATCH = 1000
+MAXIMUM_LINE = 64 * 1024  # bytes
+MAXIMUM_ID = 2**53 - 1  # the last one that every reader of JSON keeps exact
+IGNORED_COLUMNS = {"last_login", "is_staff", "is_superuser", "groups", "user_permissions"}
+
+
+class ImportResult(NamedTuple):
+    """What became of a line: ``added``, ``existing`` or ``bad``, and of a bad one the reason."""
+
+    line: int
+    verdict: str
+    reason: str = ""
+
+
+_NAME = validate.Regexp(PERSON_NAME)
+
+
+class _UserSchema(Schema):
+    class Meta:
+        unknown = RAISE
+
+    id = fields.Integer(required=True, strict=True, validate=validate.Range(1, MAXIMUM_ID))
+    email = fields.String(required=True, validate=validate.Length(max=254))
+    username = fields.String(required=True, validate=validate.Length(max=254))
+    first_name = fields.String(load_default="", validate=_NAME)
+    last_name = fields.String(load_default="", validate=_NAME)
+    is_active = fields.Boolean(load_default=True)
+    email_verified = fields.Boolean(load_default=False)
+    date_joined = fields.AwareDateTime("iso", required=True, default_timezone=UTC)
+    password = fields.String(load_default="!")
+
+
+_SCHEMA = _UserSchema()
+
+
+def import_users(file: IO[bytes], *, as_csv: bool, client: ClientInfo) -> Iterator[ImportResult]:
+    """Add the users of a file, and yield what became of each line.
+
+    JSON lines, as ``dumpdata --format jsonl`` or ``flask users export`` write them, or CSV with a
+    header; names are those of Django's columns. Each batch is a transaction, so a file can be
+    given again after a fault. Raises ``InvalidInput`` for a header that cannot be read.
+    """
+    batch: dict[int, tuple[int, dict[str, Any]]] = {}
+    lines = _read_lines(file)
+    header = _read_header(lines) if as_csv else None
+    for number, line in lines:
+        try:
+            user = parse_user(_parse_line(line, header))
+        except InvalidInput as bad:
+            yield ImportResult(number, "bad", _format_errors(bad.errors or {}))
+            continue
+        if len(batch) == BATCH or user["id"] in batch:
+            yield from _insert_batch(batch, client)
+            batch = {}
+        batch[user["id"]] = number, user
+    if batch:
+        yield from _insert_batch(batch, client)
+
+
+def _read_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield the numbered lines that are not blank; of one that is too long only the start."""
+    number = 0
+    while line := file.readline(MAXIMUM_LINE + 1):
+        number += 1
+        rest = line
+        while len(rest) > MAXIMUM_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(MAXIMUM_LINE + 1)
+        if len(line) > MAXIMUM_LINE:
+            yield number, line
+        elif line.strip():
+            yield number, line.removeprefix(BOM_UTF8).rstrip(b"\r\n")
+
+
+def _read_header(lines: Iterator[tuple[int, bytes]]) -> list[str]:
+    _, first = next(lines, (0, b""))
+    header = _parse_cells(first)
+    needed = {name for name, field in _SCHEMA.fields.items() if field.required}
+    if missing := needed - set(header):
+        raise InvalidInput({"header": [f"lacks {', '.join(sorted(missing))}"]})
+    if len(header) != len(set(header)):
+        raise InvalidInput({"header": ["names a column twice"]})
+    if unknown := set(header) - set(_SCHEMA.fields) - IGNORED_COLUMNS:
+        raise InvalidInput(
+            {"header": [f"has unknown columns: {', '.join(map(ascii, sorted(unknown)))}"]}
+        )
+    return header
+
+
+def _parse_cells(line: bytes) -> list[str]:
+    """Read one line of CSV; a record never goes on in the next line, so no quote swallows it."""
+    try:
+        return next(csv.reader([line.decode()], strict=True), [])
+    except (csv.Error, UnicodeDecodeError):
+        raise InvalidInput({"line": ["This is not CSV in UTF-8."]}) from None
+
+
+def _parse_line(line: bytes, header: list[str] | None) -> dict[str, Any]:
+    """Return what a line says, without what is empty or has no place here."""
+    if len(line) > MAXIMUM_LINE:
+        raise InvalidInput({"line": [f"This is longer than {MAXIMUM_LINE} bytes."]})
+    said = _parse_json(line) if header is None else _parse_csv(line, header)
+    return {
+        name: value
+        for name, value in said.items()
+        if name not in IGNORED_COLUMNS and value is not None and value != ""
+    }
+
+
+def _parse_csv(line: bytes, header: list[str]) -> dict[str, Any]:
+    cells = _parse_cells(line)
+    if len(cells) != len(header):
+        raise InvalidInput({"line": [f"This has {len(cells)} cells, the header {len(header)}."]})
+    said: dict[str, Any] = dict(zip(header, cells, strict=True))
+    if re.fullmatch(r"[0-9]{1,18}", said["id"]):
+        said["id"] = int(said["id"])
+    return said
+
+
+def _parse_json(line: bytes) -> dict[str, Any]:
+    """Read one line of JSON, flat or in the form of Django's serializers."""
+    try:
+        said = strict_loads(line)
+    except ValueError:
+        raise InvalidInput({"line": ["This is not JSON in UTF-8."]}) from None
+    if isinstance(said, dict) and isinstance(said.get("fields"), dict):
+        said = {"id": said.get("pk")} | said["fields"]
+    if not isinstance(said, dict):
+        raise InvalidInput({"line": ["This is not a JSON object."]})
+    return said
+
+
+def parse_user(said: dict[str, Any]) -> dict[str, Any]:
+    """Return the row that a line makes; raises ``InvalidInput`` with all that does not fit.
+
+    Names of one or two characters, which Django allows, are taken as they are.
+    """
+    try:
+        row: dict[str, Any] = _SCHEMA.load(said)
+        row["date_joined"] = row["date_joined"].astimezone(UTC)
+    except ValidationError as invalid:
+        raise InvalidInput(invalid.messages_dict) from None
+    except OverflowError:
+        raise InvalidInput({"date_joined": ["Not a valid datetime."]}) from None
+    for name in ("username", "first_name", "last_name"):
+        row[name] = unicodedata.normalize("NFC", row[name])
+    row["email"] = normalize_email(row["email"])
+    if not is_valid_username(row["username"].ljust(3, "_"), row["email"]):
+        raise InvalidInput({"username": ["Only letters, digits and . + - _ or the own address."]})
+    hashed = row.pop("password")
+    if hashed.startswith("!"):
+        hashed = _unusable_password_hash()
+    elif reason := unsupported_hash_reason(hashed):
+        raise InvalidInput({"password": [reason]})
+    keys = {f"{name}_key": normalize_identifier(row[name]) for name in ("email", "username")}
+    return row | keys | {"password_hash": hashed}
+
+
+@cache
+def _unusable_password_hash() -> str:
+    """Return the hash of a password that nobody knows, for who has none yet.
+
+    So that trying to sign in takes as long, and tells as much, as with any other account.
+    """
+    return hash_password(secrets.token_urlsafe())
+
+
+def _insert_batch(
+    batch: dict[int, tuple[int, dict[str, Any]]], client: ClientInfo
+) -> Iterator[ImportResult]:
+    """Add a batch in one transaction; the unique indexes decide which of its rows are new."""
+    deleted = _deleted_accounts(batch)
+    rows = [row for user_id, (_, row) in batch.items() if user_id not in deleted]
+    added: set[int] = set()
+    if rows:
+        _advance_id_sequence(max(batch))
+        new = insert_into(User).on_conflict_do_nothing().returning(User.id)
+        added = set(db.session.connection().execute(new, rows).scalars())
+    reasons = deleted | _conflicts([row for row in rows if row["id"] not in added])
+    if added:
+        audit.record(Event.USERS_IMPORTED, client, reason=f"{len(added)} users")
+    db.session.commit()
+    for user_id, (number, _) in batch.items():
+        if user_id in reasons:
+            yield ImportResult(number, "bad", reasons[user_id])
+        else:
+            yield ImportResult(number, "added" if user_id in added else "existing")
+
+
+def _deleted_accounts(ids: Any) -> dict[int, str]:
+    """Name the ids whose accounts were deleted here: giving a file again revives nobody."""
+    on_record = (AuditEvent.event == Event.USER_DELETED, AuditEvent.user_id.in_(ids))
+    found = db.session.scalars(select(AuditEvent.user_id).where(*on_record))
+    return {user_id: "id: This account was deleted here." for user_id in found if user_id}
+
+
+def _advance_id_sequence(highest: int) -> None:
+    """Let PostgreSQL count on from behind the highest id; SQLite does so by itself.
+
+    Before the rows are there, so that who registers meanwhile is given none of their ids.
+    """
+    if db.engine.name == "postgresql":
+        db.session.execute(
+            text(
+                "SELECT setval(ids::regclass, :highest)"
+                " FROM pg_get_serial_sequence('users', 'id') AS ids"
+                " WHERE coalesce(pg_sequence_last_value(ids::regclass), 0) < :highest"
+            ),
+            {"highest": highest},
+        )
+
+
+def _conflicts(rows: list[dict[str, Any]]) -> dict[int, str]:
+    """Tell why rows were not added; nothing is told of one that is there already."""
+    if not rows:
+        return {}
+    columns = (User.id, User.email_key, User.username_key, User.date_joined)
+    alike = [column.in_([row[column.key] for row in rows]) for column in columns[:3]]
+    there = db.session.execute(select(*columns).where(alike[0] | alike[1] | alike[2])).all()
+    same = {tuple(user) for user in there}
+    taken = {
+        "id": "It belongs to another account.",
+        "email_key": "An account with this e-mail address exists already.",
+        "username_key": "An account with this username exists already.",
+    }
+    reasons = {}
+    for row in rows:
+        if tuple(row[column.key] for column in columns) not in same:
+            against = {
+                name.removesuffix("_key"): [reason]
+                for name, reason in taken.items()
+                if any(getattr(user, name) == row[name] for user in there)
+            }
+            changed = {"line": ["The accounts changed meanwhile; give the file again."]}
+            reasons[row["id"]] = _format_errors(against or changed)
+    return reasons
+
+
+def _format_errors(errors: Mapping[str, list[str]]) -> str:
+    """Word the reasons for a terminal: names of unknown fields are what somebody typed."""
+    words = " ".join(f"{field}: {' '.join(why)}" for field, why in errors.items())
+    return "".join(letter if letter.isprintable() else "?" for letter in words)[:500]
+
+
+def export_users(*, with_hashes: bool, client: ClientInfo) -> Iterator[User]:
+    """Yield all users for an export, which is on record."""
+    reason = "with password hashes" if with_hashes else None
+    audit.record(Event.USERS_EXPORTED, client, reason=reason)
+    db.session.commit()
+    yield from administration.list_users()

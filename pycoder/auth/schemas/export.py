@@ -1,0 +1,39 @@
+"""Schemas of the export: everything that is stored about an account."""
+
+from marshmallow import Schema, fields
+
+from pycoder.auth.schemas.accounts import EventSchema, UserSchema
+from pycoder.auth.schemas.sessions import SessionSchema
+
+
+class ExportedSessionSchema(SessionSchema):
+    transport = fields.String(required=True)
+    rotated_at = fields.DateTime("iso", required=True, allow_none=True)
+    ended_at = fields.DateTime("iso", required=True, allow_none=True, attribute="revoked_at")
+
+
+class ExportedEventSchema(EventSchema):
+    reason = fields.String(required=True, allow_none=True)
+    request_id = fields.String(required=True, allow_none=True)
+
+
+class PendingLinkSchema(Schema):
+    purpose = fields.String(required=True)
+    email = fields.String(required=True, allow_none=True)
+    expires_at = fields.DateTime("iso", required=True)
+
+
+class WaitingMailSchema(Schema):
+    template = fields.String(required=True)
+    to = fields.String(required=True)
+    created_at = fields.DateTime("iso", required=True)
+    ip = fields.String(required=True, allow_none=True, attribute="client.ip")
+    user_agent = fields.String(required=True, allow_none=True, attribute="client.user_agent")
+
+
+class ExportSchema(Schema):
+    user = fields.Nested(UserSchema, required=True)
+    sessions = fields.List(fields.Nested(ExportedSessionSchema), required=True)
+    events = fields.List(fields.Nested(ExportedEventSchema), required=True)
+    links = fields.List(fields.Nested(PendingLinkSchema), required=True)
+    mails = fields.List(fields.Nested(WaitingMailSchema), required=True)

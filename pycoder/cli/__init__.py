@@ -1,0 +1,14 @@
+"""The ``flask`` commands: the same use cases as the API, for operators."""
+
+from flask import Flask
+
+from pycoder.cli.clients import services
+from pycoder.cli.keys import keys
+from pycoder.cli.maintenance import audit_group, doctor, mail, tokens
+from pycoder.cli.users import users
+
+
+def init_app(app: Flask) -> None:
+    """Register the commands."""
+    for command in (users, tokens, keys, mail, services, audit_group, doctor):
+        app.cli.add_command(command)

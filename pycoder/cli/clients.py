@@ -1,0 +1,32 @@
+"""``flask services``: which services may introspect tokens."""
+
+import click
+
+from pycoder.cli.base import ProblemGroup, as_json, show
+from pycoder.client_info import COMMAND_LINE
+from pycoder.tokens import introspection
+
+services = ProblemGroup("services", help="Say which services may ask about tokens.")
+
+
+@services.command("create")
+@click.argument("name")
+@as_json
+def create_service(name: str, as_json: bool) -> None:
+    """Add a service, and print its secret: only now, since it is stored nowhere."""
+    show({"id": name, "secret": introspection.create_client(name, client=COMMAND_LINE)}, as_json)
+
+
+@services.command("list")
+@as_json
+def list_services(as_json: bool) -> None:
+    """List all services, one a line."""
+    for service in introspection.list_clients():
+        show({"id": service.name, "created_at": service.created_at.isoformat()}, as_json)
+
+
+@services.command("delete")
+@click.argument("name")
+def delete_service(name: str) -> None:
+    """Delete a service; it is refused from then on."""
+    introspection.delete_client(name, client=COMMAND_LINE)

@@ -1,0 +1,63 @@
+"""``flask tokens``, ``mail``, ``audit`` and ``doctor``: look after an installation."""
+
+import click
+from flask import current_app, json
+from flask.cli import with_appcontext
+
+import config as settings
+from pycoder import audit
+from pycoder.accounts import administration
+from pycoder.cli.base import ProblemGroup, as_json, fail, show
+from pycoder.mail import worker
+from pycoder.sessions import pruning
+
+tokens = ProblemGroup("tokens", help="Look after the store of sessions and tokens.")
+mail = ProblemGroup("mail", help="Look after the mails that wait to be sent.")
+audit_group = ProblemGroup("audit", help="Read the trail of security events.")
+
+EVENT_FIELDS = ("reason", "user_id", "session_id", "ip", "user_agent", "request_id")
+
+
+@tokens.command("prune")
+@as_json
+def prune(as_json: bool) -> None:
+    """Delete sessions and blocklist entries whose time is over; safe at any time."""
+    show({"deleted": pruning.prune()}, as_json)
+
+
+@audit_group.command("tail")
+@click.option("-n", "count", default=20, show_default=True, help="How many events.")
+@click.option("--user", "who", metavar="ID|EMAIL|USERNAME", help="Of one user only.")
+@as_json
+def tail(count: int, who: str | None, as_json: bool) -> None:
+    """Print the latest security events, the newest last."""
+    user_id = administration.find_user(who).id if who else None
+    for event in reversed(audit.latest_events(count, user_id)):
+        facts = {name: getattr(event, name) for name in ("id", "at", "event", *EVENT_FIELDS)}
+        show({name: str(fact) for name, fact in facts.items() if fact is not None}, as_json)
+
+
+@mail.command("send")
+@as_json
+def send(as_json: bool) -> None:
+    """Send the mails that are due now; the server does so by itself."""
+    sent, failed = worker.send_due()
+    show({"sent": sent, "waiting": worker.count_queued()}, as_json)
+    if failed:
+        fail("a mail could not be sent; the log says why, and it is tried again later")
+
+
+@click.command("doctor")
+@as_json
+@with_appcontext
+def doctor(as_json: bool) -> None:
+    """Print every setting with its source.
+
+    An unsafe one is refused before any command runs, with this same list.
+    """
+    report = current_app.extensions["pycoder.config"].report()
+    if as_json:
+        names = ("name", "value", "source", "complaint")
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in report]))
+    else:
+        click.echo(settings.in_words(report))

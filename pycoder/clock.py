@@ -1,0 +1,8 @@
+"""The one clock: every time in PyCoder is an aware UTC time from ``now()``."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Return the time, aware and in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""HTTP for all blueprints: requests, headers, problems, OpenAPI."""

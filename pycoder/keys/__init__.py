@@ -1,0 +1,1 @@
+"""Signing keys: the ring that signs, the store, rotation."""

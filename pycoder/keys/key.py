@@ -1,0 +1,122 @@
+"""One signing key: generation, its ``kid``, its JWK, and its encryption at rest."""
+
+import base64
+import json
+import math
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, cast
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_der_private_key,
+)
+from jwt import PyJWS
+
+PUBLIC_MEMBERS = ("crv", "e", "kty", "n", "x", "y")  # what a JWK of ours may hold of its key
+
+_jws = PyJWS()
+_GENERATORS: dict[str, Callable[[], Any]] = {
+    "EdDSA": ed25519.Ed25519PrivateKey.generate,
+    "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "RS256": lambda: rsa.generate_private_key(public_exponent=65537, key_size=3072),
+    "HS256": lambda: secrets.token_bytes(32),
+}
+
+
+class KeyDecryptionError(Exception):
+    """A stored key cannot be opened with this ``SECRET_KEY``."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key, its one algorithm, and the name under which tokens refer to it.
+
+    It signs from ``signs_from`` on, and nothing that it signed is good after ``ends_at`` (both in
+    seconds since 1970).
+    """
+
+    kid: str
+    algorithm: str
+    signs_with: Any = field(repr=False)
+    verifies_with: Any = field(repr=False)
+    signs_from: float = 0
+    ends_at: float = math.inf
+
+    @property
+    def jwk(self) -> dict[str, str] | None:
+        """The public key as a JWK (RFC 7517) without any optional member; a secret has none."""
+        if self.algorithm == "HS256":
+            return None
+        public = _public_members(self.algorithm, self.verifies_with)
+        return public | {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
+
+def derive_key(secret: str, purpose: str) -> bytes:
+    """Derive 32 bytes for one purpose only (HKDF, RFC 5869), so that no key serves two."""
+    info = f"pycoder {purpose}".encode()
+    return HKDF(SHA256(), 32, salt=None, info=info).derive(secret.encode())
+
+
+def generate_key(algorithm: str) -> Key:
+    """Make a new key."""
+    return name_key(algorithm, _GENERATORS[algorithm]())
+
+
+def name_key(algorithm: str, private: Any) -> Key:
+    """Name a key after itself: by RFC 7638, or by a hash that does not give a secret away."""
+    if algorithm == "HS256":
+        kid = base64url_encode(sha256(b"kid" + private).digest()[:9])
+        return Key(kid, algorithm, private, private)
+    public = private.public_key()
+    members = json.dumps(_public_members(algorithm, public), sort_keys=True, separators=(",", ":"))
+    return Key(base64url_encode(sha256(members.encode()).digest()), algorithm, private, public)
+
+
+def _public_members(algorithm: str, public: Any) -> dict[str, str]:
+    """Return the members of a public key that RFC 7638 §3.2 requires, and no others."""
+    jwk = cast(Any, _jws.get_algorithm_by_name(algorithm)).to_jwk(public, as_dict=True)
+    return {name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk}
+
+
+def base64url_encode(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def encrypt_key(secret: str, key: Key) -> bytes:
+    """Encrypt a key for where it is kept; who holds only that can neither read nor exchange it."""
+    private = key.signs_with
+    if key.algorithm != "HS256":
+        private = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    nonce = secrets.token_bytes(12)
+    return nonce + _cipher(secret).encrypt(nonce, private, _associated_data(key.kid, key.algorithm))
+
+
+def decrypt_key(secret: str, kid: str, algorithm: str, sealed: bytes) -> Key:
+    """Return a kept key; raises ``Sealed``."""
+    try:
+        private: Any = _cipher(secret).decrypt(
+            sealed[:12], sealed[12:], _associated_data(kid, algorithm)
+        )
+    except InvalidTag as error:
+        raise KeyDecryptionError(kid) from error
+    if algorithm != "HS256":
+        private = load_der_private_key(private, None)
+    return name_key(algorithm, private)
+
+
+def _cipher(secret: str) -> AESGCM:
+    return AESGCM(derive_key(secret, "signing keys"))
+
+
+def _associated_data(kid: str, algorithm: str) -> bytes:
+    return f"{kid} {algorithm}".encode()

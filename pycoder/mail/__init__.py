@@ -1,0 +1,1 @@
+"""Mails: queued with their cause, rendered, and sent by a worker."""

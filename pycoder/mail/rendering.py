@@ -1,0 +1,50 @@
+"""Render mails from templates, as text and as HTML."""
+
+import re
+from datetime import datetime
+
+from email_validator import validate_email
+from flask import current_app
+from flask_mailman import EmailMultiAlternatives
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from pycoder.client_info import ClientInfo
+
+BROWSERS = r"(Firefox|Edg|OPR|Chrome|Safari|curl)"
+SYSTEMS = r"(Windows|Android|iPhone|iPad|Mac OS X|Linux)"
+COMMON_NAMES = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS"}
+
+_templates = Environment(loader=PackageLoader("pycoder.mail"), autoescape=select_autoescape())
+
+
+def render(
+    template: str, to: str, *, link: str, at: datetime, client: ClientInfo
+) -> EmailMultiAlternatives:
+    """Write a mail, as text and as HTML.
+
+    Its domain is spelled in ASCII by the rules that judged the address (IDNA 2008). Flask-Mailman
+    would do so by those of 2003, under which a mail to ``faß.de`` goes to the owner of ``fass.de``.
+    """
+    mailbox = to.rpartition("@")[0]
+    to = f"{mailbox}@{validate_email(to, check_deliverability=False).ascii_domain}"
+    source = _templates.get_template(f"{template}.jinja")
+    values = {
+        "link": link,
+        "at": f"{at:%d %B %Y, %H:%M} UTC",
+        "ip": client.ip,
+        "device": device_name(client.user_agent),
+        "home": current_app.config["PUBLIC_URL"],
+    }
+    text, html = (
+        source.make_module({"layout": f"layout.{kind}", **values}) for kind in ("txt", "html")
+    )
+    message = EmailMultiAlternatives(text.subject, str(text), to=[to])
+    message.attach_alternative(str(html), "text/html")
+    message.extra_headers["Auto-Submitted"] = "auto-generated"  # RFC 3834: no replies by machines
+    return message
+
+
+def device_name(user_agent: str | None) -> str:
+    """Name a browser and system in our own words: what a client sends may be made up to be read."""
+    found = [re.search(words, user_agent or "") for words in (BROWSERS, SYSTEMS)]
+    return " on ".join(COMMON_NAMES.get(name[1], name[1]) for name in found if name)

@@ -1,0 +1,225 @@
+"""The outbox: what waits in it is sent after its commit, by one process of all nodes at a time.
+
+A mail is claimed, sent and deleted. The claim sets when it is tried again, so that a process that
+dies loses none; only a mail that the server took in that very moment is sent twice. The secret of
+a link is made when its mail is sent: it is stored nowhere, and its hour begins with the mail.
+"""
+
+import secrets
+import threading
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from flask import Flask, current_app
+from flask_mailman import EmailMultiAlternatives
+from limits.errors import StorageError
+from sqlalchemy import Row, bindparam, delete, func, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from pycoder import audit
+from pycoder.audit import Event
+from pycoder.client_info import ClientInfo
+from pycoder.clock import now
+from pycoder.db.leases import acquire_lease, release_lease
+from pycoder.db.queries import autocommit, execute, fetch_one
+from pycoder.errors import TooManyRequests
+from pycoder.extensions import db
+from pycoder.mail import backend, links, queue, rendering
+from pycoder.mail.links import Purpose
+from pycoder.mail.queue import Template
+from pycoder.metrics import MAILS
+from pycoder.models.mail import OneTimeToken, OutgoingMail
+from pycoder.models.user import User, lock_user, normalize_identifier
+from pycoder.ratelimit import limiter
+
+LEASE_DURATION = timedelta(minutes=1)  # after it, the turn of a process that died is over
+SEND_TIMEOUT = timedelta(minutes=10)  # longer than a mail server may take over one mail
+RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (30, 60, 120, 240, 480, 900))
+GIVE_UP_AFTER = timedelta(days=1)
+POLL_INTERVAL = 5.0  # seconds after which a process looks for what others have put off or left
+SHUTDOWN_TIMEOUT = 20.0  # seconds that a process which ends leaves to the mail that it is sending
+
+# the secret stands behind #, which browsers send to no server
+LINK_PATHS = {
+    Template.VERIFY_EMAIL: "/verify-email#token=",
+    Template.CHANGE_EMAIL: "/verify-email#token=",
+    Template.RESET_PASSWORD: "/reset-password#token=",
+}
+
+
+class SendResult(NamedTuple):
+    """What came of sending: how many mails left, and whether one could not."""
+
+    sent: int
+    failed: bool
+
+
+def start(app: Flask) -> None:
+    """Send mails in a thread of this process, until it ends. For a worker, after the fork."""
+    stop = threading.Event()
+    worker = threading.Thread(target=_run, args=(app, stop), name="mail worker", daemon=True)
+    worker.start()
+    threading.Thread(target=_stop_with_process, args=(worker, stop), name="mail stopper").start()
+
+
+def _stop_with_process(worker: threading.Thread, stop: threading.Event) -> None:
+    """Stop the worker when the process ends, and wait for the mail that it is sending.
+
+    The main thread of a process ends before Python joins the other threads, in workers of
+    ``multiprocessing``, too, where no ``atexit`` function runs.
+    """
+    threading.main_thread().join()
+    _stop(worker, stop)
+
+
+def _stop(worker: threading.Thread, stop: threading.Event) -> None:
+    stop.set()
+    queue.mail_queued.set()
+    worker.join(SHUTDOWN_TIMEOUT)
+
+
+def _run(app: Flask, stop: threading.Event) -> None:
+    while not stop.is_set():
+        queue.mail_queued.clear()
+        with app.app_context():
+            try:
+                send_due(stop)
+            except Exception:
+                app.logger.exception("sending mails failed; it goes on in a moment")
+        queue.mail_queued.wait(POLL_INTERVAL)
+
+
+def count_queued() -> int:
+    """Return how many mails are in the outbox."""
+    return db.session.scalar(select(func.count(OutgoingMail.id))) or 0
+
+
+def send_due(stop: threading.Event | None = None) -> SendResult:
+    """Send what is due, the oldest first, until one fails or another process is at it."""
+    me, sent, failed = secrets.token_hex(8), 0, False
+    if fetch_one(_DUE, {"at": now()}) is None:
+        return SendResult(0, False)
+    try:
+        while (
+            not (failed or (stop and stop.is_set()))
+            and acquire_lease("mail", me, LEASE_DURATION)
+            and (row := _claim())
+        ):
+            failed = not _send(row)
+            sent += not failed
+    finally:
+        release_lease("mail", me)
+        with autocommit() as connection:
+            connection.execute(delete(OneTimeToken).where(OneTimeToken.expires_at <= now()))
+    return SendResult(sent, failed)
+
+
+_DUE = (
+    select(OutgoingMail.__table__)
+    .where(OutgoingMail.due_at <= bindparam("at"))
+    .order_by(OutgoingMail.due_at, OutgoingMail.id)
+    .limit(1)
+)
+_CLAIM = update(OutgoingMail).where(
+    OutgoingMail.id == bindparam("mail"), OutgoingMail.tries == bindparam("seen")
+)
+
+
+def _claim() -> Row[Any] | None:
+    """Return the mail that is due first, put off for as long as sending it may take."""
+    while row := fetch_one(_DUE, {"at": now()}):
+        claim = {"due_at": now() + SEND_TIMEOUT, "tries": row.tries + 1}
+        if execute(_CLAIM, {"mail": row.id, "seen": row.tries, **claim}):
+            return row
+    return None
+
+
+def _send(row: Row[Any]) -> bool:
+    """Send a mail that was claimed, and delete it; tell whether it could be."""
+    try:
+        message = _prepare(row)
+        if message is None:
+            _delete(row)
+            return True
+        with backend.deliver(message):
+            _delete(row)
+    except (SQLAlchemyError, StorageError):
+        raise
+    except Exception as error:
+        _reschedule(row, error)
+        return False
+    MAILS.labels("sent").inc()
+    return True
+
+
+def _delete(row: Row[Any]) -> None:
+    with autocommit() as connection:
+        connection.execute(delete(OutgoingMail).where(OutgoingMail.id == row.id))
+
+
+def _reschedule(row: Row[Any], error: Exception) -> None:
+    """Try again after growing pauses, for a day. The log has no address in it."""
+    reason = f"{type(error).__name__} {getattr(error, 'smtp_code', '')}".strip()
+    what = f"mail {row.id} ({row.template}) to user {row.user_id}"
+    if row.created_at <= now() - GIVE_UP_AFTER:
+        current_app.logger.error("%s given up after %d tries: %s", what, row.tries + 1, reason)
+        MAILS.labels("given_up").inc()
+        _delete(row)
+        return
+    pause = RETRY_DELAYS[min(row.tries, len(RETRY_DELAYS) - 1)]
+    current_app.logger.warning("%s not sent, again in %s: %s", what, pause, reason)
+    MAILS.labels("put_off").inc()
+    execute(_CLAIM, {"mail": row.id, "seen": row.tries + 1, "due_at": now() + pause})
+
+
+def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
+    """Word a mail; None if it is not to be sent any more."""
+    if _is_over_limit(row):
+        return None
+    client = ClientInfo(**row.client)
+    to, link = _create_link(row, client) if row.template in LINK_PATHS else (row.to, "")
+    return (
+        rendering.render(row.template, to, link=link, at=row.created_at, client=client)
+        if to
+        else None
+    )
+
+
+def _is_over_limit(row: Row[Any]) -> bool:
+    """Count what goes to an address that nobody has proven, so that a stranger's is not bombed.
+
+    By the address and not by the account, which can be deleted and made anew.
+    """
+    kind = "verify" if row.template == Template.VERIFY_EMAIL else "notice"
+    unproven = select(User.id).where(
+        User.id == row.user_id, User.email == row.to, User.email_verified.is_(False)
+    )
+    try:
+        if row.tries == 0 and fetch_one(unproven, {}):
+            limiter.count(
+                "reset.account", f"{kind}/{limiter.hash_identifier(normalize_identifier(row.to))}"
+            )
+    except TooManyRequests:
+        return True
+    return False
+
+
+def _create_link(row: Row[Any], client: ClientInfo) -> tuple[str, str]:
+    """Make the secret of a mail; return where it goes and the link, or nothing at all.
+
+    An account that is gone or deactivated gets none, and a mail that was taken back is none.
+    """
+    purpose = Purpose(row.template)
+    typed = purpose is Purpose.RESET  # by somebody, who may have no account
+    user = lock_user(User.email_key == row.to if typed else User.id == row.user_id)
+    here = select(OutgoingMail.id).where(OutgoingMail.id == row.id)
+    if user is None or db.session.scalar(here) is None:
+        db.session.rollback()
+        return "", ""
+    new = row.to if purpose is Purpose.CHANGE else None
+    secret = links.issue(user.id, purpose, new)
+    if typed and row.tries == 0:
+        audit.record(Event.PASSWORD_RESET_ASKED, client, user_id=user.id)
+    db.session.commit()
+    path = LINK_PATHS[Template(row.template)]
+    return new or user.email, f"{current_app.config['PUBLIC_URL']}{path}{secret}"

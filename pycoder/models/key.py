@@ -1,0 +1,25 @@
+"""Signing keys."""
+
+from datetime import datetime
+
+from sqlalchemy import LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pycoder.clock import now
+from pycoder.db.base import Base, UTCDateTime
+
+
+class SigningKey(Base):
+    """A key that signs tokens, encrypted by keys.py, from ``signs_from`` on until a newer one does.
+
+    Who makes a key gives it the next number; of two who try at once, one succeeds.
+    """
+
+    __tablename__ = "signing_keys"
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    kid: Mapped[str] = mapped_column(String(64), unique=True)
+    algorithm: Mapped[str] = mapped_column(String(8))
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    signs_from: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -1,0 +1,62 @@
+"""Sessions, revoked tokens, and the counter of the status lists."""
+
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import BigInteger, ForeignKey, String, Uuid
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pycoder.client_info import USER_AGENT_LENGTH
+from pycoder.clock import now
+from pycoder.db.base import Base, UTCDateTime
+
+
+class Session(Base):
+    """One sign-in on one device: the family of every token that it was ever given.
+
+    ``refresh_jti`` is its one live refresh token, ``previous_jti`` the one before; ``expires_at``
+    moves with each refresh, up to ``SESSION_LIFETIME`` after ``created_at``. ``window_count``
+    counts the refreshes since ``window_at``, for the limit ``refresh.session``. ``status_idx`` is
+    its place in the status lists.
+    """
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    refresh_jti: Mapped[str] = mapped_column(String(32))
+    previous_jti: Mapped[str | None] = mapped_column(String(32))
+    retry_key: Mapped[str | None] = mapped_column(String(64))
+    rotated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    last_used_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    revoked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    ip: Mapped[str | None] = mapped_column(String(45))
+    user_agent: Mapped[str | None] = mapped_column(String(USER_AGENT_LENGTH))
+    transport: Mapped[str] = mapped_column(String(8), default="body", server_default="body")
+    window_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    window_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    status_idx: Mapped[int] = mapped_column(BigInteger, index=True, unique=True)
+
+    @property
+    def sid(self) -> UUID:
+        return self.id
+
+
+class TokenBlocklist(Base):
+    """A single token revoked before its time."""
+
+    __tablename__ = "token_blocklist"
+
+    jti: Mapped[str] = mapped_column(String(32), primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+
+
+class StatusCounter(Base):
+    """The last place in the status lists that was given away, in its one row."""
+
+    __tablename__ = "status_counter"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    last: Mapped[int] = mapped_column(BigInteger)

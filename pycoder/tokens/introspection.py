@@ -1,0 +1,94 @@
+"""Introspection (RFC 7662): services that ask whether a token is good, and who they are."""
+
+import re
+import secrets
+from collections.abc import Sequence
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Any
+
+from jwt import InvalidTokenError
+from sqlalchemy import bindparam, delete, select
+
+from pycoder import audit
+from pycoder.audit import Event
+from pycoder.client_info import ClientInfo
+from pycoder.clock import now
+from pycoder.db.queries import execute_in_transaction, fetch_one, insert_into
+from pycoder.errors import InvalidClient, InvalidInput
+from pycoder.extensions import db
+from pycoder.models.oauth_client import OAuthClient
+from pycoder.ratelimit import limiter
+from pycoder.tokens.jwt import decode_token
+from pycoder.tokens.state import load_token_state
+
+CLIENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
+INVALID_CLIENT_NAME = "Use up to 40 of a-z, 0-9 and . _ -, the first a letter or digit."
+CLIENT_NAME_TAKEN = "A service with this name exists already."
+INTROSPECTED_CLAIMS = ("sub", "sid", "jti", "iss", "aud", "iat", "exp")
+
+_DIGEST = select(OAuthClient.digest).where(OAuthClient.name == bindparam("name"))
+
+
+def create_client(name: str, *, client: ClientInfo) -> str:
+    """Add a service, and return its secret, which is stored nowhere; raises ``InvalidInput``."""
+    if not CLIENT_NAME.fullmatch(name):
+        raise InvalidInput({"name": [INVALID_CLIENT_NAME]})
+    secret = secrets.token_urlsafe(32)
+    made = {"name": name, "digest": _secret_digest(secret), "created_at": now()}
+    if not execute_in_transaction(insert_into(OAuthClient).values(made).on_conflict_do_nothing()):
+        raise InvalidInput({"name": [CLIENT_NAME_TAKEN]})
+    audit.record(Event.SERVICE_CREATED, client, reason=name)
+    db.session.commit()
+    return secret
+
+
+def list_clients() -> Sequence[OAuthClient]:
+    """Return all services by name."""
+    return db.session.scalars(select(OAuthClient).order_by(OAuthClient.name)).all()
+
+
+def delete_client(name: str, *, client: ClientInfo) -> None:
+    """Delete a service, which is refused from then on; raises ``InvalidInput``."""
+    if not execute_in_transaction(delete(OAuthClient).where(OAuthClient.name == name)):
+        raise InvalidInput({"service": ["There is no such service."]})
+    audit.record(Event.SERVICE_DELETED, client, reason=name)
+    db.session.commit()
+
+
+def authenticate_client(name: str, secret: str, *, client: ClientInfo) -> None:
+    """Let in a service that has its secret; only refusals are counted, and each is on record.
+
+    A service with its secret is let in also from where others have tried too often: nobody guesses
+    256 random bits, and strangers behind the same address are to shut out nobody. Raises
+    ``InvalidClient`` and ``TooManyRequests``.
+    """
+    known = fetch_one(_DIGEST, {"name": name}) if CLIENT_NAME.fullmatch(name) else None
+    if compare_digest(_secret_digest(secret), known.digest if known else "") and known:
+        return
+    limiter.hit(limiter.count, "introspect.ip", limiter.client_network(client.ip), client)
+    reason = "wrong secret" if known else "unknown service" if name else "no credentials"
+    audit.record(Event.SERVICE_REFUSED, client, reason=reason)
+    db.session.commit()
+    raise InvalidClient
+
+
+def introspect_token(token: str) -> dict[str, Any]:
+    """Tell what a good access token says; of everything else, that it is not active.
+
+    A refresh token is shown to nobody but us, so for a service it is none: who takes one for an
+    access token learns it here. Asking uses nothing up.
+    """
+    try:
+        claims = decode_token(token, "access")
+    except InvalidTokenError:
+        return {"active": False}
+    standing = load_token_state(claims)
+    if not (standing and standing.is_good(claims)):
+        return {"active": False}
+    told = {name: claims[name] for name in INTROSPECTED_CLAIMS}
+    return {"active": True, "token_type": "Bearer", "username": standing.username, **told}
+
+
+def _secret_digest(secret: str) -> str:
+    return sha256(secret.encode()).hexdigest()
