@@ -162,7 +162,7 @@ def limits(text: str) -> dict[str, str]:
     return {**DEFAULT_LIMITS, **changed}
 
 
-def kept_secret(config: "Config") -> str:
+def stored_secret(config: "Config") -> str:
     """Return the secret kept in ``instance/``, made at the first start.
 
     Linking a finished file into place makes one winner of workers that start together.
@@ -189,7 +189,7 @@ class Config:
     """
 
     PYCODER_ENV = Setting(one_of("development", "testing", "production"), "development")
-    SECRET_KEY = Setting(secret_key, kept_secret, secret=True)
+    SECRET_KEY = Setting(secret_key, stored_secret, secret=True)
     DATABASE_URL = Setting(database_url, lambda config: f"sqlite:///{config.instance}/pycoder.db")
     PORT = Setting(whole_number(1, 65535), 8000)
     WEB_CONCURRENCY = Setting(whole_number(1, 512), os.cpu_count() or 1)
@@ -279,9 +279,9 @@ class Config:
                 getattr(self, name)
             except (ValueError, OSError) as error:
                 found[name] = error.strerror or "" if isinstance(error, OSError) else str(error)
-        return found or self.judge()
+        return found or self.cross_check()
 
-    def judge(self) -> dict[str, str]:
+    def cross_check(self) -> dict[str, str]:
         """Name the settings that are readable and yet do not fit together."""
         found = {}
         if self.JWT_ACCESS_TOKEN_EXPIRES > self.JWT_REFRESH_TOKEN_EXPIRES:
@@ -305,13 +305,13 @@ class Config:
     def check(self) -> None:
         """Refuse to go on with an unsafe setting; raises ``ConfigError``."""
         if self.complaints():
-            raise ConfigError(in_words(self.report()))
+            raise ConfigError(format_report(self.report()))
 
 
 class DevelopmentConfig(Config):
     """One person's machine: works without a single setting."""
 
-    CORS_ORIGINS = Setting(origins, [r"http://(localhost|127\.0\.0\.1)(:\d+)?\Z"])
+    CORS_ORIGINS = Setting(origins, [re.compile(r"http://(localhost|127\.0\.0\.1)(:\d+)?\Z")])
 
 
 class TestingConfig(Config):
@@ -331,11 +331,11 @@ class ProductionConfig(Config):
     JWT_REFRESH_COOKIE_NAME = "__Secure-refresh_token"  # __Host- would need Path=/
     MAIL_TO_CONSOLE = False
 
-    def judge(self) -> dict[str, str]:
-        found = super().judge()
+    def cross_check(self) -> dict[str, str]:
+        found = super().cross_check()
         if self.source("SECRET_KEY") == "default":
             found["SECRET_KEY"] = "is required in production"
-        elif guessable(self.SECRET_KEY):
+        elif is_weak_secret(self.SECRET_KEY):
             found["SECRET_KEY"] = "can be guessed; make one with: openssl rand -base64 48"
         elif self.source("SECRET_KEY") == ".env" and self.dotenv.stat().st_mode & 0o007:
             found["SECRET_KEY"] = "is in a file that everybody may read; chmod 640 .env"
@@ -357,12 +357,12 @@ def masked(text: str) -> str:
     return re.sub(r"(?<=://).*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
 
 
-def guessable(secret: str) -> bool:
+def is_weak_secret(secret: str) -> bool:
     """Tell a typed-in or copied secret from a random one: few characters, or a known word."""
     return len(set(secret)) < 10 or any(word in secret.lower() for word in PLACEHOLDERS)
 
 
-def in_words(report: list[tuple[str, str, str, str]]) -> str:
+def format_report(report: list[tuple[str, str, str, str]]) -> str:
     """Write a report as aligned lines, the refused settings marked."""
     lines = [
         f"{'REFUSED' if complaint else 'ok':8}{name:27}{complaint or shown}  [{source}]"

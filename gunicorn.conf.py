@@ -3,8 +3,6 @@
 import os
 import shutil
 
-import gunicorn.http.wsgi
-
 from config import load_or_exit
 from deploy.gunicorn_worker import Worker
 
@@ -57,6 +55,3 @@ def child_exit(server, worker):
 
 def on_exit(server):
     shutil.rmtree(metrics, ignore_errors=True)
-
-
-gunicorn.http.wsgi.SERVER = "PyCoder"  # the Server header: no product, no version

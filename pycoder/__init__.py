@@ -8,9 +8,8 @@ import config as settings
 from pycoder import auth, cli, logs, system, web
 from pycoder.extensions import cors, db, migrate
 from pycoder.http import cors as cors_settings
-from pycoder.http import middleware, problems
+from pycoder.http import middleware, problems, request
 from pycoder.http.openapi import api
-from pycoder.http.request import Application
 from pycoder.keys import store
 from pycoder.mail import backend
 from pycoder.passwords import pool
@@ -27,13 +26,14 @@ def create_app(config: settings.Config | None = None) -> Flask:
     """
     config = config or settings.load()
     config.check()
-    app = Application(__name__, instance_path=str(config.instance), static_folder=None)
+    app = Flask(__name__, instance_path=str(config.instance), static_folder=None)
     app.config.from_object(config)
     app.extensions["pycoder.config"] = config
     config.instance.mkdir(parents=True, exist_ok=True)
 
     logs.init_app(app)
     middleware.init_app(app)
+    request.init_app(app)
     problems.init_app(app)
     store.init_app(app)
     db.init_app(app)

@@ -1,18 +1,20 @@
-"""The trail: security events, written in the transaction of the change they describe."""
+"""The audit trail: security events, written in the transaction of the change they describe."""
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, select
 
-from pycoder.client_info import ClientInfo
+from pycoder.client_info import current_client
+from pycoder.db.queries import autocommit
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 
 
 class Event(StrEnum):
-    """What can be on record. The values are stable; operators search for them."""
+    """Every security event. The values are stable, because operators search for them."""
 
     USER_REGISTERED = "user.registered"
     USER_CREATED = "user.created"
@@ -56,30 +58,46 @@ def latest_events(limit: int | None, user_id: int | None = None) -> Sequence[Aud
     return db.session.scalars(newest).all()
 
 
-_RECORD = insert(AuditEvent.__table__)  # type: ignore[arg-type]
+_INSERT = insert(AuditEvent.__table__)  # type: ignore[arg-type]
 
 
 def record(
     event: Event,
-    client: ClientInfo,
     *,
     user_id: int | None = None,
     session_id: UUID | None = None,
     reason: str | None = None,
 ) -> None:
-    """Add an event to the caller's transaction. Nothing that somebody typed belongs into it.
+    """Add an event to the caller's transaction, with the client of the current request.
 
-    From here on the transaction is one that writes; what is counted elsewhere is counted before.
+    The event must not contain what a user typed. From here on the transaction writes: on SQLite,
+    count rate limits and allocate indexes before.
     """
-    db.session.execute(
-        _RECORD,
-        {
-            "event": event,
-            "reason": reason,
-            "user_id": user_id,
-            "session_id": session_id,
-            "ip": client.ip,
-            "user_agent": client.user_agent,
-            "request_id": client.request_id,
-        },
-    )
+    db.session.execute(_INSERT, _row(event, user_id, session_id, reason))
+
+
+def record_separately(
+    event: Event,
+    *,
+    user_id: int | None = None,
+    session_id: UUID | None = None,
+    reason: str | None = None,
+) -> None:
+    """Record an event in a transaction of its own: a rejection changes nothing else."""
+    with autocommit() as connection:
+        connection.execute(_INSERT, _row(event, user_id, session_id, reason))
+
+
+def _row(
+    event: Event, user_id: int | None, session_id: UUID | None, reason: str | None
+) -> dict[str, Any]:
+    client = current_client()
+    return {
+        "event": event,
+        "reason": reason,
+        "user_id": user_id,
+        "session_id": session_id,
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+        "request_id": client.request_id,
+    }

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pycoder.http.request import ApiRequest
 
 USER_AGENT_LENGTH = 255
 DEVICE_COOKIE = "device"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClientInfo:
-    """Describe the client of a request; commands leave every field empty."""
+    """The client of a request. On the command line, every field is empty."""
 
     ip: str | None = None
     user_agent: str | None = None
     request_id: str | None = None
     device: str | None = None  # the cookie of sessions/devices.py
 
-    @classmethod
-    def from_request(cls, request: ApiRequest) -> ClientInfo:
-        """Return the client of a request. Its texts are bounded and printable."""
-        agent = request.headers.get("User-Agent", "")
-        if not agent.isprintable():
-            agent = "".join(character for character in agent if character.isprintable())
-        return cls(
-            ip=request.client_ip,
-            user_agent=agent[:USER_AGENT_LENGTH] or None,
-            request_id=request.id,
-            device=request.cookies.get(DEVICE_COOKIE),
-        )
+
+NO_CLIENT = ClientInfo()
+
+_current: ContextVar[ClientInfo] = ContextVar("client_info", default=NO_CLIENT)
 
 
-COMMAND_LINE = ClientInfo()
+def current_client() -> ClientInfo:
+    """Return the client on whose behalf the current code runs."""
+    return _current.get()
+
+
+def bind_client(client: ClientInfo) -> None:
+    """Set the client of the current context, at an entry point."""
+    _current.set(client)
+
+
+@contextmanager
+def bound_client(client: ClientInfo) -> Iterator[None]:
+    """Act on behalf of a client for the duration of a ``with`` block."""
+    token = _current.set(client)
+    try:
+        yield
+    finally:
+        _current.reset(token)

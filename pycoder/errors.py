@@ -172,10 +172,9 @@ class TooManyRequests(Problem):
     status, code = 429, "too_many_requests"
     detail = "Too many tries. Please wait a moment."
 
-    def __init__(self, retry_after: int = 60, *, first: bool = False):
+    def __init__(self, retry_after: int = 60):
         super().__init__()
         self.headers = {"Retry-After": str(retry_after)}
-        self.first = first  # whether this is the one refusal that goes on record
 
 
 class Unavailable(Problem):

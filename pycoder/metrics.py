@@ -1,6 +1,7 @@
 """What a monitor may know, summed over all workers of a node (Prometheus)."""
 
 import os
+from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -15,6 +16,9 @@ HASHING_WAIT = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8),
 )
 HASHING_REFUSED = Counter("pycoder_hashing_refused", "Passwords that found no room or no patience")
+BUILD_INFO = Gauge(
+    "pycoder_build_info", "The version that runs; always 1", ["version"], multiprocess_mode="max"
+)
 MAILS = Counter("pycoder_mails", "Tries to send a mail", ["outcome"])
 
 
@@ -24,6 +28,7 @@ def exposition() -> bytes:
     gunicorn.conf.py names the folder in which the workers keep theirs; a process by itself has
     only its own.
     """
+    BUILD_INFO.labels(version("pycoder")).set(1)
     registry = CollectorRegistry(support_collectors_without_names=True)
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

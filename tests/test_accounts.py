@@ -165,11 +165,10 @@ def test_closed_registration_says_so(anyone, setting, rows):
 
 
 def test_an_id_is_never_given_twice(ada, app, anyone, rows):
-    from pycoder.client_info import COMMAND_LINE
 
     old = ada.tokens
     with app.app_context():
-        administration.delete_user(administration.find_user("ada@example.com"), client=COMMAND_LINE)
+        administration.delete_user(administration.find_user("ada@example.com"))
     assert ada.user(old.access).json["code"] == "token_revoked"
     assert ada.register().status_code == 201
     assert ada.user(old.access).json["code"] == "token_revoked"

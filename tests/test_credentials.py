@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 from pycoder.accounts import administration, emails, profile
 from pycoder.accounts import passwords as account_passwords
 from pycoder.audit import Event
-from pycoder.client_info import COMMAND_LINE
 from pycoder.clock import now
 from pycoder.errors import TokenRevoked
 from pycoder.mail import links, worker
@@ -192,14 +191,12 @@ def test_a_link_is_good_for_an_hour_that_begins_with_its_mail(ada, mails):
 ENDINGS = {
     "password change": lambda ada, app: change(ada),
     "set-password": lambda ada, app: administration.set_password(
-        administration.find_user(ada.email), NEW, client=COMMAND_LINE
+        administration.find_user(ada.email), NEW
     ),
     "deactivation": lambda ada, app: administration.set_active(
-        administration.find_user(ada.email), False, client=COMMAND_LINE
+        administration.find_user(ada.email), False
     ),
-    "deletion": lambda ada, app: administration.delete_user(
-        administration.find_user(ada.email), client=COMMAND_LINE
-    ),
+    "deletion": lambda ada, app: administration.delete_user(administration.find_user(ada.email)),
 }
 
 
@@ -273,7 +270,7 @@ def test_fifty_requests_send_three_mails_an_hour(ada, mails):
 def test_a_deactivated_account_gets_no_link(ada, app, mails):
     mails()
     with app.app_context():
-        administration.set_active(administration.find_user(ada.email), False, client=COMMAND_LINE)
+        administration.set_active(administration.find_user(ada.email), False)
     ask(ada)
     assert mails() == []
 
@@ -330,9 +327,9 @@ LATE = {
 def test_what_was_let_in_before_its_session_ended_does_nothing_after(name, ada, app, rows):
     with app.app_context():
         session = load_token_state(decode_token(ada.tokens.access))
-        administration.set_password(administration.find_user(ada.email), NEW, client=COMMAND_LINE)
+        administration.set_password(administration.find_user(ada.email), NEW)
         with pytest.raises(TokenRevoked):
-            LATE[name](session, client=COMMAND_LINE)
+            LATE[name](session)
     assert rows(select(User.username)) == ["ada"]
     assert "email_change_asked" not in rows(select(OutgoingMail.template))
     assert ada.try_login(password=NEW).status_code == 200

@@ -12,7 +12,6 @@ from sqlalchemy import func, select
 from config import ProductionConfig, TestingConfig
 from pycoder.accounts import administration
 from pycoder.audit import Event
-from pycoder.client_info import COMMAND_LINE
 from pycoder.clock import now
 from pycoder.keys.key import derive_key
 from pycoder.models.audit import AuditEvent
@@ -238,7 +237,7 @@ def test_a_browser_remembers_five_accounts_the_latest(ada, bob, app):
 
 def test_a_device_of_a_deactivated_account_learns_nothing(ada, app):
     with app.app_context():
-        administration.set_active(administration.find_user(ada.email), False, client=COMMAND_LINE)
+        administration.set_active(administration.find_user(ada.email), False)
     answer = ada.try_login()
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_credentials")
     assert cookies_of(answer) == []

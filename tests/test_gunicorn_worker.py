@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 from gunicorn.workers.gthread import ThreadWorker
-from deploy.gunicorn_worker import Worker
 
+from deploy.gunicorn_worker import Worker
 from tests.callers import Line, Server
 
 pytestmark = pytest.mark.untraced  # the server is another process

@@ -8,7 +8,6 @@ from sqlalchemy import select
 
 from pycoder.accounts import administration
 from pycoder.audit import Event
-from pycoder.client_info import COMMAND_LINE
 from pycoder.models.audit import AuditEvent
 from pycoder.models.oauth_client import OAuthClient
 from pycoder.models.session import Session
@@ -21,7 +20,7 @@ PATH = "/api/token/introspect/"
 @pytest.fixture
 def secret(app):
     with app.app_context():
-        return introspection.create_client("shop", client=COMMAND_LINE)
+        return introspection.create_client("shop")
 
 
 def basic(name, secret):
@@ -65,7 +64,7 @@ def test_every_token_that_is_not_good_is_answered_alike(app, ada, bob, ask):
     assert ada.logout(ended).status_code == 204
     claims = read(bob.tokens.access)[1]
     with app.app_context():
-        administration.set_active(administration.find_user("bob"), False, client=COMMAND_LINE)
+        administration.set_active(administration.find_user("bob"), False)
     good = ada.login()
     bad = {
         "revoked": revoked,
@@ -167,5 +166,5 @@ def test_a_secret_is_stored_as_its_sha_256_alone(secret, rows):
 def test_a_deleted_service_is_refused_at_once(app, ada, ask):
     assert ask(ada.tokens.access).status_code == 200
     with app.app_context():
-        introspection.delete_client("shop", client=COMMAND_LINE)
+        introspection.delete_client("shop")
     assert ask(ada.tokens.access).json["code"] == "invalid_client"

@@ -11,7 +11,6 @@ from jwt import PyJWK, PyJWS
 from sqlalchemy import delete, event, insert, select, text, update
 
 from pycoder.audit import Event
-from pycoder.client_info import COMMAND_LINE
 from pycoder.clock import now
 from pycoder.extensions import db
 from pycoder.keys import rotation
@@ -88,7 +87,7 @@ def rotate(app, clock, store):
 
     def rotate():
         with app.app_context():
-            made = rotation.rotate(client=COMMAND_LINE)
+            made = rotation.rotate()
         clock()
         return made
 
@@ -292,7 +291,7 @@ def test_unknown_keys_make_a_process_look_but_not_often(ring, clock, ada, looks)
 
 def test_a_token_of_a_key_that_is_new_is_good_at_once(app, ring, clock, ada):
     with app.app_context():
-        rotation.retire(kid_of(ada.tokens.access), client=COMMAND_LINE)
+        rotation.retire(kid_of(ada.tokens.access))
         db.session.execute(update(Session).values(revoked_at=None))
         db.session.commit()
         elsewhere = KeyRingCache().ring()

@@ -11,7 +11,6 @@ from schemathesis.engine.events import FatalError, NonFatalError, PhaseFinished
 
 from config import TestingConfig
 from pycoder import create_app, errors
-from pycoder.client_info import COMMAND_LINE
 from pycoder.errors import Problem
 from pycoder.http.openapi import FORM, WITH_BODY
 from pycoder.tokens import introspection
@@ -268,7 +267,7 @@ def fuzzer(app, bob, no_limits):
     assert carol.register().status_code == dora.register().status_code == 201
 
     with app.app_context():
-        secret = introspection.create_client("shop", client=COMMAND_LINE)
+        secret = introspection.create_client("shop")
     shop = base64.b64encode(f"shop:{secret}".encode()).decode()
 
     def bearer(caller):

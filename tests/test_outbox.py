@@ -19,7 +19,6 @@ from sqlalchemy import event, func, select
 from config import ConfigError, ProductionConfig, TestingConfig
 from pycoder import create_app
 from pycoder.accounts import administration
-from pycoder.client_info import COMMAND_LINE
 from pycoder.clock import now
 from pycoder.db.leases import Lease
 from pycoder.extensions import db
@@ -62,13 +61,13 @@ def send(app):
 def queue(app, count):
     with app.app_context():
         for n in range(count):
-            mail_queue.enqueue(Template.PASSWORD_CHANGED, f"user{n}@example.com", COMMAND_LINE)
+            mail_queue.enqueue(Template.PASSWORD_CHANGED, f"user{n}@example.com")
         db.session.commit()
 
 
 def test_a_mail_of_a_transaction_that_is_rolled_back_is_never_sent(app, mails, waiting):
     with app.app_context():
-        mail_queue.enqueue(Template.PASSWORD_CHANGED, "ada@example.com", COMMAND_LINE)
+        mail_queue.enqueue(Template.PASSWORD_CHANGED, "ada@example.com")
         db.session.rollback()
     assert mails() == []
     assert waiting() == 0
@@ -184,7 +183,7 @@ def test_a_link_that_is_taken_back_in_the_hands_of_the_sender_is_not_made(
     with app.app_context():
         row = worker._claim()
         administration.set_password(
-            administration.find_user(ada.email), "a password nobody has yet", client=COMMAND_LINE
+            administration.find_user(ada.email), "a password nobody has yet"
         )
         assert worker._send(row)
     assert len(mail_server.mails) == 1  # that of the registration

@@ -12,7 +12,6 @@ from sqlalchemy import select
 from pycoder.accounts import transfer
 from pycoder.accounts.transfer import MAXIMUM_LINE
 from pycoder.audit import Event
-from pycoder.client_info import COMMAND_LINE
 from pycoder.models.audit import AuditEvent
 from pycoder.models.user import User
 from pycoder.passwords.hashing import HASH_FORMAT
@@ -212,7 +211,7 @@ def test_two_imports_at_once_add_every_user_once(app, rows, monkeypatch):
 
     def take_over(_):
         with app.app_context():
-            outcomes = transfer.import_users(io.BytesIO(file), as_csv=False, client=COMMAND_LINE)
+            outcomes = transfer.import_users(io.BytesIO(file), as_csv=False)
             return Counter(outcome.verdict for outcome in outcomes)
 
     with ThreadPoolExecutor(2) as threads:
@@ -225,7 +224,7 @@ def test_a_batch_is_added_while_the_file_is_still_being_read(app, rows, monkeypa
     monkeypatch.setattr(transfer, "BATCH", 1)
     with app.app_context():
         file = io.BytesIO(b"\n".join(line(number).encode() for number in (1, 2, 3)))
-        outcomes = transfer.import_users(file, as_csv=False, client=COMMAND_LINE)
+        outcomes = transfer.import_users(file, as_csv=False)
         assert next(outcomes) == (1, "added", "")
         assert rows(select(User.id)) == [1]
 

@@ -17,7 +17,6 @@ from sqlalchemy import func, select, update
 
 from pycoder.accounts import administration
 from pycoder.audit import Event
-from pycoder.client_info import COMMAND_LINE
 from pycoder.extensions import db
 from pycoder.mail import links
 from pycoder.mail.links import Purpose
@@ -238,7 +237,7 @@ class Ending(NamedTuple):
 
     def room(self, function, *args):
         with self.operator.app_context():
-            function(administration.find_user(self.email), *args, client=COMMAND_LINE)
+            function(administration.find_user(self.email), *args)
             return Answer(204, None, "")
 
 

@@ -6,7 +6,6 @@ from sqlalchemy import func, select
 
 from pycoder.accounts import administration
 from pycoder.audit import Event
-from pycoder.client_info import COMMAND_LINE
 from pycoder.clock import now
 from pycoder.models.audit import AuditEvent
 from pycoder.models.session import Session, TokenBlocklist
@@ -39,9 +38,7 @@ def test_refusals_at_login_are_alike_and_only_the_trail_tells_them_apart(
     ada, bob, anyone, app, rows
 ):
     with app.app_context():
-        administration.set_active(
-            administration.find_user("bob@example.com"), False, client=COMMAND_LINE
-        )
+        administration.set_active(administration.find_user("bob@example.com"), False)
     anyone.email = "nobody@example.com"
     answers = []
     for response in (ada.try_login(password="wrong"), bob.try_login(), anyone.try_login()):
@@ -251,9 +248,7 @@ def test_deactivating_ends_all_sessions_for_good(ada, app):
     pair = ada.login()
     for active in (False, True):
         with app.app_context():
-            administration.set_active(
-                administration.find_user("ada@example.com"), active, client=COMMAND_LINE
-            )
+            administration.set_active(administration.find_user("ada@example.com"), active)
         assert ada.user(pair.access).json["code"] == "token_revoked"
         assert ada.refresh(pair.refresh).json["code"] == "token_revoked"
     assert ada.try_login().status_code == 200

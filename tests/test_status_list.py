@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import delete, update
 
 from pycoder.accounts import administration
-from pycoder.client_info import COMMAND_LINE
 from pycoder.clock import now
 from pycoder.extensions import db
 from pycoder.keys.key import Key
@@ -100,7 +99,7 @@ def test_every_session_has_a_place_of_its_own(device):
 def test_a_place_is_never_given_twice_even_if_its_session_is_gone(app, device):
     first = place_of(device.tokens.access)["idx"]
     with app.app_context():
-        administration.delete_user(administration.find_user(device.email), client=COMMAND_LINE)
+        administration.delete_user(administration.find_user(device.email))
     assert device.register().status_code == 201
     assert place_of(device.tokens.access)["idx"] > first
 
@@ -219,10 +218,8 @@ ENDINGS = {
     "a list of devices": from_elsewhere("DELETE", "/api/sessions/{}/"),
     "all other devices": from_elsewhere("DELETE", "/api/sessions/"),
     "a new password": from_elsewhere("POST", "/api/password/change/", json=NEW_PASSWORD),
-    "deactivation": by_command(
-        lambda user: administration.set_active(user, False, client=COMMAND_LINE)
-    ),
-    "deletion": by_command(lambda user: administration.delete_user(user, client=COMMAND_LINE)),
+    "deactivation": by_command(lambda user: administration.set_active(user, False)),
+    "deletion": by_command(lambda user: administration.delete_user(user)),
     "too many sessions": be_surplus,
     "expiry": by_rows(update(Session).values(expires_at=now() - timedelta(days=9999))),
     "a user who is not active": by_rows(update(User).values(is_active=False)),

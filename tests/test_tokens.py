@@ -23,7 +23,6 @@ from sqlalchemy import delete, select, update
 from config import TestingConfig
 from pycoder import create_app
 from pycoder.accounts import administration
-from pycoder.client_info import COMMAND_LINE
 from pycoder.extensions import db
 from pycoder.keys.key import Key
 from pycoder.keys.ring import KeyRing
@@ -422,7 +421,7 @@ def assert_revoked(caller, access, refresh):
 
 def test_the_tokens_of_a_deleted_user_are_refused(app, ada):
     with app.app_context():
-        administration.delete_user(administration.find_user(ada.email), client=COMMAND_LINE)
+        administration.delete_user(administration.find_user(ada.email))
     assert_revoked(ada, *ada.tokens)
     old = ada.tokens
     assert ada.register().status_code == 201
@@ -433,9 +432,7 @@ def test_the_tokens_of_a_deleted_user_are_refused(app, ada):
 def test_the_tokens_of_a_deactivated_user_are_refused_for_good(app, ada):
     for active in (False, True):
         with app.app_context():
-            administration.set_active(
-                administration.find_user(ada.email), active, client=COMMAND_LINE
-            )
+            administration.set_active(administration.find_user(ada.email), active)
         assert_refused(ada.user(), "token_revoked")
         assert_refused(ada.verify(ada.tokens.refresh), "token_revoked")
 

@@ -41,7 +41,7 @@ def upgrade():
         sa.Column("user_id", ID, nullable=False),
         sa.Column("refresh_jti", sa.String(32), nullable=False),
         sa.Column("previous_jti", sa.String(32), nullable=True),
-        sa.Column("retry_key", sa.String(64), nullable=True),
+        sa.Column("idempotency_key", sa.String(64), nullable=True),
         sa.Column("rotated_at", TIME, nullable=True),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("last_used_at", TIME, nullable=False),
@@ -142,24 +142,24 @@ def upgrade():
         sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("kid", sa.String(64), nullable=False),
         sa.Column("algorithm", sa.String(8), nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("encrypted_key", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
-        sa.Column("signs_from", TIME, nullable=False),
+        sa.Column("not_before", TIME, nullable=False),
         sa.PrimaryKeyConstraint("number", name="pk_signing_keys"),
         sa.UniqueConstraint("kid", name="uq_signing_keys_kid"),
     )
     op.create_table(
-        "services",
+        "oauth_clients",
         sa.Column("name", sa.String(40), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
-        sa.PrimaryKeyConstraint("name", name="pk_services"),
+        sa.PrimaryKeyConstraint("name", name="pk_oauth_clients"),
     )
 
 
 def downgrade():
     for table in (
-        "services",
+        "oauth_clients",
         "signing_keys",
         "leases",
         "outbox",

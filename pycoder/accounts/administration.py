@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from sqlalchemy import ColumnElement, delete, select, update
 
 from pycoder import audit
-from pycoder.accounts import passwords as account_passwords
+from pycoder.accounts.passwords import check_password_policy, replace_password_hash
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.db.queries import execute_in_transaction
 from pycoder.errors import InvalidInput
 from pycoder.extensions import db
@@ -16,61 +15,66 @@ from pycoder.models.audit import AuditEvent
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.ratelimit import lockout
-from pycoder.sessions import lifecycle
+from pycoder.sessions.lifecycle import revoke_all_sessions
 
 
 def find_user(identifier: str) -> User:
-    """Return the user with this id, e-mail address or username; raises ``InvalidInput``."""
+    """Return the user with this id, e-mail address or username. Raises ``InvalidInput``."""
     key = normalize_identifier(identifier)
-    named: ColumnElement[bool] = (User.email_key == key) | (User.username_key == key)
-    if re.fullmatch(r"[0-9]{1,18}", identifier):  # an id, never a name that looks like one
-        named = User.id == int(identifier)
-    user = db.session.scalar(select(User).where(named))
+    condition: ColumnElement[bool] = (User.email_key == key) | (User.username_key == key)
+    if re.fullmatch(r"[0-9]{1,18}", identifier):  # digits are always an id
+        condition = User.id == int(identifier)
+    user = db.session.scalar(select(User).where(condition))
     if user is None:
         raise InvalidInput({"user": ["There is no such account."]})
     return user
 
 
 def list_users() -> Iterator[User]:
-    """Yield all users in the order of their ids, without holding all of them in memory."""
+    """Yield all users in the order of their ids, without loading all of them at once."""
     yield from db.session.scalars(select(User).order_by(User.id).execution_options(yield_per=500))
 
 
-def set_active(user: User, active: bool, *, client: ClientInfo) -> None:
-    """Open or close an account; closing it ends all its sessions at once."""
+def set_active(user: User, active: bool) -> None:
+    """Activate or deactivate an account. Deactivation ends all its sessions at once."""
     user.is_active = active
     db.session.flush()
     if not active:
-        lifecycle.revoke_all_sessions(user.id)
+        revoke_all_sessions(user.id)
     event = Event.USER_ACTIVATED if active else Event.USER_DEACTIVATED
-    audit.record(event, client, user_id=user.id)
+    audit.record(event, user_id=user.id)
     db.session.commit()
 
 
-def set_password(user: User, password: str, *, client: ClientInfo) -> None:
-    """Replace a password on an operator's word, end all sessions, and lift a pause.
+def set_password(user: User, password: str) -> None:
+    """Set a password for an operator, end all sessions, and lift the lockout.
 
     Raises ``InvalidInput``.
     """
-    account_passwords.check_password_policy(password, user.email, user.username)
-    account_passwords.replace_password_hash(user, hash_password(password), client)
-    lifecycle.revoke_all_sessions(user.id)
-    audit.record(Event.PASSWORD_SET, client, user_id=user.id)
+    check_password_policy(password, user.email, user.username)
+    replace_password_hash(user, hash_password(password))
+    revoke_all_sessions(user.id)
+    audit.record(Event.PASSWORD_SET, user_id=user.id)
     db.session.commit()
     lockout.reset("login.account", str(user.id))
 
 
-def unlock_user(user: User, *, client: ClientInfo) -> None:
-    """Lift the pause that failed logins have earned an account."""
+def unlock_user(user: User) -> None:
+    """Lift the lockout of an account."""
     lockout.reset("login.account", str(user.id))
-    audit.record(Event.USER_UNLOCKED, client, user_id=user.id)
+    audit.record(Event.USER_UNLOCKED, user_id=user.id)
     db.session.commit()
 
 
-def delete_user(user: User, *, client: ClientInfo) -> None:
-    """Delete an account with its sessions; the trail keeps what happened and forgets from where."""
-    audit.record(Event.USER_DELETED, client, user_id=user.id)
-    nowhere = {"ip": None, "user_agent": None, "request_id": None}
-    execute_in_transaction(update(AuditEvent).where(AuditEvent.user_id == user.id).values(nowhere))
+def delete_user(user: User) -> None:
+    """Delete an account with its sessions.
+
+    The audit trail keeps its events, without addresses and devices.
+    """
+    audit.record(Event.USER_DELETED, user_id=user.id)
+    without_client = {"ip": None, "user_agent": None, "request_id": None}
+    execute_in_transaction(
+        update(AuditEvent).where(AuditEvent.user_id == user.id).values(without_client)
+    )
     execute_in_transaction(delete(User).where(User.id == user.id))
     db.session.commit()

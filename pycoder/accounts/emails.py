@@ -3,10 +3,9 @@
 from sqlalchemy.exc import IntegrityError
 
 from pycoder import audit
-from pycoder.accounts import reauthentication
 from pycoder.accounts.identifiers import EMAIL_TAKEN, normalize_email
+from pycoder.accounts.reauthentication import lock_session_owner, require_recent_authentication
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.errors import InvalidInput, LinkInvalid, TooManyRequests
 from pycoder.extensions import db
 from pycoder.mail import links, queue
@@ -17,64 +16,62 @@ from pycoder.ratelimit import limiter
 from pycoder.tokens.state import TokenState
 
 
-def resend_verification(session: TokenState, *, client: ClientInfo) -> None:
-    """Mail the link that verifies an address once more; the surplus of an hour is dropped."""
-    subject = f"verify/{session.user_id}"
+def resend_verification(current: TokenState) -> None:
+    """Mail the link that verifies the e-mail address again. Requests over the limit are dropped."""
+    user_id = current.user_id
     try:
-        limiter.hit(limiter.count, "reset.account", subject, client, session.user_id)
+        limiter.hit("reset.account", f"verify/{user_id}", user_id)
     except TooManyRequests:
         return
-    if not session.email_verified:
-        user_id = session.user_id
-        queue.enqueue(Template.VERIFY_EMAIL, session.email, client, user_id=user_id)
+    if not current.user.email_verified:
+        queue.enqueue(Template.VERIFY_EMAIL, current.user.email, user_id=user_id)
         db.session.commit()
 
 
-def request_email_change(
-    session: TokenState, email: str, password: str | None, *, client: ClientInfo
-) -> None:
-    """Mail a link to a new address, whose use makes it the account's; tell the old one.
+def request_email_change(current: TokenState, email: str, password: str | None) -> None:
+    """Mail a link to a new e-mail address, and a notice to the old one.
 
-    Whether the new one is taken is not asked now, so nobody learns it but who reads its mail.
-    Raises ``InvalidInput``, ``TooManyRequests``, ``TokenRevoked``, and what ``prove`` raises.
+    Whether the new address is taken is decided when the link is used, so that only its owner
+    learns it. Raises ``InvalidInput``, ``TooManyRequests``, ``TokenRevoked``, and what
+    ``require_recent_authentication`` raises.
     """
-    email = normalize_email(email)
-    if normalize_identifier(email) == normalize_identifier(session.email):
+    email, user_id = normalize_email(email), current.user_id
+    key = normalize_identifier(email)
+    if key == normalize_identifier(current.user.email):
         raise InvalidInput({"email": ["This is your e-mail address already."]})
-    reauthentication.require_recent_authentication(session, password, client=client)
-    for whose in (str(session.user_id), limiter.hash_identifier(normalize_identifier(email))):
-        subject = f"change/{whose}"
-        limiter.hit(limiter.count, "reset.account", subject, client, session.user_id)
-    user = reauthentication.lock_session_owner(session)
-    links.revoke(user.id, Purpose.CHANGE)
+    require_recent_authentication(current, password)
+    for subject in (str(user_id), limiter.hash_identifier(key)):
+        limiter.hit("reset.account", f"change/{subject}", user_id)
+    user = lock_session_owner(current)
+    links.revoke(user_id, Purpose.CHANGE)
     queue.cancel(user, Template.CHANGE_EMAIL)
-    queue.enqueue(Template.CHANGE_EMAIL, email, client, user_id=user.id)
-    queue.enqueue(Template.EMAIL_CHANGE_ASKED, user.email, client, user_id=user.id)
-    audit.record(Event.EMAIL_CHANGE_ASKED, client, user_id=user.id, session_id=session.sid)
+    queue.enqueue(Template.CHANGE_EMAIL, email, user_id=user_id)
+    queue.enqueue(Template.EMAIL_CHANGE_ASKED, user.email, user_id=user_id)
+    audit.record(Event.EMAIL_CHANGE_ASKED, user_id=user_id, session_id=current.session_id)
     db.session.commit()
 
 
-def confirm_email(secret: str, *, client: ClientInfo) -> None:
-    """Take the word of a link: its address is the account's, or becomes it.
+def confirm_email(token: str) -> None:
+    """Verify the address of a mailed link, or change the account to it.
 
     Raises ``LinkInvalid``, and ``InvalidInput`` if another account has the address by now.
     """
-    link = links.consume(secret, Purpose.VERIFY, Purpose.CHANGE)
+    link = links.consume(token, Purpose.VERIFY, Purpose.CHANGE)
     if link is None:
         raise LinkInvalid
     if link.email:
-        _change_email(link.user, link.email, client)
+        _change_email(link.user, link.email)
     else:
         link.user.email_verified = True
-        audit.record(Event.EMAIL_VERIFIED, client, user_id=link.user.id)
+        audit.record(Event.EMAIL_VERIFIED, user_id=link.user.id)
     db.session.commit()
 
 
-def _change_email(user: User, email: str, client: ClientInfo) -> None:
-    """Give an account its new address; the unique index decides who has it.
+def _change_email(user: User, email: str) -> None:
+    """Change the address of an account. The unique index decides between two accounts.
 
-    A username that was the old address becomes the new one, since no name may pose as another's
-    address.
+    A username that equals the old address changes along, because no username may be the address
+    of another account.
     """
     queue.cancel(user)
     old = user.email
@@ -88,5 +85,5 @@ def _change_email(user: User, email: str, client: ClientInfo) -> None:
         raise InvalidInput({"email": [EMAIL_TAKEN]}) from None
     links.revoke(user.id)
     for address in (old, email):
-        queue.enqueue(Template.EMAIL_CHANGED, address, client, user_id=user.id)
-    audit.record(Event.EMAIL_CHANGED, client, user_id=user.id)
+        queue.enqueue(Template.EMAIL_CHANGED, address, user_id=user.id)
+    audit.record(Event.EMAIL_CHANGED, user_id=user.id)

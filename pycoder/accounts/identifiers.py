@@ -13,31 +13,36 @@ from pycoder.models.user import EMAIL_LENGTH, normalize_identifier
 USERNAME = re.compile(r"[\w.+-]{3,150}")  # \w: letters and digits of every script, and _
 INVALID_USERNAME = "Use 3 to 150 letters, digits and . + - _"
 PERSON_NAME = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,150}\Z"  # no control characters
+EMAIL_TAKEN = "An account with this e-mail address exists already."
+USERNAME_TAKEN = "An account with this username exists already."
 INVALID_NAME = "Use at most 150 characters, and no control characters."
 
 
 def is_valid_username(username: str, email: str) -> bool:
-    """No name can pose as another's address: an ``@`` stands only in one's own."""
-    own_address = normalize_identifier(username) == normalize_identifier(email)
+    """Return whether a username is well-formed, or the e-mail address of the same account.
+
+    An ``@`` is allowed nowhere else, so that no username poses as another account's address.
+    """
+    is_own_address = normalize_identifier(username) == normalize_identifier(email)
     well_formed = (
         USERNAME.fullmatch(username) is not None and len(normalize_identifier(username)) <= 150
     )
-    return own_address or well_formed
+    return is_own_address or well_formed
 
 
 def suggest_usernames(email: str) -> Iterator[str]:
-    """Yield names made from the local part, each less likely to be taken than the one before."""
+    """Yield usernames derived from the local part, each less likely to be taken."""
     stem = re.sub(r"[^\w.+-]", "", email.rpartition("@")[0])[:100].ljust(3, "_")
     yield stem
     for length in (2, 4, 8, 16):
         yield f"{stem}-{secrets.token_hex(length // 2)}"
 
 
-EMAIL_TAKEN = "An account with this e-mail address exists already."
-
-
 def normalize_email(email: str) -> str:
-    """Return an e-mail address in its stored form; raises ``InvalidInput``."""
+    """Return an e-mail address in its stored form: lower case and NFC. Raises ``InvalidInput``.
+
+    The syntax is checked, and no DNS lookup is done.
+    """
     try:
         checked = validate_email(email, check_deliverability=False)
         email = unicodedata.normalize("NFC", checked.normalized.lower())
@@ -46,6 +51,3 @@ def normalize_email(email: str) -> str:
     except EmailNotValidError:
         raise InvalidInput({"email": ["This is not a valid e-mail address."]}) from None
     return email
-
-
-USERNAME_TAKEN = "An account with this username exists already."

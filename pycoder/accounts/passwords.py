@@ -3,10 +3,12 @@
 from sqlalchemy import update
 
 from pycoder import audit
-from pycoder.accounts import reauthentication
-from pycoder.accounts.reauthentication import WRONG_PASSWORD
+from pycoder.accounts.reauthentication import (
+    WRONG_PASSWORD,
+    lock_session_owner,
+    verify_current_password,
+)
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.db.queries import execute_in_transaction
 from pycoder.errors import InvalidCredentials, InvalidInput, LinkInvalid, NotFound, TooManyRequests
 from pycoder.extensions import db
@@ -17,95 +19,88 @@ from pycoder.models.user import EMAIL_LENGTH, User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.passwords.policy import policy_violations
 from pycoder.ratelimit import limiter, lockout
-from pycoder.sessions import devices, lifecycle
+from pycoder.sessions import devices
+from pycoder.sessions.lifecycle import revoke_all_sessions
 from pycoder.sessions.refresh import replace_refresh_token
 from pycoder.tokens.jwt import TokenPair, issue_tokens
 from pycoder.tokens.state import TokenState
 
 
-def change_password(
-    session: TokenState, current: str, new: str, *, client: ClientInfo
-) -> TokenPair:
-    """Replace a password by its owner; every other session ends, this one gets a new pair.
+def change_password(current: TokenState, password: str, new: str) -> TokenPair:
+    """Change the password of the current user, and return a new pair for this session.
 
-    Raises ``InvalidInput``, ``InvalidCredentials``, ``TooManyRequests`` and ``TokenRevoked``.
+    Every other session ends. Raises ``InvalidInput``, ``InvalidCredentials``, ``TooManyRequests``
+    and ``TokenRevoked``.
     """
-    check_password_policy(new, session.email, session.username, field="new_password")
-    seen = reauthentication.verify_current_password(session, current, client)
-    hashed = hash_password(new)
-    user = reauthentication.lock_session_owner(session)
-    if user.password_hash != seen:  # of two changes at once, one succeeds
+    check_password_policy(new, current.user.email, current.user.username, field="new_password")
+    verified_hash = verify_current_password(current, password)
+    password_hash = hash_password(new)
+    user = lock_session_owner(current)
+    if user.password_hash != verified_hash:  # of two simultaneous changes, one succeeds
         raise InvalidCredentials(WRONG_PASSWORD)
-    replace_password_hash(user, hashed, client)
-    lifecycle.revoke_all_sessions(user.id, but=session.sid)
-    renewed = replace_refresh_token(session)
-    audit.record(Event.PASSWORD_CHANGED, client, user_id=user.id, session_id=session.sid)
+    replace_password_hash(user, password_hash)
+    revoke_all_sessions(user.id, except_id=current.session_id)
+    replaced = replace_refresh_token(current)
+    audit.record(Event.PASSWORD_CHANGED, user_id=user.id, session_id=current.session_id)
     db.session.commit()
-    return issue_tokens(renewed)
+    return issue_tokens(replaced)
 
 
-def request_password_reset(email: str, *, client: ClientInfo) -> None:
-    """Have a link mailed to the owner of an address, if it is anybody's.
+def request_password_reset(email: str) -> None:
+    """Queue a password reset e-mail. The work done does not depend on whether an account exists.
 
-    Whose it is, outbox.py asks later: nothing here depends on it, and so neither does the time
-    that it takes. What is too much is dropped. The mail waits under the form that addresses are
-    compared in, so that a change of the password finds it whatever spelling was typed.
+    The worker looks the account up later. Requests over the limit are dropped. The mail is stored
+    under the normalized address, so that a password change finds it however it was spelled.
     """
     key = normalize_identifier(email)
-    limits = {
-        "reset.ip": limiter.client_network(client.ip),
-        "reset.account": limiter.hash_identifier(key),
-    }
     try:
-        for name, subject in limits.items():
-            limiter.hit(limiter.count, name, subject, client)
+        limiter.hit("reset.ip", limiter.client_network())
+        limiter.hit("reset.account", limiter.hash_identifier(key))
     except TooManyRequests:
         return
-    queue.enqueue(Template.RESET_PASSWORD, key[:EMAIL_LENGTH], client)
+    queue.enqueue(Template.RESET_PASSWORD, key[:EMAIL_LENGTH])
     db.session.commit()
 
 
-def reset_password(secret: str, new: str, *, client: ClientInfo) -> None:
-    """Replace a password by who reads the mails of its owner; every session ends.
+def reset_password(token: str, new: str) -> None:
+    """Set a new password by the token of a mailed link. Every session ends.
 
-    So does the pause that failed logins have earned the account, and this device of it. The
-    address is proven by that, too. Raises ``LinkInvalid`` and ``InvalidInput``.
+    The link proves the address, and lifts the lockout of the account and of this device. Raises
+    ``LinkInvalid`` and ``InvalidInput``.
     """
-    owner = links.peek(secret, Purpose.RESET)
+    owner = links.peek(token, Purpose.RESET)
     if owner is None:
         raise LinkInvalid
     check_password_policy(new, owner.email, owner.username, field="new_password")
-    hashed = hash_password(new)
-    device = devices.known_device(client.device, owner.id)
-    for who in (str(owner.id), f"{owner.id}/{device}"):
-        lockout.reset("login.account", who)
-    link = links.consume(secret, Purpose.RESET)
+    password_hash = hash_password(new)
+    for key in (str(owner.id), f"{owner.id}/{devices.known_device(owner.id)}"):
+        lockout.reset("login.account", key)
+    link = links.consume(token, Purpose.RESET)
     if link is None:
         raise LinkInvalid
     link.user.email_verified = True
-    replace_password_hash(link.user, hashed, client)
-    lifecycle.revoke_all_sessions(link.user.id)
-    audit.record(Event.PASSWORD_RESET, client, user_id=link.user.id)
+    replace_password_hash(link.user, password_hash)
+    revoke_all_sessions(link.user.id)
+    audit.record(Event.PASSWORD_RESET, user_id=link.user.id)
     db.session.commit()
 
 
 def check_password_policy(
     password: str, email: str, username: str, *, field: str = "password"
 ) -> None:
-    """Refuse a new password that is not good; raises ``InvalidInput``."""
-    if reasons := policy_violations(password, email=email, username=username):
-        raise InvalidInput({field: reasons})
+    """Check a new password against the policy. Raises ``InvalidInput`` for ``field``."""
+    if violations := policy_violations(password, email=email, username=username):
+        raise InvalidInput({field: violations})
 
 
-def replace_password_hash(user: User, hashed: str, client: ClientInfo) -> None:
-    """Set a hash in the caller's transaction, end all links of the account, and tell its owner.
+def replace_password_hash(user: User, password_hash: str) -> None:
+    """Store a hash in the caller's transaction, revoke all links, and notify the user.
 
-    Raises ``NotFound`` for an account that was deleted meanwhile.
+    Raises ``NotFound`` if the account has been deleted meanwhile.
     """
-    if not execute_in_transaction(
-        update(User).where(User.id == user.id).values(password_hash=hashed)
-    ):
+    same = User.id == user.id
+    if not execute_in_transaction(update(User).where(same).values(password_hash=password_hash)):
         raise NotFound
     links.revoke(user.id)
     queue.cancel(user)
-    queue.enqueue(Template.PASSWORD_CHANGED, user.email, client, user_id=user.id)
+    queue.enqueue(Template.PASSWORD_CHANGED, user.email, user_id=user.id)

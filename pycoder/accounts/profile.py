@@ -7,11 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from pycoder import audit
-from pycoder.accounts import administration, reauthentication
+from pycoder.accounts.administration import delete_user
 from pycoder.accounts.identifiers import INVALID_USERNAME, USERNAME_TAKEN, is_valid_username
+from pycoder.accounts.reauthentication import lock_session_owner, require_recent_authentication
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
-from pycoder.errors import InvalidInput
+from pycoder.errors import InvalidInput, NotFound
 from pycoder.extensions import db
 from pycoder.mail import queue
 from pycoder.models.audit import AuditEvent
@@ -19,57 +19,67 @@ from pycoder.models.mail import OneTimeToken
 from pycoder.models.session import Session
 from pycoder.models.user import User, normalize_identifier
 from pycoder.ratelimit import limiter
+from pycoder.sessions.lifecycle import mark_current
 from pycoder.tokens.state import TokenState
 
+ACTIVITY_LENGTH = 50  # events
 
-def update_profile(session: TokenState, *, client: ClientInfo, **profile: str) -> User:
+
+def update_profile(current: TokenState, **profile: str) -> User:
     """Change any of ``username``, ``first_name`` and ``last_name``.
 
-    A username tells whether somebody has it, so it is asked as rarely as at a registration.
-    Raises ``InvalidInput``, ``TooManyRequests`` and ``TokenRevoked``.
+    The response reveals whether a username is taken, so the limit of registrations applies to a
+    new one. Raises ``InvalidInput``, ``TooManyRequests`` and ``TokenRevoked``.
     """
-    name, user_id = profile.get("username"), session.user_id
-    if name not in (None, session.username):
-        limiter.hit(limiter.count, "register.ip", f"username/{user_id}", client, user_id)
-    user = reauthentication.lock_session_owner(session)
-    if name is not None:
-        if not is_valid_username(name, user.email):
+    username, user_id = profile.get("username"), current.user_id
+    if username not in (None, current.user.username):
+        limiter.hit("register.ip", f"username/{user_id}", user_id)
+    user = lock_session_owner(current)
+    if username is not None:
+        if not is_valid_username(username, user.email):
             raise InvalidInput({"username": [INVALID_USERNAME]})
-        user.username_key = normalize_identifier(name)
+        user.username_key = normalize_identifier(username)
     for field, value in profile.items():
         setattr(user, field, value)
-    is_new = db.session.is_modified(user)
+    is_modified = db.session.is_modified(user)
     try:
         db.session.flush()
     except IntegrityError:
         raise InvalidInput({"username": [USERNAME_TAKEN]}) from None
-    if is_new:
-        audit.record(Event.USER_UPDATED, client, user_id=user.id, session_id=session.sid)
+    if is_modified:
+        audit.record(Event.USER_UPDATED, user_id=user.id, session_id=current.session_id)
     db.session.commit()
     return user
 
 
-def delete_own_account(session: TokenState, password: str | None, *, client: ClientInfo) -> None:
-    """Delete an account by its owner; raises what ``prove`` raises, and ``TokenRevoked``."""
-    reauthentication.require_recent_authentication(session, password, client=client)
-    administration.delete_user(reauthentication.lock_session_owner(session), client=client)
+def delete_own_account(current: TokenState, password: str | None) -> None:
+    """Delete the account of the current user.
+
+    Raises what ``require_recent_authentication`` raises, and ``TokenRevoked``.
+    """
+    require_recent_authentication(current, password)
+    delete_user(lock_session_owner(current))
 
 
 def list_activity(user_id: int) -> Sequence[AuditEvent]:
-    """Return the last 50 security events of an account, newest first."""
-    return audit.latest_events(50, user_id)
+    """Return the latest security events of a user, newest first."""
+    return audit.latest_events(ACTIVITY_LENGTH, user_id)
 
 
-def export_account(user_id: int) -> dict[str, Any]:
-    """Return everything that is stored about an account, and no secret (GDPR Art. 15 and 20).
+def export_account(current: TokenState) -> dict[str, Any]:
+    """Return everything that is stored about the account, without secrets (GDPR Art. 15, 20).
 
-    Raises ``NotFound`` for an account that was deleted meanwhile.
+    Raises ``NotFound`` if the account has been deleted meanwhile.
     """
-    user = administration.find_user(str(user_id))
+    user_id = current.user_id
+    user = db.session.get(User, user_id)
+    if user is None:
+        raise NotFound
+    sessions = db.session.scalars(select(Session).where(Session.user_id == user_id)).all()
     links = select(OneTimeToken).where(OneTimeToken.user_id == user_id)
     return {
         "user": user,
-        "sessions": db.session.scalars(select(Session).where(Session.user_id == user_id)).all(),
+        "sessions": mark_current(sessions, current),
         "events": audit.latest_events(None, user_id),
         "links": db.session.scalars(links.order_by(OneTimeToken.purpose)).all(),
         "mails": queue.queued_for(user),

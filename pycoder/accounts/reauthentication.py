@@ -5,7 +5,6 @@ from datetime import timedelta
 from sqlalchemy import select
 
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.clock import now
 from pycoder.db.queries import fetch_one
 from pycoder.errors import InvalidCredentials, ReauthenticationRequired, TokenRevoked
@@ -20,47 +19,42 @@ RECENT = timedelta(minutes=5)
 WRONG_PASSWORD = "This is not your password."
 
 
-def require_recent_authentication(
-    session: TokenState, password: str | None, *, client: ClientInfo
-) -> None:
-    """Have who is signed in prove it again, before what a stolen token must not do (RFC 9470).
+def require_recent_authentication(current: TokenState, password: str | None) -> None:
+    """Require recent authentication before a sensitive operation (RFC 9470).
 
-    By the password, or by a sign-in of the last five minutes. Raises ``InvalidCredentials``,
-    ``TooManyRequests`` and ``ProofNeeded``.
+    Passes if the password is correct, or if the session is younger than five minutes. Raises
+    ``InvalidCredentials``, ``TooManyRequests`` and ``ReauthenticationRequired``.
     """
     if password is not None:
-        verify_current_password(session, password, client)
-    elif now() - session.created_at > RECENT:
+        verify_current_password(current, password)
+    elif now() - current.created_at > RECENT:
         raise ReauthenticationRequired
 
 
-def verify_current_password(session: TokenState, password: str, client: ClientInfo) -> str:
-    """Return the hash that the password fits; failures of each session are counted for it.
+def verify_current_password(current: TokenState, password: str) -> str:
+    """Verify the password of the current user, and return the hash that it matches.
 
-    An account has as many tries as an address has logins, right ones too: a hash takes a core.
+    Failures count for the session. The attempts of all sessions of an account, correct ones
+    included, have the limit of ``login.ip``, because each costs a hash. Raises
+    ``InvalidCredentials`` and ``TooManyRequests``.
     """
-
-    def work() -> str | None:
-        found = fetch_one(select(User.password_hash).where(User.id == session.user_id), {})
-        fits = found and verify_password(password, found.password_hash)
-        return str(found.password_hash) if found and fits else None
-
-    who, user_id = f"{session.user_id}/{session.sid}", session.user_id
-    limiter.hit(limiter.count, "login.ip", f"proof/{user_id}", client, user_id)
-    refusal = (Event.PROOF_REFUSED, "wrong password")
-    hashed = lockout.guard_password_check(work, who, refusal, client=client, user_id=user_id)
-    if hashed is None:
-        raise InvalidCredentials(WRONG_PASSWORD)
-    return hashed
+    user_id = current.user_id
+    limiter.hit("login.ip", f"proof/{user_id}", user_id)
+    key = f"{user_id}/{current.session_id}"
+    with lockout.guard("login.account", key, Event.PROOF_REFUSED, "wrong password", user_id):
+        row = fetch_one(select(User.password_hash).where(User.id == user_id), {})
+        if row is None or not verify_password(password, row.password_hash):
+            raise InvalidCredentials(WRONG_PASSWORD)
+    return str(row.password_hash)
 
 
-def lock_session_owner(session: TokenState) -> User:
-    """Return the account of a session that lives on, held until the transaction ends.
+def lock_session_owner(current: TokenState) -> User:
+    """Lock the current user until the transaction ends, and return its current state.
 
-    Raises ``TokenRevoked`` if the session has ended since its token was looked at.
+    Raises ``TokenRevoked`` if the session has ended since its token was verified.
     """
-    user = lock_user(User.id == session.user_id)
-    live = select(Session.id).where(Session.id == session.sid, Session.revoked_at.is_(None))
-    if user is None or db.session.scalar(live) is None:
+    user = lock_user(User.id == current.user_id)
+    active = (Session.id == current.session_id, Session.revoked_at.is_(None))
+    if user is None or db.session.scalar(select(Session.id).where(*active)) is None:
         raise TokenRevoked
     return user

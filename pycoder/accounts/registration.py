@@ -19,7 +19,6 @@ from pycoder.accounts.identifiers import (
     suggest_usernames,
 )
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.errors import InvalidInput, RegistrationClosed
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
@@ -29,57 +28,55 @@ from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.passwords.policy import policy_violations
 from pycoder.ratelimit import limiter
-from pycoder.sessions import lifecycle
+from pycoder.sessions.lifecycle import create_session
 from pycoder.sessions.login import LoginResult, login_result
 from pycoder.tokens import status_list
 
 
-def register(
-    *, email: str, password: str, client: ClientInfo, transport: str = "body", **profile: str
-) -> LoginResult:
-    """Make an account and sign it in, in one transaction.
+def register(*, email: str, password: str, transport: str = "body", **profile: str) -> LoginResult:
+    """Create an account and a session for it, in one transaction.
 
     ``profile`` holds any of ``username``, ``first_name``, ``last_name``. Raises
     ``RegistrationClosed``, ``TooManyRequests``, and ``InvalidInput``, which names each field that
-    does not fit or is taken.
+    is invalid or taken.
     """
     if not current_app.config["REGISTRATION_OPEN"]:
         raise RegistrationClosed
-    current_ring()  # or an account would begin whose owner is told that it did not
-    limiter.hit(limiter.count, "register.ip", limiter.client_network(client.ip), client)
-    place = status_list.allocate_index()
+    current_ring()  # fails before there is an account for which no token can be signed
+    limiter.hit("register.ip", limiter.client_network())
+    status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
     user = _add_user(email, password, **profile)
-    session = lifecycle.create_session(user.id, user.password_hash, place, client, transport)
-    audit.record(Event.USER_REGISTERED, client, user_id=user.id, session_id=session.id)
-    queue.enqueue(Template.VERIFY_EMAIL, user.email, client, user_id=user.id)
+    session = create_session(user.id, status_idx, transport)
+    audit.record(Event.USER_REGISTERED, user_id=user.id, session_id=session.id)
+    queue.enqueue(Template.VERIFY_EMAIL, user.email, user_id=user.id)
     db.session.commit()
-    return login_result(user, session, client)
+    return login_result(user, session)
 
 
-def create_user(*, email: str, password: str, client: ClientInfo, **profile: str) -> User:
-    """Make an account on an operator's word, also where registration is closed."""
+def create_user(*, email: str, password: str, **profile: str) -> User:
+    """Create an account for an operator, even if registration is closed."""
     user = _add_user(email, password, **profile)
-    audit.record(Event.USER_CREATED, client, user_id=user.id)
+    audit.record(Event.USER_CREATED, user_id=user.id)
     db.session.commit()
     return user
 
 
 def _add_user(email: str, password: str, username: str = "", **names: str) -> User:
-    """Add a user to the transaction; the unique indexes decide who comes first.
+    """Add a user to the caller's transaction. The unique indexes decide simultaneous attempts.
 
-    The hash is made before anybody looks whether the address is taken, so that both answers
-    take as long.
+    The password is hashed before the identifiers are looked up, so that a taken one takes as long.
+    Without a username, one is derived from the e-mail address.
     """
     username = unicodedata.normalize("NFC", username)
     email = validate_registration(email, password, username, names)
-    hashed = hash_password(password)
+    password_hash = hash_password(password)
     for name in [username] if username else suggest_usernames(email):
         user = User(
             email=email,
             email_key=normalize_identifier(email),
             username=name,
             username_key=normalize_identifier(name),
-            password_hash=hashed,
+            password_hash=password_hash,
             **names,
         )
         db.session.add(user)
@@ -94,28 +91,34 @@ def _add_user(email: str, password: str, username: str = "", **names: str) -> Us
 
 
 def validate_registration(email: str, password: str, username: str, names: dict[str, str]) -> str:
-    """Return the e-mail in its stored form; raises ``InvalidInput`` with all that does not fit."""
-    unfit = [field for field, name in names.items() if not re.match(PERSON_NAME, name)]
-    errors = {field: [INVALID_NAME] for field in unfit}
+    """Return the e-mail address in its stored form.
+
+    Raises ``InvalidInput``, which names each invalid field.
+    """
+    invalid_names = [field for field, name in names.items() if not re.match(PERSON_NAME, name)]
+    errors = {field: [INVALID_NAME] for field in invalid_names}
     try:
         email = normalize_email(email)
     except InvalidInput as invalid:
         errors |= invalid.errors or {}
     if username and not is_valid_username(username, email):
         errors["username"] = [INVALID_USERNAME]
-    if reasons := policy_violations(password, email=email, username=username):
-        errors["password"] = reasons
+    if violations := policy_violations(password, email=email, username=username):
+        errors["password"] = violations
     if errors:
         raise InvalidInput(errors)
     return email
 
 
 def _reject_taken(email: str, username: str) -> None:
-    """Raise ``InvalidInput`` for what is taken; return if it was only a derived username."""
-    taken = {"email": (User.email_key, email), "username": (User.username_key, username)}
+    """Raise ``InvalidInput`` for a taken identifier. Return if only a derived username was."""
+    identifiers = {
+        "email": (User.email_key, email, EMAIL_TAKEN),
+        "username": (User.username_key, username, USERNAME_TAKEN),
+    }
     errors = {
-        field: [EMAIL_TAKEN if field == "email" else USERNAME_TAKEN]
-        for field, (column, value) in taken.items()
+        field: [message]
+        for field, (column, value, message) in identifiers.items()
         if value and db.session.scalar(select(User.id).where(column == normalize_identifier(value)))
     }
     db.session.rollback()

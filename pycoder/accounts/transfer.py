@@ -17,7 +17,6 @@ from pycoder import audit
 from pycoder.accounts import administration
 from pycoder.accounts.identifiers import PERSON_NAME, is_valid_username, normalize_email
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.db.queries import insert_into
 from pycoder.errors import InvalidInput
 from pycoder.extensions import db
@@ -61,7 +60,7 @@ class _UserSchema(Schema):
 _SCHEMA = _UserSchema()
 
 
-def import_users(file: IO[bytes], *, as_csv: bool, client: ClientInfo) -> Iterator[ImportResult]:
+def import_users(file: IO[bytes], *, as_csv: bool) -> Iterator[ImportResult]:
     """Add the users of a file, and yield what became of each line.
 
     JSON lines, as ``dumpdata --format jsonl`` or ``flask users export`` write them, or CSV with a
@@ -78,11 +77,11 @@ def import_users(file: IO[bytes], *, as_csv: bool, client: ClientInfo) -> Iterat
             yield ImportResult(number, "bad", _format_errors(bad.errors or {}))
             continue
         if len(batch) == BATCH or user["id"] in batch:
-            yield from _insert_batch(batch, client)
+            yield from _insert_batch(batch)
             batch = {}
         batch[user["id"]] = number, user
     if batch:
-        yield from _insert_batch(batch, client)
+        yield from _insert_batch(batch)
 
 
 def _read_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -192,9 +191,7 @@ def _unusable_password_hash() -> str:
     return hash_password(secrets.token_urlsafe())
 
 
-def _insert_batch(
-    batch: dict[int, tuple[int, dict[str, Any]]], client: ClientInfo
-) -> Iterator[ImportResult]:
+def _insert_batch(batch: dict[int, tuple[int, dict[str, Any]]]) -> Iterator[ImportResult]:
     """Add a batch in one transaction; the unique indexes decide which of its rows are new."""
     deleted = _deleted_accounts(batch)
     rows = [row for user_id, (_, row) in batch.items() if user_id not in deleted]
@@ -205,7 +202,7 @@ def _insert_batch(
         added = set(db.session.connection().execute(new, rows).scalars())
     reasons = deleted | _conflicts([row for row in rows if row["id"] not in added])
     if added:
-        audit.record(Event.USERS_IMPORTED, client, reason=f"{len(added)} users")
+        audit.record(Event.USERS_IMPORTED, reason=f"{len(added)} users")
     db.session.commit()
     for user_id, (number, _) in batch.items():
         if user_id in reasons:
@@ -269,9 +266,9 @@ def _format_errors(errors: Mapping[str, list[str]]) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in words)[:500]
 
 
-def export_users(*, with_hashes: bool, client: ClientInfo) -> Iterator[User]:
+def export_users(*, with_hashes: bool) -> Iterator[User]:
     """Yield all users for an export, which is on record."""
     reason = "with password hashes" if with_hashes else None
-    audit.record(Event.USERS_EXPORTED, client, reason=reason)
+    audit.record(Event.USERS_EXPORTED, reason=reason)
     db.session.commit()
     yield from administration.list_users()

@@ -5,38 +5,39 @@ from typing import Any
 from flask import Response, after_this_request, current_app
 
 from pycoder.auth.csrf import csrf_token
+from pycoder.client_info import DEVICE_COOKIE
 from pycoder.sessions.login import LoginResult
 from pycoder.tokens.jwt import TokenPair, decode_token
 
-DEVICE_COOKIE = "device"
-YEAR = 365 * 86_400
+YEAR = 365 * 86_400  # seconds
 
 
-def token_response(signed_in: LoginResult, transport: str) -> dict[str, Any]:
-    """Return what the body holds of a sign-in, and have the answer set its cookies."""
-    _set_cookie(DEVICE_COOKIE, signed_in.device, YEAR, "/api/")
-    return {"user": signed_in.user, **token_pair_response(signed_in.tokens, transport)}
+def token_response(result: LoginResult, transport: str) -> dict[str, Any]:
+    """Return the body of a login, and set its cookies on the response."""
+    _set_cookie(DEVICE_COOKIE, result.device, YEAR, "/api/")
+    return {"user": result.user, **token_pair_response(result.tokens, transport)}
 
 
 def token_pair_response(pair: TokenPair, transport: str) -> dict[str, Any]:
-    """Return what the body holds of a pair; the tokens of a cookie session are never in it.
+    """Return the body of a token pair. The tokens of a cookie session are only in cookies.
 
-    All its cookies live as long as the refresh token, so that an access token that has expired
-    can still sign out.
+    All cookies live as long as the refresh token, so that a browser can log out with an expired
+    access token.
     """
     if transport == "body":
         return {"tokens": pair}
     access, refresh = map(decode_token, pair)
     csrf = csrf_token(access["sid"])
-    set_cookies(*pair, csrf, refresh["exp"] - access["iat"])
+    _set_token_cookies(*pair, csrf, refresh["exp"] - access["iat"])
     return {"expires_in": access["exp"] - access["iat"], "csrf_token": csrf}
 
 
-def set_cookies(access: str = "", refresh: str = "", csrf: str = "", max_age: int = 0) -> None:
-    """Have the answer set the cookies of a session, or delete them where nothing is given.
+def delete_token_cookies() -> None:
+    """Delete the cookies of a session on the response."""
+    _set_token_cookies("", "", "", 0)
 
-    A refusal or fault does neither: who is told to try again still needs what there was.
-    """
+
+def _set_token_cookies(access: str, refresh: str, csrf: str, max_age: int) -> None:
     name = current_app.config["JWT_ACCESS_COOKIE_NAME"]
     _set_cookie(name, access, max_age, "/")
     _set_cookie(current_app.config["JWT_REFRESH_COOKIE_NAME"], refresh, max_age, "/api/token/")
@@ -44,10 +45,11 @@ def set_cookies(access: str = "", refresh: str = "", csrf: str = "", max_age: in
 
 
 def _set_cookie(name: str, value: str, max_age: int, path: str, *, httponly: bool = True) -> None:
+    """Set a cookie on the response, unless it is an error: a retry needs the present cookies."""
     secure = current_app.config["COOKIE_SECURE"]
 
     @after_this_request
-    def on_its_answer(response: Response) -> Response:
+    def set_on_success(response: Response) -> Response:
         if response.status_code < 400:
             response.set_cookie(
                 name, value, max_age, path=path, secure=secure, httponly=httponly, samesite="Lax"

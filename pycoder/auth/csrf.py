@@ -1,40 +1,41 @@
 """CSRF protection of requests that authenticate by cookie."""
 
-import base64
 import hmac
 from typing import Any
 
 from flask import current_app, request
 
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.errors import CsrfFailed
 from pycoder.http.cors import is_allowed_origin
-from pycoder.keys.key import derive_key
-from pycoder.sessions import lifecycle
+from pycoder.keys.key import base64url_encode, derive_key
+from pycoder.sessions.lifecycle import record_token_misuse
 
 
 def csrf_token(sid: str) -> str:
-    """Return what a page has to send with the cookies of a session: a MAC of the session's id."""
+    """Return the CSRF token of a session: a MAC of its id under a key of its own."""
     key = derive_key(current_app.config["SECRET_KEY"], "csrf token")
-    mac = hmac.digest(key, sid.encode(), "sha256")
-    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
+    return base64url_encode(hmac.digest(key, sid.encode(), "sha256"))
 
 
 def check_csrf(claims: dict[str, Any]) -> None:
-    """Refuse a call that none of our pages has made for this session; raises ``CsrfFailed``."""
-    sent = request.headers.get("X-CSRF-TOKEN", "")
+    """Check origin and CSRF token of a request with these cookies. Raises ``CsrfFailed``."""
+    submitted = request.headers.get("X-CSRF-TOKEN", "")
     try:
         check_origin()
-        if not hmac.compare_digest(sent.encode(), csrf_token(claims["sid"]).encode()):
+        if not hmac.compare_digest(submitted.encode(), csrf_token(claims["sid"]).encode()):
             raise CsrfFailed
     except CsrfFailed:
-        lifecycle.record_token_misuse(Event.CSRF_REFUSED, claims, ClientInfo.from_request(request))
+        record_token_misuse(Event.CSRF_REFUSED, claims)
         raise
 
 
 def check_origin() -> None:
-    """Refuse what a page of an origin that is not listed has its browser send."""
+    """Reject a request that a browser sends for a page of another origin.
+
+    ``Origin`` must be that of the request or listed in ``CORS_ORIGINS``; without it,
+    ``Sec-Fetch-Site`` decides (OWASP CSRF Prevention Cheat Sheet). Raises ``CsrfFailed``.
+    """
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     if origin and is_allowed_origin(origin):
         return

@@ -10,9 +10,8 @@ from jwt import InvalidTokenError
 
 from pycoder.audit import Event
 from pycoder.auth import bp
-from pycoder.auth.cookies import set_cookies
+from pycoder.auth.cookies import delete_token_cookies
 from pycoder.auth.csrf import check_csrf, check_origin
-from pycoder.client_info import ClientInfo
 from pycoder.errors import (
     CsrfFailed,
     InvalidClient,
@@ -23,166 +22,165 @@ from pycoder.errors import (
     TooManyRequests,
 )
 from pycoder.http.openapi import ACCESS_TOKEN_PROBLEMS
-from pycoder.sessions import lifecycle
-from pycoder.tokens import introspection
+from pycoder.sessions.lifecycle import record_token_misuse
+from pycoder.tokens.introspection import authenticate_client
 from pycoder.tokens.jwt import current_token_state, decode_token
 
 View = Callable[..., Any]
 
 
-def header_token() -> str:
-    """Return the credential of the Authorization header, written as Flask-JWT-Extended wants it.
-
-    The scheme's case does not matter (RFC 9110 §11.1). A list of credentials is what a proxy makes
-    of two headers, and nobody can say which one was meant: ``TokenInvalid``.
-    """
-    header = request.headers.get("Authorization", "")
-    if "," in header:
-        raise TokenInvalid
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer":
-        return ""
-    request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token.strip()}"
-    return token.strip()
-
-
-def cookie_token(token_type: str) -> str:
-    """Return the token that came in the cookie of its type.
-
-    Two cookies of one name are what a neighbouring host can bring about ("cookie tossing"), and
-    nobody can say which one is ours: ``TokenInvalid``.
-    """
-    if "HTTP_COOKIE" not in request.environ:
-        return ""
-    sent = request.cookies.getlist(current_app.config[f"JWT_{token_type.upper()}_COOKIE_NAME"])
-    if len(sent) > 1:
-        raise TokenInvalid
-    return sent[0] if sent else ""
-
-
 def access_token_required(view: View) -> View:
-    """Let in who has a good access token, in the header or in the cookie.
+    """Require a valid access token in the ``Authorization`` header or the access cookie.
 
-    In both, nobody can say which one was meant; a cookie that has had its day says nothing.
+    A request that carries both is rejected, unless the cookie has expired.
     """
 
     @wraps(view)
-    def enter(*args: Any, **kwargs: Any) -> Any:
-        given, kept = header_token(), cookie_token("access")
-        if given and kept and _try_decode(kept):
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        in_header, in_cookie = header_token(), cookie_token("access")
+        if in_header and in_cookie and _try_decode(in_cookie):
             raise TokenInvalid
-        verify_token_in("headers" if given or not kept else "cookies")
+        verify_token_in("headers" if in_header or not in_cookie else "cookies")
         return view(*args, **kwargs)
 
-    described = bp.doc(security=[{"bearer": []}, {"cookie": []}])(enter)
-    return bp.refuses(*ACCESS_TOKEN_PROBLEMS)(described)
+    documented = bp.doc(security=[{"bearer": []}, {"cookie": []}])(wrapper)
+    return bp.errors(*ACCESS_TOKEN_PROBLEMS)(documented)
 
 
 def refresh_token_required(view: View) -> View:
-    """Let in who has a refresh token of ours that has not expired, in the body or in the cookie.
+    """Require a refresh token in the body or the refresh cookie that has not expired.
 
-    Whether it was used before is for the room to judge, since a second use has consequences.
+    The use case checks whether it was used before, because reuse revokes the session.
     """
 
     @wraps(view)
-    def enter(body: dict[str, str], *args: Any) -> Any:
+    def wrapper(body: dict[str, str], *args: Any) -> Any:
         if not (body or cookie_token("refresh")):
             raise InvalidInput({"refresh": ["Missing data for required field."]})
         verify_token_in("json" if body else "cookies", refresh=True, skip_revocation_check=True)
         return view(body, *args)
 
-    described = bp.doc(security=[{}, {"refresh_cookie": []}])(enter)
-    return bp.refuses(*ACCESS_TOKEN_PROBLEMS, TokenReused)(described)
+    documented = bp.doc(security=[{}, {"refresh_cookie": []}])(wrapper)
+    return bp.errors(*ACCESS_TOKEN_PROBLEMS, TokenReused)(documented)
+
+
+def same_origin_required(view: View) -> View:
+    """Reject cross-origin logins in cookie mode (login CSRF)."""
+
+    @wraps(view)
+    def wrapper(body: dict[str, str]) -> Any:
+        if body["transport"] == "cookie":
+            check_origin()
+        return view(body)
+
+    return bp.errors(CsrfFailed)(wrapper)
+
+
+def client_auth_required(view: View) -> View:
+    """Require the credentials of a service by HTTP Basic (RFC 6749 §2.3.1, RFC 7617)."""
+
+    @wraps(view)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        authorization = request.authorization
+        name, secret = "", ""
+        is_basic = authorization and authorization.type == "basic"
+        if authorization and is_basic and "," not in request.headers["Authorization"]:
+            name, secret = authorization.username or "", authorization.password or ""
+        authenticate_client(name, secret)
+        return view(*args, **kwargs)
+
+    documented = bp.doc(security=[{"basic": []}])(wrapper)
+    return bp.errors(InvalidClient, TooManyRequests)(documented)
+
+
+def header_token() -> str:
+    """Return the Bearer token of the ``Authorization`` header, or an empty string.
+
+    A proxy joins two headers with a comma, and it is undecidable which one is meant: raises
+    ``TokenInvalid``.
+    """
+    header = request.headers.get("Authorization", "")
+    if "," in header:
+        raise TokenInvalid
+    scheme, _, token = header.partition(" ")
+    return token if scheme == "Bearer" else ""
+
+
+def cookie_token(token_type: str) -> str:
+    """Return the token in the cookie of its type, or an empty string.
+
+    A neighbouring host can add a second cookie of the same name ("cookie tossing"), and it is
+    undecidable which one is meant: raises ``TokenInvalid``.
+    """
+    if "HTTP_COOKIE" not in request.environ:
+        return ""
+    name = current_app.config[f"JWT_{token_type.upper()}_COOKIE_NAME"]
+    submitted = request.cookies.getlist(name)
+    if len(submitted) > 1:
+        raise TokenInvalid
+    return submitted[0] if submitted else ""
 
 
 def verify_token_in(location: str, **options: bool) -> None:
-    """Let in who has a token there, if that is where the tokens of its session belong.
+    """Verify the token found in ``location``, and that its session was created for that transport.
 
-    What was read out of a browser's cookies is of no use elsewhere, and no page can be made to
-    send a token that somebody has put into its cookies.
+    A token that leaked out of a browser's cookies is useless elsewhere, and a token that an
+    attacker plants in the cookies of a browser is not accepted from there.
     """
     verify_jwt_in_request(locations=[location], **options)
-    session = current_token_state()
-    if session.transport != ("cookie" if location == "cookies" else "body"):
-        lifecycle.record_token_misuse(
-            Event.TOKEN_MISPLACED, get_jwt(), ClientInfo.from_request(request)
-        )
+    transport = "cookie" if location == "cookies" else "body"
+    if current_token_state().transport != transport:
+        record_token_misuse(Event.TOKEN_MISPLACED, get_jwt())
         raise TokenInvalid
     if location == "cookies" and request.method not in ("GET", "HEAD"):
         check_csrf(get_jwt())
 
 
-def same_origin_required(view: View) -> View:
-    """Let no foreign page sign a browser in by cookies, as somebody else than its user."""
-
-    @wraps(view)
-    def enter(body: dict[str, str]) -> Any:
-        if body["transport"] == "cookie":
-            check_origin()
-        return view(body)
-
-    return bp.refuses(CsrfFailed)(enter)
-
-
-def current_refresh_jti() -> str:
-    """Return the id of the token that ``with_refresh_token`` let in."""
+def current_jti() -> str:
+    """Return the ``jti`` of the token that the request was authenticated with."""
     return str(get_jwt()["jti"])
 
 
 def claims_from_request(refresh: str | None) -> list[dict[str, Any]]:
     """Return the claims of the access token in the header, the refresh token in the body, or both.
 
-    One that has not expired is enough; if neither was sent, the cookie is looked at. Raises
-    ``TokenMissing``, else what is wrong with the first.
+    One token that has not expired is enough. Without either, the access cookie is used. Raises
+    ``TokenMissing``, or the error of the first token.
     """
-    sent = [(header_token(), "access"), (refresh, "refresh")]
-    if not any(token for token, _ in sent):
+    submitted = [(header_token(), "access"), (refresh, "refresh")]
+    if not any(token for token, _ in submitted):
         return _claims_from_cookie()
-    claims, failures = [], []
-    for token, token_type in sent:
+    claims, errors = [], []
+    for token, token_type in submitted:
         try:
             if token:
                 claims.append(decode_token(token, token_type))
-        except InvalidTokenError as failure:
-            failures.append(failure)
+        except InvalidTokenError as error:
+            errors.append(error)
     if not claims:
-        raise failures[0]
+        raise errors[0]
     return claims
 
 
 def _claims_from_cookie() -> list[dict[str, Any]]:
-    """Return the claims of the access cookie, also of an expired one; the answer deletes it.
+    """Return the claims of the access cookie, even if expired, and delete the cookies.
 
-    One that is no token of ours is only deleted: no script can, and it must be in nobody's way.
+    An invalid token is only deleted: no script can do so, and it would be in the way of the next
+    login.
     """
-    kept = cookie_token("access")
-    if not kept:
+    token = cookie_token("access")
+    if not token:
         raise TokenMissing
-    claims = _try_decode(kept, allow_expired=True)
-    for token in claims:
-        check_csrf(token)
-    set_cookies()
+    claims = _try_decode(token, allow_expired=True)
+    for each in claims:
+        check_csrf(each)
+    delete_token_cookies()
     return claims
 
 
 def _try_decode(token: str, **options: bool) -> list[dict[str, Any]]:
-    """Return the claims of an access token, or nothing if it is none of ours."""
+    """Return the claims of an access token, or an empty list if it is invalid."""
     try:
         return [decode_token(token, "access", **options)]
     except InvalidTokenError:
         return []
-
-
-def client_auth_required(view: View) -> View:
-    """Let in a service, by HTTP Basic (RFC 7617); a list of credentials is none."""
-
-    @wraps(view)
-    def enter(*args: Any, **kwargs: Any) -> Any:
-        given = request.authorization
-        name, secret = "", ""
-        if given and given.type == "basic" and "," not in request.headers["Authorization"]:
-            name, secret = given.username or "", given.password or ""
-        introspection.authenticate_client(name, secret, client=ClientInfo.from_request(request))
-        return view(*args, **kwargs)
-
-    return bp.refuses(InvalidClient, TooManyRequests)(bp.doc(security=[{"basic": []}])(enter))

@@ -3,7 +3,6 @@
 import click
 
 from pycoder.cli.base import ProblemGroup, as_json, show
-from pycoder.client_info import COMMAND_LINE
 from pycoder.tokens import introspection
 
 services = ProblemGroup("services", help="Say which services may ask about tokens.")
@@ -14,7 +13,7 @@ services = ProblemGroup("services", help="Say which services may ask about token
 @as_json
 def create_service(name: str, as_json: bool) -> None:
     """Add a service, and print its secret: only now, since it is stored nowhere."""
-    show({"id": name, "secret": introspection.create_client(name, client=COMMAND_LINE)}, as_json)
+    show({"id": name, "secret": introspection.create_client(name)}, as_json)
 
 
 @services.command("list")
@@ -29,4 +28,4 @@ def list_services(as_json: bool) -> None:
 @click.argument("name")
 def delete_service(name: str) -> None:
     """Delete a service; it is refused from then on."""
-    introspection.delete_client(name, client=COMMAND_LINE)
+    introspection.delete_client(name)

@@ -1,4 +1,4 @@
-"""A drill: one rotation, played through against the running service by a session of its own."""
+"""A drill: rotate the keys, and follow a session through it at the running service."""
 
 import json
 import secrets
@@ -10,25 +10,22 @@ from urllib.request import Request, urlopen
 from jwt import get_unverified_header
 
 from pycoder.accounts import administration, registration
-from pycoder.client_info import ClientInfo
-from pycoder.extensions import db
 from pycoder.keys import rotation, store
-from pycoder.sessions import lifecycle
-from pycoder.tokens import status_list
-from pycoder.tokens.jwt import TokenPair, issue_tokens
+from pycoder.sessions.login import issue_operator_tokens
+from pycoder.tokens.jwt import TokenPair
 
-STEPS = 40  # calls of each kind until the new key signs; refreshes have a limit
+STEPS = 40  # requests of each kind until the new key signs; refreshes are limited
 
 
 class ServiceUnderTest:
-    """The running service, as its clients see it; keeps count of what it refuses."""
+    """The running service as its clients see it, with a list of the requests that it rejects."""
 
     def __init__(self, url: str):
         self.url, self.calls = url, 0
         self.refused: list[str] = []
 
     def ask(self, path: str, *, access: str = "", **body: str) -> Any:
-        """Return what is answered to a GET, or to a POST of ``body``; None if it is a refusal."""
+        """Send a GET, or a POST of ``body``. Return the response, or ``None`` if it is an error."""
         self.calls += 1
         headers = {"Content-Type": "application/json"}
         if access:
@@ -43,34 +40,29 @@ class ServiceUnderTest:
             return None
 
 
-def run_drill(url: str, *, client: ClientInfo) -> Iterator[dict[str, Any]]:
-    """Rotate, and follow a session through it; yield what is seen, and what came of it at last.
+def run_drill(url: str) -> Iterator[dict[str, Any]]:
+    """Rotate the keys, and follow a session through it. Yield each step, and the result at last.
 
-    The session is that of an account which is there only meanwhile, and gets no mail.
+    The session belongs to a temporary account, which receives no mail.
     """
     password = secrets.token_urlsafe(32)
     address = f"drill-{secrets.token_hex(8)}@example.com"
-    user = registration.create_user(email=address, password=password, client=client)
+    user = registration.create_user(email=address, password=password)
     try:
-        place = status_list.allocate_index()
-        session = lifecycle.create_session(user.id, user.password_hash, place, client, "body")
-        db.session.commit()
-        yield from _follow_rotation(ServiceUnderTest(url), issue_tokens(session), client)
+        yield from _follow_rotation(ServiceUnderTest(url), issue_operator_tokens(user))
     finally:
-        administration.delete_user(user, client=client)
+        administration.delete_user(user)
 
 
-def _follow_rotation(
-    service: ServiceUnderTest, pair: TokenPair, client: ClientInfo
-) -> Iterator[dict[str, Any]]:
-    """Call the service from the rotation on until it signs with the new key, and once more."""
-    began, key = monotonic(), rotation.rotate(client=client)
+def _follow_rotation(service: ServiceUnderTest, pair: TokenPair) -> Iterator[dict[str, Any]]:
+    """Call the service until it signs with the new key, and once more."""
+    began, key = monotonic(), rotation.rotate()
     yield {"made": key.kid, "signs_from": str(key.signs_from)}
-    overlap = store.publication_period().total_seconds()
-    published = key.algorithm == "HS256"  # whose keys are never published
+    period = store.publication_period().total_seconds()
+    published = key.algorithm == "HS256"  # a shared secret is never published
     signs = False
-    while not (signs or service.refused) and monotonic() < began + 2 * overlap:
-        sleep(overlap / STEPS)
+    while not (signs or service.refused) and monotonic() < began + 2 * period:
+        sleep(period / STEPS)
         if not published and (jwks := service.ask("/.well-known/jwks.json")):
             published = any(jwk["kid"] == key.kid for jwk in jwks["keys"])
             if published:

@@ -8,7 +8,6 @@ from flask import current_app
 import config as settings
 from pycoder.cli import key_drill
 from pycoder.cli.base import ProblemGroup, as_json, fail, show
-from pycoder.client_info import COMMAND_LINE
 from pycoder.keys import rotation, store
 from pycoder.keys.store import PROPAGATION_DELAY
 
@@ -27,7 +26,7 @@ def list_keys(as_json: bool) -> None:
 @as_json
 def rotate(as_json: bool) -> None:
     """Make a new key, which signs once everybody has it. Nobody is signed out."""
-    key = rotation.rotate(client=COMMAND_LINE)
+    key = rotation.rotate()
     show({"made": key.kid, "signs_from": str(key.signs_from)}, as_json)
 
 
@@ -39,7 +38,7 @@ def retire(kid: str, as_json: bool) -> None:
 
     Returns when every node has followed. Who verifies by the JWK set follows when it looks again.
     """
-    ended = rotation.retire(kid, client=COMMAND_LINE)
+    ended = rotation.retire(kid)
     time.sleep(PROPAGATION_DELAY)
     kept_for = store.jwks_max_age()
     show({"retired": kid, "sessions_ended": ended, "jwks_kept_for": kept_for}, as_json)
@@ -50,7 +49,7 @@ def retire(kid: str, as_json: bool) -> None:
 @as_json
 def drill(url: str | None, as_json: bool) -> None:
     """Rotate, and follow a session through it at the running service; exits with 1 if it fails."""
-    for seen in key_drill.run_drill(url or current_app.config["PUBLIC_URL"], client=COMMAND_LINE):
+    for seen in key_drill.run_drill(url or current_app.config["PUBLIC_URL"]):
         show(seen, as_json)
     if not seen["passed"]:
         fail("the drill failed")

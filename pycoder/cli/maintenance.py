@@ -1,5 +1,7 @@
 """``flask tokens``, ``mail``, ``audit`` and ``doctor``: look after an installation."""
 
+from importlib.metadata import version
+
 import click
 from flask import current_app, json
 from flask.cli import with_appcontext
@@ -51,13 +53,14 @@ def send(as_json: bool) -> None:
 @as_json
 @with_appcontext
 def doctor(as_json: bool) -> None:
-    """Print every setting with its source.
+    """Print the version, and every setting with its source.
 
-    An unsafe one is refused before any command runs, with this same list.
+    With an unsafe setting, every command prints this list and exits.
     """
-    report = current_app.extensions["pycoder.config"].report()
+    settings_report = current_app.extensions["pycoder.config"].report()
+    report = [("version", version("pycoder"), "package", ""), *settings_report]
     if as_json:
         names = ("name", "value", "source", "complaint")
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in report]))
     else:
-        click.echo(settings.in_words(report))
+        click.echo(settings.format_report(report))

@@ -9,7 +9,6 @@ from flask import json
 
 from pycoder.accounts import administration, registration, transfer
 from pycoder.cli.base import ProblemGroup, as_json, identifier_argument, new_password, show
-from pycoder.client_info import COMMAND_LINE
 from pycoder.models.user import User
 
 users = ProblemGroup("users", help="Create, look at and change accounts.")
@@ -31,7 +30,7 @@ def _fields(user: User) -> dict[str, Any]:
 @as_json
 def create(as_json: bool, **profile: str) -> None:
     """Create a user."""
-    show(_fields(registration.create_user(**profile, client=COMMAND_LINE)), as_json)
+    show(_fields(registration.create_user(**profile)), as_json)
 
 
 @users.command("list")
@@ -54,21 +53,21 @@ def show_user(who: str, as_json: bool) -> None:
 @identifier_argument
 def activate(who: str) -> None:
     """Let a user sign in again."""
-    administration.set_active(administration.find_user(who), True, client=COMMAND_LINE)
+    administration.set_active(administration.find_user(who), True)
 
 
 @users.command("deactivate")
 @identifier_argument
 def deactivate(who: str) -> None:
     """Close an account; all its sessions end at once."""
-    administration.set_active(administration.find_user(who), False, client=COMMAND_LINE)
+    administration.set_active(administration.find_user(who), False)
 
 
 @users.command("unlock")
 @identifier_argument
 def unlock(who: str) -> None:
     """Let a user try to sign in again after too many failures."""
-    administration.unlock_user(administration.find_user(who), client=COMMAND_LINE)
+    administration.unlock_user(administration.find_user(who))
 
 
 @users.command("set-password")
@@ -76,7 +75,7 @@ def unlock(who: str) -> None:
 @new_password
 def set_password(who: str, password: str) -> None:
     """Replace a user's password; all sessions of the user end."""
-    administration.set_password(administration.find_user(who), password, client=COMMAND_LINE)
+    administration.set_password(administration.find_user(who), password)
 
 
 @users.command("delete")
@@ -87,7 +86,7 @@ def delete(who: str, yes: bool) -> None:
     user = administration.find_user(who)
     if not yes:
         click.confirm(f"Delete {user.email} for good?", abort=True)
-    administration.delete_user(user, client=COMMAND_LINE)
+    administration.delete_user(user)
 
 
 @users.command("import")
@@ -103,7 +102,7 @@ def import_users(file: str, as_csv: bool, as_json: bool) -> None:
     verdicts = Counter(added=0, existing=0, bad=0)
     with click.open_file(file, "rb") as lines:
         as_csv = as_csv or file.endswith(".csv")
-        for outcome in transfer.import_users(lines, as_csv=as_csv, client=COMMAND_LINE):
+        for outcome in transfer.import_users(lines, as_csv=as_csv):
             verdicts[outcome.verdict] += 1
             if outcome.reason:
                 click.echo(f"line {outcome.line}: {outcome.reason}", err=True)
@@ -117,6 +116,6 @@ def import_users(file: str, as_csv: bool, as_json: bool) -> None:
 @click.option("--with-password-hashes", "hashes", is_flag=True, help="Secrets: keep the file so.")
 def export_users(hashes: bool) -> None:
     """Write all users as JSON lines, which import reads."""
-    for user in transfer.export_users(with_hashes=hashes, client=COMMAND_LINE):
+    for user in transfer.export_users(with_hashes=hashes):
         password = {"password": user.password_hash} if hashes else {}
         click.echo(json.dumps(_fields(user) | password))

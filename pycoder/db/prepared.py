@@ -37,11 +37,11 @@ class PreparedStatement:
         self._statement = statement
         self._form = lru_cache(8)(self._compile)
 
-    def read(self, values: dict[str, Any]) -> list[Any] | None:
+    def fetch_one(self, values: dict[str, Any]) -> list[Any] | None:
         """Answer one row of a SELECT."""
         return self._run(values)[1]
 
-    def write(self, values: dict[str, Any]) -> int:
+    def execute(self, values: dict[str, Any]) -> int:
         """Run an UPDATE; its row count is the verdict."""
         return self._run(values)[0]
 

@@ -2,14 +2,9 @@
 
 import random
 import re
-from typing import Any, TypeVar
+from typing import Any
 
-from flask import Flask, Response, request
-
-from pycoder.errors import NotFound
-from pycoder.strict_json import StrictJSONProvider
-
-T = TypeVar("T")
+from flask import Flask
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
@@ -24,16 +19,11 @@ SECURITY_HEADERS = [
 ]
 
 
-def new_request_id() -> str:
-    """Return 128 bits that need not be secret: asking the kernel would let other threads in."""
-    return f"{random.getrandbits(128):032x}"
-
-
 class Middleware:
-    """The outermost layer: one spelling of the path, a request id, headers on every answer.
+    """Canonicalize the request, and add a request id and security headers to the response.
 
-    A path is routed with and without its trailing slash alike, and never by a redirect, which
-    breaks CORS preflights and POST bodies. (Werkzeug's ``strict_slashes=False`` answers 404 to a
+    An API path is routed with and without its trailing slash, and never by a redirect, which
+    breaks CORS preflights and POST bodies. (Werkzeug's ``strict_slashes=False`` responds 404 to a
     wrong method of a path without its slash.)
     """
 
@@ -41,40 +31,42 @@ class Middleware:
         self.wsgi_app = wsgi_app
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Hand the request on; an answer's own headers have precedence over ours."""
-        bare = environ["PATH_INFO"].removesuffix("/")
-        slashed = bare.startswith("/api/") and "." not in bare
-        environ["PATH_INFO"] = f"{bare}/" if slashed or bare.endswith("/") else bare or "/"
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else new_request_id()
+        """Call the application. Headers that the response has already are kept."""
+        path = environ["PATH_INFO"].removesuffix("/")
+        is_api = path.startswith("/api/") and "." not in path
+        environ["PATH_INFO"] = f"{path}/" if is_api or path.endswith("/") else path or "/"
+        if "HTTP_AUTHORIZATION" in environ:
+            environ["HTTP_AUTHORIZATION"] = canonical_credentials(environ["HTTP_AUTHORIZATION"])
+        submitted = environ.get("HTTP_X_REQUEST_ID", "")
+        request_id = submitted if REQUEST_ID.fullmatch(submitted) else new_request_id()
         environ["pycoder.request_id"] = request_id
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            own = {name for name, _ in headers}
-            headers += [header for header in SECURITY_HEADERS if header[0] not in own]
+            present = {name for name, _ in headers}
+            headers += [header for header in SECURITY_HEADERS if header[0] not in present]
             headers.append(("X-Request-ID", request_id))
-            if slashed:
+            if is_api:
                 headers.append(("Vary", "Origin"))
             return start_response(status, headers, *exc_info)
 
         return self.wsgi_app(environ, start)
 
 
+def canonical_credentials(header: str) -> str:
+    """Spell the scheme ``Bearer`` in the only way that Flask-JWT-Extended accepts.
+
+    The scheme is case-insensitive (RFC 9110 §11.1).
+    """
+    scheme, _, credentials = header.partition(" ")
+    return f"Bearer {credentials.strip()}" if scheme.lower() == "bearer" else header
+
+
+def new_request_id() -> str:
+    """Return 128 random bits. They need not be secret, so the faster generator will do."""
+    return f"{random.getrandbits(128):032x}"
+
+
 def init_app(app: Flask) -> None:
-    """Make the application read and answer by the rules of this module."""
-    app.json = StrictJSONProvider(app)
+    """Wrap the WSGI application."""
     app.wsgi_app = Middleware(app.wsgi_app)  # type: ignore[method-assign]
-    app.url_map.merge_slashes = False
-
-    @app.before_request
-    def one_path() -> None:
-        """Refuse double slashes: Werkzeug drops them, and so gets around the rules of a proxy."""
-        if "//" in request.environ["PATH_INFO"]:
-            raise NotFound
-
-    @app.after_request
-    def describe_nothing(response: Response) -> Response:
-        """Leave an answer without a body without a type."""
-        if response.status_code == 204:
-            response.headers.pop("Content-Type", None)
-        return response
+    app.url_map.merge_slashes = False  # see http/request.py:reject_double_slashes

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any, NoReturn
 
 import flask_smorest
@@ -131,7 +132,7 @@ class Blueprint(flask_smorest.Blueprint):
         return super().arguments(schema(), **options)  # type: ignore[no-any-return]
 
     @staticmethod
-    def hands_out_tokens(at: str) -> Callable[[View], View]:
+    def links(at: str) -> Callable[[View], View]:
         """Say where in the answer the tokens are: the document links them to what takes them."""
 
         def decorate(view: View) -> View:
@@ -141,7 +142,7 @@ class Blueprint(flask_smorest.Blueprint):
         return decorate
 
     @staticmethod
-    def refuses(*problems: type[Problem]) -> Callable[[View], View]:
+    def errors(*problems: type[Problem]) -> Callable[[View], View]:
         """Name the problems of a view; those that every view has go without saying."""
 
         def decorate(view: View) -> View:
@@ -236,7 +237,7 @@ class ProblemApi(flask_smorest.Api):
 api = ProblemApi(
     spec_kwargs={
         "title": "PyCoder",
-        "version": "1",
+        "version": version("pycoder"),
         "openapi_version": "3.1.0",
         "components": {
             "securitySchemes": {

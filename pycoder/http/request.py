@@ -1,57 +1,70 @@
-"""The request: strict JSON bodies, a request id, and the address of the client."""
+"""The request: strict JSON bodies, a request id, and its client."""
 
-from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
-from flask import Flask, Request, current_app
+from flask import Flask, Request, Response, current_app, request
 from flask.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
-from werkzeug.utils import cached_property
 
-from pycoder.errors import BadRequest, MalformedJSON, UnsupportedMediaType
-from pycoder.http.middleware import T
+from pycoder.client_info import DEVICE_COOKIE, NO_CLIENT, USER_AGENT_LENGTH, ClientInfo, bind_client
+from pycoder.errors import BadRequest, MalformedJSON, NotFound, UnsupportedMediaType
+from pycoder.strict_json import StrictJSONProvider
 
 
 class ApiRequest(Request):
-    """Flask's request, with an id, and with JSON that is read strictly or not at all."""
+    """Flask's request, with a request id, and with JSON that is parsed strictly."""
 
     @property
     def id(self) -> str:
-        """The id that the answer carries as X-Request-ID."""
+        """The request id, which the response carries as ``X-Request-ID``."""
         return str(self.environ["pycoder.request_id"])
 
-    @cached_property
+    @property
     def client_ip(self) -> str | None:
-        """The peer's address, or the one that ``TRUSTED_PROXIES`` proxies before us have seen.
+        """The address of the peer, or that of the client as ``TRUSTED_PROXIES`` proxies saw it.
 
-        Each proxy appends its own peer, so only that many entries from the right are believed,
-        and none from a peer on the open internet: that one came around the proxies.
+        Each proxy appends the address of its own peer to ``X-Forwarded-For``, so only that many
+        entries from the right are trusted. None is trusted from a peer with a public address,
+        because it has bypassed the proxies.
         """
         trusted = current_app.config["TRUSTED_PROXIES"]
         peer = self.remote_addr
         if not trusted:
             return peer
-        seen = [part.strip() for part in self.headers.get("X-Forwarded-For", "").split(",")]
+        forwarded = [part.strip() for part in self.headers.get("X-Forwarded-For", "").split(",")]
         try:
-            inside = not peer or not ip_address(peer).is_global  # "" is a Unix socket
-            if len(seen) >= trusted and inside:
-                return str(ip_address(seen[-trusted].partition("%")[0]))  # no IPv6 zone
+            is_proxy = not peer or not ip_address(peer).is_global  # a Unix socket has no address
+            if len(forwarded) >= trusted and is_proxy:
+                return str(ip_address(forwarded[-trusted].partition("%")[0]))  # no IPv6 zone
         except ValueError:
-            pass  # an entry that is no address
+            pass  # the entry is not an address
         return peer
 
     @property
+    def client_info(self) -> ClientInfo:
+        """The client. Its texts are bounded and printable."""
+        agent = self.headers.get("User-Agent", "")
+        if not agent.isprintable():
+            agent = "".join(character for character in agent if character.isprintable())
+        return ClientInfo(
+            ip=self.client_ip,
+            user_agent=agent[:USER_AGENT_LENGTH] or None,
+            request_id=self.id,
+            device=self.cookies.get(DEVICE_COOKIE) if "HTTP_COOKIE" in self.environ else None,
+        )
+
+    @property
     def is_json(self) -> bool:
-        """Whether the body is declared as JSON in UTF-8, and not packed."""
+        """Whether the body is declared as JSON in UTF-8, and not compressed."""
         charset = self.mimetype_params.get("charset", "utf-8").lower()
         return super().is_json and charset == "utf-8" and not self.content_encoding
 
     def get_data(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the body; of one without a length, ask for more than may be there.
+        """Return the body. Raises ``BadRequest`` for malformed chunks, and 413.
 
-        Werkzeug cuts a chunked body off at the limit, and only the next read raises its 413.
-        Each server has an exception of its own for chunks that are none.
+        Werkzeug truncates a chunked body at the limit, and raises 413 only at the next read. Each
+        server has an exception of its own for malformed chunks.
         """
         try:
             data = super().get_data(*args, **kwargs)
@@ -64,22 +77,46 @@ class ApiRequest(Request):
         return data
 
     def on_json_loading_failed(self, e: ValueError | None) -> Any:
+        """Raise ``UnsupportedMediaType`` for a body of another type, else ``MalformedJSON``."""
         raise (UnsupportedMediaType if e is None else MalformedJSON) from e
 
 
 class DisabledSessionInterface(SessionInterface):
-    """No cookie session: whoever uses ``flask.session`` is told that there is none."""
+    """Disable ``flask.session``: using it is an error."""
 
     def open_session(self, app: Flask, request: Request) -> None:
-        return None
+        """Return no session, which makes Flask reject its use."""
 
 
-class Application(Flask):
-    """Flask without what is prepared for every request and never used here."""
+def reject_double_slashes() -> None:
+    """Respond 404 to a path with double slashes, which could bypass the rules of a proxy."""
+    if "//" in request.environ["PATH_INFO"]:
+        raise NotFound
 
-    request_class = ApiRequest
-    session_interface = DisabledSessionInterface()
 
-    def ensure_sync(self, func: Callable[..., T]) -> Callable[..., T]:
-        """Return the view as it is: none is asynchronous."""
-        return func
+def bind_request_client() -> None:
+    """Bind the client of the request, for everything that the request causes."""
+    bind_client(request.client_info)  # type: ignore[attr-defined]
+
+
+def unbind_client(error: BaseException | None) -> None:
+    """Forget the client once the request is over."""
+    bind_client(NO_CLIENT)
+
+
+def remove_content_type(response: Response) -> Response:
+    """Remove ``Content-Type`` from a response without a body."""
+    if response.status_code == 204:
+        response.headers.pop("Content-Type", None)
+    return response
+
+
+def init_app(app: Flask) -> None:
+    """Make the application use these requests."""
+    app.request_class = ApiRequest
+    app.session_interface = DisabledSessionInterface()
+    app.json = StrictJSONProvider(app)
+    app.before_request(reject_double_slashes)
+    app.before_request(bind_request_client)
+    app.after_request(remove_content_type)
+    app.teardown_request(unbind_client)

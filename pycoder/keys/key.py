@@ -24,7 +24,7 @@ from jwt import PyJWS
 
 PUBLIC_MEMBERS = ("crv", "e", "kty", "n", "x", "y")  # what a JWK of ours may hold of its key
 
-_jws = PyJWS()
+jws = PyJWS()
 _GENERATORS: dict[str, Callable[[], Any]] = {
     "EdDSA": ed25519.Ed25519PrivateKey.generate,
     "ES256": lambda: ec.generate_private_key(ec.SECP256R1()),
@@ -39,41 +39,41 @@ class KeyDecryptionError(Exception):
 
 @dataclass(frozen=True)
 class Key:
-    """One key, its one algorithm, and the name under which tokens refer to it.
+    """A signing key, its only algorithm, and the ``kid`` under which tokens refer to it.
 
-    It signs from ``signs_from`` on, and nothing that it signed is good after ``ends_at`` (both in
-    seconds since 1970).
+    It signs from ``not_before`` on. A token that it signed is invalid after ``verify_until``. Both
+    are seconds since 1970.
     """
 
     kid: str
     algorithm: str
-    signs_with: Any = field(repr=False)
-    verifies_with: Any = field(repr=False)
-    signs_from: float = 0
-    ends_at: float = math.inf
+    private_key: Any = field(repr=False)
+    verification_key: Any = field(repr=False)
+    not_before: float = 0
+    verify_until: float = math.inf
 
     @property
     def jwk(self) -> dict[str, str] | None:
-        """The public key as a JWK (RFC 7517) without any optional member; a secret has none."""
+        """The public key as a JWK (RFC 7517), or ``None`` for a shared secret."""
         if self.algorithm == "HS256":
             return None
-        public = _public_members(self.algorithm, self.verifies_with)
+        public = _public_members(self.algorithm, self.verification_key)
         return public | {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
 
 def derive_key(secret: str, purpose: str) -> bytes:
-    """Derive 32 bytes for one purpose only (HKDF, RFC 5869), so that no key serves two."""
+    """Derive 32 bytes for a single purpose from a secret (HKDF, RFC 5869)."""
     info = f"pycoder {purpose}".encode()
     return HKDF(SHA256(), 32, salt=None, info=info).derive(secret.encode())
 
 
 def generate_key(algorithm: str) -> Key:
-    """Make a new key."""
+    """Generate a key for an algorithm."""
     return name_key(algorithm, _GENERATORS[algorithm]())
 
 
 def name_key(algorithm: str, private: Any) -> Key:
-    """Name a key after itself: by RFC 7638, or by a hash that does not give a secret away."""
+    """Return a key whose ``kid`` is its thumbprint (RFC 7638), or a hash of the shared secret."""
     if algorithm == "HS256":
         kid = base64url_encode(sha256(b"kid" + private).digest()[:9])
         return Key(kid, algorithm, private, private)
@@ -83,29 +83,30 @@ def name_key(algorithm: str, private: Any) -> Key:
 
 
 def _public_members(algorithm: str, public: Any) -> dict[str, str]:
-    """Return the members of a public key that RFC 7638 §3.2 requires, and no others."""
-    jwk = cast(Any, _jws.get_algorithm_by_name(algorithm)).to_jwk(public, as_dict=True)
+    """Return the members of a public key that RFC 7638 §3.2 requires."""
+    jwk = cast(Any, jws.get_algorithm_by_name(algorithm)).to_jwk(public, as_dict=True)
     return {name: jwk[name] for name in PUBLIC_MEMBERS if name in jwk}
 
 
 def base64url_encode(raw: bytes) -> str:
+    """Encode bytes as base64url without padding (RFC 7515 §2)."""
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def encrypt_key(secret: str, key: Key) -> bytes:
-    """Encrypt a key for where it is kept; who holds only that can neither read nor exchange it."""
-    private = key.signs_with
+    """Encrypt a key for storage (AES-GCM, bound to its ``kid`` and algorithm)."""
+    private = key.private_key
     if key.algorithm != "HS256":
         private = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     nonce = secrets.token_bytes(12)
     return nonce + _cipher(secret).encrypt(nonce, private, _associated_data(key.kid, key.algorithm))
 
 
-def decrypt_key(secret: str, kid: str, algorithm: str, sealed: bytes) -> Key:
-    """Return a kept key; raises ``Sealed``."""
+def decrypt_key(secret: str, kid: str, algorithm: str, encrypted_key: bytes) -> Key:
+    """Decrypt a stored key. Raises ``KeyDecryptionError``."""
     try:
         private: Any = _cipher(secret).decrypt(
-            sealed[:12], sealed[12:], _associated_data(kid, algorithm)
+            encrypted_key[:12], encrypted_key[12:], _associated_data(kid, algorithm)
         )
     except InvalidTag as error:
         raise KeyDecryptionError(kid) from error

@@ -12,67 +12,73 @@ from flask import current_app
 from jwt import InvalidTokenError
 
 from pycoder.clock import now
-from pycoder.keys.key import Key, _jws
+from pycoder.keys.key import Key, jws
 from pycoder.strict_json import strict_loads
 
 COMPACT_JWS = re.compile(r"[\w-]{1,512}\.[\w-]{1,2048}\.[\w-]{1,1024}", re.ASCII)
 
-HEADER_PARAMETERS = {"alg", "typ", "kid"}  # the header parameters of our tokens
-RELOAD_INTERVAL = 0.25  # seconds: tokens with unknown keys make a process look no more often
+HEADER_PARAMETERS = {"alg", "typ", "kid"}  # exactly those that ``KeyRing.sign`` writes
+RELOAD_INTERVAL = 0.25  # seconds; tokens with an unknown kid cause no more reloads than this
 CACHE_SIZE = 4096  # tokens, about 2 KB each
 
 
 class UnknownKey(InvalidTokenError):
-    """A token names a key that is not in the ring, which may be a new one."""
+    """The ``kid`` of a token is not in the ring. The key may be a new one."""
 
 
 def signing_key(newest_first: Iterable[Any]) -> Any:
-    """Return the newest key whose time has come; the oldest where the clock is behind all."""
+    """Return the newest key that may sign now, or the oldest if the clock is behind all keys."""
     *newer, oldest = newest_first
     at = now().timestamp()
-    return next((key for key in newer if key.signs_from <= at), oldest)
+    return next((key for key in newer if key.not_before <= at), oldest)
 
 
 Validator = Callable[[dict[str, Any], Any], None]
 
 
 class KeyRing:
-    """The keys in force, the newest first: one signs, all of them verify."""
+    """The keys in force, newest first. One signs, all of them verify.
+
+    The algorithm of a token is that of the key its ``kid`` names, never what the token claims
+    (RFC 8725 §3.1, §3.10).
+    """
 
     def __init__(self, keys: Iterable[Key]):
         self._keys = {key.kid: key for key in keys}
-        self.open = lru_cache(CACHE_SIZE)(self._open)
+        self.verify = lru_cache(CACHE_SIZE)(self._verify)
 
     @property
     def is_public(self) -> bool:
-        """Whether others can verify what is signed now."""
+        """Whether services can verify what is signed now."""
         signer: Key = signing_key(self._keys.values())
         return signer.algorithm != "HS256"
 
     def sign(self, claims: dict[str, Any], *, typ: str) -> str:
-        """Return the claims as a signed token of the media type ``typ`` (RFC 8725 §3.11)."""
+        """Sign claims as a token of the media type ``typ`` (RFC 8725 §3.11)."""
         payload = json.dumps(claims, separators=(",", ":")).encode()
         signer = signing_key(self._keys.values())
         headers = {"typ": typ, "kid": signer.kid}
-        return _jws.encode(payload, signer.signs_with, signer.algorithm, headers)
+        return jws.encode(payload, signer.private_key, signer.algorithm, headers)
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Return the public keys of all that is good or will be, as a JWK set (RFC 7517 §5)."""
+        """Return the public keys that verify tokens now or later, as a JWK set (RFC 7517 §5)."""
         at = now().timestamp()
-        found = [key.jwk for key in self._keys.values() if key.ends_at > at]
-        return {"keys": [jwk for jwk in found if jwk]}
+        jwks = [key.jwk for key in self._keys.values() if key.verify_until > at]
+        return {"keys": [jwk for jwk in jwks if jwk]}
 
-    def _open(self, token: str, judge: Validator = lambda *_: None) -> tuple[dict[str, Any], Any]:
-        """Return header and payload of a token that one of the keys signed; never change them.
+    def _verify(
+        self, token: str, validate: Validator = lambda *_: None
+    ) -> tuple[dict[str, Any], Any]:
+        """Return the header and the claims of a token that a key of the ring signed.
 
-        ``judge`` raises if they are not as they should be. ``open`` remembers the latest tokens
-        by their full text: a signature that was good stays good for as long as this ring is in
-        force, and so does the form of what was signed. Nothing else is remembered, neither a
-        refusal nor anything that the database can change or time can make bad.
+        ``validate`` raises if their form is wrong. The result must not be changed: ``verify``
+        caches it by the full text of the token. A valid signature stays valid for as long as this
+        ring is in force, and so does the form of what was signed. Rejections are not cached, nor
+        is anything that the database or the clock can change.
 
-        Only the canonical text is taken, since PyJWT also reads ``token + "="``, and only the
-        three header parameters that ``sign`` writes, so that ``jku``, ``jwk``, ``x5u``, ``crit``
-        and their like never have a say. Raises PyJWT's ``InvalidTokenError``.
+        Only the canonical text is accepted, because PyJWT also reads ``token + "="``, and only the
+        three header parameters that ``sign`` writes, so that ``jku``, ``jwk``, ``x5u`` and
+        ``crit`` have no effect. Raises PyJWT's ``InvalidTokenError``.
         """
         _require_compact_form(token)
         header_segment = token.partition(".")[0]
@@ -80,22 +86,22 @@ class KeyRing:
             header = strict_loads(base64.urlsafe_b64decode(header_segment + "==="))
             key = self._keys.get(header["kid"]) if header.keys() == HEADER_PARAMETERS else None
         except (ValueError, AttributeError, TypeError) as error:
-            raise InvalidTokenError("no header of ours") from error
+            raise InvalidTokenError("invalid header") from error
         if key is None:
             raise UnknownKey
-        opened = _jws.decode_complete(token, key.verifies_with, algorithms=[key.algorithm])
+        verified = jws.decode_complete(token, key.verification_key, algorithms=[key.algorithm])
         try:
-            claims = strict_loads(opened["payload"])
+            claims = strict_loads(verified["payload"])
         except ValueError as error:
             raise InvalidTokenError("unreadable payload") from error
-        judge(header, claims)
-        if key.ends_at < math.inf and claims["exp"] > key.ends_at:
-            raise InvalidTokenError("signed after the key had stopped signing")
+        validate(header, claims)
+        if key.verify_until < math.inf and claims["exp"] > key.verify_until:
+            raise InvalidTokenError("expires after everything that the key may sign")
         return header, claims
 
 
 def current_ring(no_older_than: float | None = None) -> KeyRing:
-    """Return the keys in force, which keystore.py looks after."""
+    """Return the keys in force, at most ``no_older_than`` seconds old (see keys/store.py)."""
     return cast(KeyRing, current_app.extensions["pycoder.keys"].ring(no_older_than))
 
 
@@ -104,13 +110,13 @@ def _require_compact_form(token: str) -> None:
         raise InvalidTokenError("not a compact token")
 
 
-def verify_token(token: str, judge: Validator) -> tuple[dict[str, Any], Any]:
-    """Open a token with the keys in force; one that names a new key makes us look for it.
+def verify_token(token: str, validate: Validator) -> tuple[dict[str, Any], Any]:
+    """Verify a token with the keys in force, and reload them if its ``kid`` is unknown.
 
-    What is no token at all is refused before anybody asks the database for keys.
+    Malformed tokens are rejected before the database is asked for keys.
     """
     _require_compact_form(token)
     try:
-        return current_ring().open(token, judge)
+        return current_ring().verify(token, validate)
     except UnknownKey:
-        return current_ring(no_older_than=RELOAD_INTERVAL).open(token, judge)
+        return current_ring(no_older_than=RELOAD_INTERVAL).verify(token, validate)

@@ -1,4 +1,7 @@
-"""Rotation of the signing keys, and their emergency retirement."""
+"""Rotation of the signing keys, and their emergency retirement.
+
+Both are use cases of the command line: one call is one transaction, and commits.
+"""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -9,23 +12,27 @@ from sqlalchemy import delete, func, select, update
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, select_batch
 from pycoder.errors import InvalidInput, KeysUnreadable
 from pycoder.extensions import db
-from pycoder.keys import store
 from pycoder.keys.key import Key
 from pycoder.keys.ring import current_ring, signing_key
-from pycoder.keys.store import CLOCK_SKEW, StoredKey
+from pycoder.keys.store import (
+    CLOCK_SKEW,
+    StoredKey,
+    load_stored_keys,
+    new_key,
+    publication_period,
+)
 from pycoder.models.key import SigningKey
 from pycoder.models.session import Session
 
-BATCH = 1000  # sessions that are ended in one transaction
+BATCH = 1000  # sessions that end in one transaction
 
 
 class KeyStatus(NamedTuple):
-    """What an operator is told of a key; times in UTC."""
+    """A key as ``flask keys list`` shows it. Times are UTC."""
 
     kid: str
     algorithm: str
@@ -34,111 +41,114 @@ class KeyStatus(NamedTuple):
     verifies_until: datetime | None
 
 
-def rotate(*, client: ClientInfo) -> KeyStatus:
-    """Make a new key of the algorithm in the settings, which signs once everybody has it.
+def rotate() -> KeyStatus:
+    """Store a new key, which signs after the publication period.
 
-    Keys go for good when their last token has expired for so long that its session is gone, too.
-    Raises ``KeysUnreadable``.
+    Its algorithm is ``JWT_ALGORITHM``. Delete the keys whose tokens expired so long ago that no
+    session of theirs is left. Raises ``KeysUnreadable``.
     """
-    current_ring()  # which makes the first one, if need be
+    current_ring()  # stores the first key, if there is none
     gone = now().timestamp() - current_app.config["SESSION_LIFETIME"]
-    for kept in store.load_stored_keys():
-        if kept.ends_at < gone:
-            _delete_key(kept)
-    key = _store_next_key(now() + store.publication_period())
-    audit.record(Event.KEY_ROTATED, client, reason=key.kid[:40])
+    for key in load_stored_keys():
+        if key.verify_until < gone:
+            _delete_key(key)
+    added = _store_next_key(now() + publication_period())
+    audit.record(Event.KEY_ROTATED, reason=added.kid[:40])
     db.session.commit()
     return list_keys()[0]
 
 
-def retire(kid: str, *, client: ClientInfo) -> int:
-    """Take a key out of service and end the sessions that it signed for; return how many.
+def retire(kid: str) -> int:
+    """Delete a key, revoke the sessions that it signed for, and return their number.
 
-    If it is the one that signs, a new one does at once. Raises ``InvalidInput``.
+    If it is the key that signs, a new one signs at once. Raises ``InvalidInput`` for an unknown
+    key.
     """
-    found = store.load_stored_keys()
-    retired = next((kept for kept in found if kept.kid == kid), None)
-    ended = _end_sessions_signed_by(retired) if retired else 0
+    stored = load_stored_keys()
+    retired = next((key for key in stored if key.kid == kid), None)
+    revoked = _revoke_sessions_signed_by(retired) if retired else 0
     if not retired or not _delete_key(retired):
         raise InvalidInput({"kid": ["There is no such key."]})
-    audit.record(Event.KEY_RETIRED, client, reason=kid[:40])
-    began = datetime.fromtimestamp(retired.signs_from, UTC)
-    since = min(now(), began)
-    if retired == signing_key(found):
-        audit.record(Event.KEY_CREATED, client, reason=_store_next_key(since).kid[:40])
-    elif since == began:  # one whose time has not come leaves none
-        _advance_successor(found[found.index(retired) - 1], since)
+    audit.record(Event.KEY_RETIRED, reason=kid[:40])
+    not_before = datetime.fromtimestamp(retired.not_before, UTC)
+    since = min(now(), not_before)
+    if retired == signing_key(stored):
+        audit.record(Event.KEY_CREATED, reason=_store_next_key(since).kid[:40])
+    elif since == not_before:  # a key that has not signed yet leaves no gap
+        _advance_successor(stored[stored.index(retired) - 1], since)
     db.session.commit()
-    return ended
+    return revoked
 
 
-def _advance_successor(newer: StoredKey, since: datetime) -> None:
-    """Have the next newer key take over a retired one's time.
+def _advance_successor(successor: StoredKey, since: datetime) -> None:
+    """Make the successor of a retired key begin when the retired key did.
 
-    A key ends by when the next one begins: the one before would be good again.
+    A key stops verifying some time after the next one begins. With the retired key gone, the one
+    before it would verify again.
     """
-    same = SigningKey.number == newer.number
+    same = SigningKey.number == successor.number
     execute_in_transaction(
-        update(SigningKey).where(same, SigningKey.signs_from > since).values(signs_from=since)
+        update(SigningKey).where(same, SigningKey.not_before > since).values(not_before=since)
     )
 
 
-def _store_next_key(signs_from: datetime) -> Key:
-    """Add a key with the next number in the caller's transaction."""
+def _store_next_key(not_before: datetime) -> Key:
+    """Store a key with the next free number in the caller's transaction."""
     while True:
         latest = db.session.scalar(select(func.max(SigningKey.number))) or 0
-        if key := store.store_key(signs_from, number=latest + 1):
+        key, insert = new_key(not_before, number=latest + 1)
+        if execute_in_transaction(insert):
             return key
 
 
-def _delete_key(kept: StoredKey) -> int:
-    """Delete a key, and never the one that took its number since it was read."""
-    same = (SigningKey.number == kept.number) & (SigningKey.sealed == kept.sealed)
+def _delete_key(key: StoredKey) -> int:
+    """Delete a key, but not one that took its number since it was loaded."""
+    same = (SigningKey.number == key.number) & (SigningKey.encrypted_key == key.encrypted_key)
     return execute_in_transaction(delete(SigningKey).where(same))
 
 
-def _end_sessions_signed_by(kept: StoredKey) -> int:
-    """End the sessions that a key signed for: many by transactions of their own, the last in this.
+def _revoke_sessions_signed_by(key: StoredKey) -> int:
+    """Revoke the sessions that a key signed for, and return their number.
 
-    A session's times tell without a column for it: it was signed for from its beginning until its
-    last rotation, and for as long after as that one may be repeated.
+    All batches but the last are committed. The times of a session tell which keys signed for it:
+    those from its creation until its last rotation, and for as long as that may be retried.
     """
     retries = timedelta(seconds=current_app.config["REFRESH_RETRY_WINDOW"])
-    since = datetime.fromtimestamp(kept.signs_from - CLOCK_SKEW, UTC) - retries
+    since = datetime.fromtimestamp(key.not_before - CLOCK_SKEW, UTC) - retries
     signed = func.coalesce(Session.rotated_at, Session.created_at) >= since
-    if kept.stops_at < math.inf:
-        signed &= Session.created_at <= datetime.fromtimestamp(kept.stops_at + CLOCK_SKEW, UTC)
+    if key.superseded_at < math.inf:
+        signed &= Session.created_at <= datetime.fromtimestamp(key.superseded_at + CLOCK_SKEW, UTC)
     signed &= Session.revoked_at.is_(None) & (Session.expires_at > now())
-    end, total = update(Session).where(signed).values(revoked_at=now()), 0
-    some = end.where(Session.id.in_(select_batch(Session.id, signed)))
-    while ended := execute_in_transaction(some, {"batch": BATCH}):
-        total += ended
+    revoke, total = update(Session).where(signed).values(revoked_at=now()), 0
+    batch = revoke.where(Session.id.in_(select_batch(Session.id, signed)))
+    while revoked := execute_in_transaction(batch, {"batch": BATCH}):
+        total += revoked
         db.session.commit()
-    return total + execute_in_transaction(end)
+    return total + execute_in_transaction(revoke)
 
 
 def list_keys() -> list[KeyStatus]:
-    """Return all keys that are kept, the newest first, whether or not they can be opened."""
-    found = store.load_stored_keys()
+    """Return all stored keys, newest first, also those that cannot be decrypted."""
+    stored = load_stored_keys()
     return [
         KeyStatus(
-            kept.kid,
-            kept.algorithm,
-            _state(kept, found),
-            datetime.fromtimestamp(kept.signs_from, UTC),
-            datetime.fromtimestamp(kept.ends_at, UTC) if kept.ends_at < math.inf else None,
+            key.kid,
+            key.algorithm,
+            _state(key, stored),
+            datetime.fromtimestamp(key.not_before, UTC),
+            datetime.fromtimestamp(key.verify_until, UTC) if key.verify_until < math.inf else None,
         )
-        for kept in found
+        for key in stored
     ]
 
 
-def _state(kept: StoredKey, found: list[StoredKey]) -> str:
+def _state(key: StoredKey, stored: list[StoredKey]) -> str:
     try:
-        kept.opened()
+        key.decrypt()
     except KeysUnreadable:
         return "unreadable"
-    if kept is signing_key(found):
+    if key is signing_key(stored):
         return "signs"
-    if now().timestamp() < kept.signs_from < kept.stops_at:
+    if now().timestamp() < key.not_before < key.superseded_at:
         return "is published"
-    return "verifies" if kept.ends_at > now().timestamp() else "is over"
+    return "verifies" if key.verify_until > now().timestamp() else "is over"

@@ -1,4 +1,7 @@
-"""The mail queue: mails wait in the outbox table until the worker sends them."""
+"""The mail queue: mails wait in the outbox table until the worker sends them.
+
+A mail holds nothing that a client sent, so that an attacker cannot write to a third person.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -7,17 +10,17 @@ from typing import Any
 
 from sqlalchemy import delete, event, insert, select
 
-from pycoder.client_info import ClientInfo
+from pycoder.client_info import current_client
 from pycoder.db.queries import execute_in_transaction
 from pycoder.extensions import db
 from pycoder.models.mail import OutgoingMail
 from pycoder.models.user import User
 
-mail_queued = threading.Event()  # set when a mail was committed by this process
+mail_queued = threading.Event()  # set when this process has committed a mail
 
 
 class Template(StrEnum):
-    """What can be mailed; each has a file in templates/mail."""
+    """Every mail. Each has a file in ``templates/``."""
 
     VERIFY_EMAIL = "verify_email"
     CHANGE_EMAIL = "change_email"
@@ -34,26 +37,26 @@ WITH_LINK = (Template.VERIFY_EMAIL, Template.CHANGE_EMAIL, Template.RESET_PASSWO
 _INSERT = insert(OutgoingMail.__table__)  # type: ignore[arg-type]
 
 
-def enqueue(template: Template, to: str, client: ClientInfo, *, user_id: int | None = None) -> None:
-    """Add a mail to the caller's transaction; it is sent once that is committed."""
-    known = {"ip": client.ip, "user_agent": client.user_agent, "request_id": client.request_id}
-    db.session.execute(
-        _INSERT, {"template": template, "to": to, "user_id": user_id, "client": known}
-    )
+def enqueue(template: Template, to: str, *, user_id: int | None = None) -> None:
+    """Add a mail to the caller's transaction. The worker sends it after the commit."""
+    client = current_client()
+    cause = {"ip": client.ip, "user_agent": client.user_agent, "request_id": client.request_id}
+    row = {"template": template, "to": to, "user_id": user_id, "client": cause}
+    db.session.execute(_INSERT, row)
     db.session.info["queued"] = True
 
 
 def cancel(user: User, *templates: Template) -> None:
-    """Take back the links that wait to be mailed for an account: these, or all."""
+    """Delete the queued mails with links of a user: those of ``templates``, or all."""
     named = OutgoingMail.template.in_(templates or WITH_LINK)
     theirs = (OutgoingMail.user_id == user.id) | (OutgoingMail.to == user.email_key)
     execute_in_transaction(delete(OutgoingMail).where(named, theirs))
 
 
 def queued_for(user: User) -> Sequence[OutgoingMail]:
-    """Return the mails that an account has caused, and what was asked for with its address."""
-    asked = OutgoingMail.user_id.is_(None) & (OutgoingMail.to == user.email_key)
-    theirs = select(OutgoingMail).where((OutgoingMail.user_id == user.id) | asked)
+    """Return the queued mails of a user, and the resets requested for the user's address."""
+    requested = OutgoingMail.user_id.is_(None) & (OutgoingMail.to == user.email_key)
+    theirs = select(OutgoingMail).where((OutgoingMail.user_id == user.id) | requested)
     return db.session.scalars(theirs.order_by(OutgoingMail.id)).all()
 
 

@@ -8,7 +8,7 @@ from flask import current_app
 from flask_mailman import EmailMultiAlternatives
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from pycoder.client_info import ClientInfo
+from pycoder.client_info import current_client
 
 BROWSERS = r"(Firefox|Edg|OPR|Chrome|Safari|curl)"
 SYSTEMS = r"(Windows|Android|iPhone|iPad|Mac OS X|Linux)"
@@ -17,17 +17,16 @@ COMMON_NAMES = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS"}
 _templates = Environment(loader=PackageLoader("pycoder.mail"), autoescape=select_autoescape())
 
 
-def render(
-    template: str, to: str, *, link: str, at: datetime, client: ClientInfo
-) -> EmailMultiAlternatives:
-    """Write a mail, as text and as HTML.
+def render(template: str, to: str, *, link: str, at: datetime) -> EmailMultiAlternatives:
+    """Render a mail about a request of the current client at ``at``.
 
-    Its domain is spelled in ASCII by the rules that judged the address (IDNA 2008). Flask-Mailman
-    would do so by those of 2003, under which a mail to ``faß.de`` goes to the owner of ``fass.de``.
+    The domain is encoded by the rules that validated the address (IDNA 2008). Flask-Mailman would
+    use those of 2003, under which a mail to ``faß.de`` goes to the owner of ``fass.de``.
     """
     mailbox = to.rpartition("@")[0]
     to = f"{mailbox}@{validate_email(to, check_deliverability=False).ascii_domain}"
     source = _templates.get_template(f"{template}.jinja")
+    client = current_client()
     values = {
         "link": link,
         "at": f"{at:%d %B %Y, %H:%M} UTC",
@@ -38,13 +37,13 @@ def render(
     text, html = (
         source.make_module({"layout": f"layout.{kind}", **values}) for kind in ("txt", "html")
     )
-    message = EmailMultiAlternatives(text.subject, str(text), to=[to])
+    message = EmailMultiAlternatives(vars(text)["subject"], str(text), to=[to])
     message.attach_alternative(str(html), "text/html")
     message.extra_headers["Auto-Submitted"] = "auto-generated"  # RFC 3834: no replies by machines
     return message
 
 
 def device_name(user_agent: str | None) -> str:
-    """Name a browser and system in our own words: what a client sends may be made up to be read."""
+    """Name the browser and the system, in fixed words: an attacker can send any User-Agent."""
     found = [re.search(words, user_agent or "") for words in (BROWSERS, SYSTEMS)]
     return " on ".join(COMMON_NAMES.get(name[1], name[1]) for name in found if name)

@@ -18,11 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
+from pycoder.client_info import ClientInfo, bound_client
 from pycoder.clock import now
 from pycoder.db.leases import acquire_lease, release_lease
 from pycoder.db.queries import autocommit, execute, fetch_one
-from pycoder.errors import TooManyRequests
 from pycoder.extensions import db
 from pycoder.mail import backend, links, queue, rendering
 from pycoder.mail.links import Purpose
@@ -173,53 +172,45 @@ def _reschedule(row: Row[Any], error: Exception) -> None:
 
 
 def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
-    """Word a mail; None if it is not to be sent any more."""
+    """Render a mail on behalf of the client that caused it, or return ``None`` to drop it."""
     if _is_over_limit(row):
         return None
-    client = ClientInfo(**row.client)
-    to, link = _create_link(row, client) if row.template in LINK_PATHS else (row.to, "")
-    return (
-        rendering.render(row.template, to, link=link, at=row.created_at, client=client)
-        if to
-        else None
-    )
+    with bound_client(ClientInfo(**row.client)):
+        to, link = _create_link(row) if row.template in LINK_PATHS else (row.to, "")
+        return rendering.render(row.template, to, link=link, at=row.created_at) if to else None
 
 
 def _is_over_limit(row: Row[Any]) -> bool:
-    """Count what goes to an address that nobody has proven, so that a stranger's is not bombed.
+    """Count mails to an unverified address, so that an attacker cannot flood a stranger's mailbox.
 
-    By the address and not by the account, which can be deleted and made anew.
+    They count for the address, because the account can be deleted and registered again.
     """
     kind = "verify" if row.template == Template.VERIFY_EMAIL else "notice"
-    unproven = select(User.id).where(
+    unverified = select(User.id).where(
         User.id == row.user_id, User.email == row.to, User.email_verified.is_(False)
     )
-    try:
-        if row.tries == 0 and fetch_one(unproven, {}):
-            limiter.count(
-                "reset.account", f"{kind}/{limiter.hash_identifier(normalize_identifier(row.to))}"
-            )
-    except TooManyRequests:
-        return True
-    return False
+    if row.tries > 0 or not fetch_one(unverified, {}):
+        return False
+    address = limiter.hash_identifier(normalize_identifier(row.to))
+    return limiter.is_exceeded("reset.account", f"{kind}/{address}")
 
 
-def _create_link(row: Row[Any], client: ClientInfo) -> tuple[str, str]:
-    """Make the secret of a mail; return where it goes and the link, or nothing at all.
+def _create_link(row: Row[Any]) -> tuple[str, str]:
+    """Return the recipient and the link of a mail, or empty strings to drop it.
 
-    An account that is gone or deactivated gets none, and a mail that was taken back is none.
+    It is dropped if the account is gone or deactivated, or if the mail was cancelled.
     """
     purpose = Purpose(row.template)
-    typed = purpose is Purpose.RESET  # by somebody, who may have no account
-    user = lock_user(User.email_key == row.to if typed else User.id == row.user_id)
+    is_reset = purpose is Purpose.RESET  # for an address that a client sent
+    user = lock_user(User.email_key == row.to if is_reset else User.id == row.user_id)
     here = select(OutgoingMail.id).where(OutgoingMail.id == row.id)
     if user is None or db.session.scalar(here) is None:
         db.session.rollback()
         return "", ""
     new = row.to if purpose is Purpose.CHANGE else None
     secret = links.issue(user.id, purpose, new)
-    if typed and row.tries == 0:
-        audit.record(Event.PASSWORD_RESET_ASKED, client, user_id=user.id)
+    if is_reset and row.tries == 0:
+        audit.record(Event.PASSWORD_RESET_ASKED, user_id=user.id)
     db.session.commit()
     path = LINK_PATHS[Template(row.template)]
     return new or user.email, f"{current_app.config['PUBLIC_URL']}{path}{secret}"

@@ -10,7 +10,7 @@ from pycoder.db.base import Base, UTCDateTime
 
 
 class SigningKey(Base):
-    """A key that signs tokens, encrypted by keys.py, from ``signs_from`` on until a newer one does.
+    """A key that signs tokens, encrypted by keys.py, from ``not_before`` on until a newer one does.
 
     Who makes a key gives it the next number; of two who try at once, one succeeds.
     """
@@ -20,6 +20,6 @@ class SigningKey(Base):
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     kid: Mapped[str] = mapped_column(String(64), unique=True)
     algorithm: Mapped[str] = mapped_column(String(8))
-    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    encrypted_key: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
-    signs_from: Mapped[datetime] = mapped_column(UTCDateTime)
+    not_before: Mapped[datetime] = mapped_column(UTCDateTime)

@@ -12,7 +12,7 @@ from pycoder.db.base import Base, UTCDateTime
 class OAuthClient(Base):
     """A service that may ask about tokens, and the SHA-256 of its secret."""
 
-    __tablename__ = "services"
+    __tablename__ = "oauth_clients"
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64))

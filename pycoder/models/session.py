@@ -12,12 +12,12 @@ from pycoder.db.base import Base, UTCDateTime
 
 
 class Session(Base):
-    """One sign-in on one device: the family of every token that it was ever given.
+    """A sign-in on one device, with all tokens that were issued for it.
 
-    ``refresh_jti`` is its one live refresh token, ``previous_jti`` the one before; ``expires_at``
+    ``refresh_jti`` is its one valid refresh token, ``previous_jti`` the one before. ``expires_at``
     moves with each refresh, up to ``SESSION_LIFETIME`` after ``created_at``. ``window_count``
     counts the refreshes since ``window_at``, for the limit ``refresh.session``. ``status_idx`` is
-    its place in the status lists.
+    its index in the status lists.
     """
 
     __tablename__ = "sessions"
@@ -26,7 +26,7 @@ class Session(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     refresh_jti: Mapped[str] = mapped_column(String(32))
     previous_jti: Mapped[str | None] = mapped_column(String(32))
-    retry_key: Mapped[str | None] = mapped_column(String(64))
+    idempotency_key: Mapped[str | None] = mapped_column(String(64))
     rotated_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
     last_used_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
@@ -39,8 +39,11 @@ class Session(Base):
     window_count: Mapped[int] = mapped_column(default=0, server_default="0")
     status_idx: Mapped[int] = mapped_column(BigInteger, index=True, unique=True)
 
+    current = False  # whether the request belongs to it; not stored
+
     @property
-    def sid(self) -> UUID:
+    def session_id(self) -> UUID:
+        """The id, under the name that a ``TokenState`` has for it."""
         return self.id
 
 

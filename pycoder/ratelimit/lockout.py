@@ -1,114 +1,100 @@
 """Login lockout: failures pause further attempts (OWASP "Login Throttling")."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.db.faults import is_unresponsive
-from pycoder.errors import TooManyRequests
+from pycoder.errors import InvalidCredentials, TooManyRequests
 from pycoder.extensions import db
-from pycoder.ratelimit import limiter
+from pycoder.ratelimit.limiter import count, current_limits, get_limit, retry_after
 
-LONGEST_PAUSE = 3600
-PAUSE_MEMORY = 86_400  # after a day without reaching the limit, pauses are short again
+LONGEST_PAUSE = 3600  # seconds
+PAUSE_MEMORY = 86_400  # seconds without reaching the limit, after which pauses are short again
 
 
-def reserve(name: str, subject: str) -> int:
-    """Count a try whose outcome is not known yet, so that racing tries cannot exceed the limit.
+@contextmanager
+def guard(
+    limit: str, key: str, rejection: Event, reason: str, user_id: int | None
+) -> Iterator[None]:
+    """Limit the attempts at a secret. ``InvalidCredentials`` raised inside counts as a failure.
 
-    ``failed`` or ``give_back`` tells the outcome. Raises ``TooManyRequests``, also while a pause
-    that earlier failures earned goes on.
+    Every other exception says nothing about the secret and does not count, unless the database is
+    unresponsive: releasing the attempt would make the client wait for it a second time. A failure
+    goes on record as ``rejection``. Raises ``TooManyRequests``.
     """
-    paused = _pause_key(name, subject)
-    if limiter.get_limit(name) and limiter.current_limits().storage.get(paused):
-        raise TooManyRequests(limiter.retry_after(paused))
+    attempt = _reserve(limit, key)
     try:
-        return limiter.count(name, subject)
-    except TooManyRequests as refusal:
-        refusal.first = False  # what goes on record is the pause, see ``failed``
+        yield
+    except InvalidCredentials:
+        db.session.rollback()
+        paused = _record_failure(limit, key, attempt)
+        audit.record_separately(rejection, user_id=user_id, reason=reason)
+        if paused:
+            audit.record_separately(Event.LIMIT_REACHED, user_id=user_id, reason=limit)
         raise
+    except Exception as fault:
+        db.session.rollback()  # on SQLite, releasing would wait for this transaction
+        if not is_unresponsive(fault):
+            _release(limit, key)
+        raise
+    else:
+        _release(limit, key)
 
 
-def release(name: str, subject: str) -> None:
-    """Take a reserved try back: it was no failure. One whose period is over is gone already."""
-    limit = limiter.get_limit(name)
-    if limit and limiter.current_limits().storage.get(limit.key_for(name, subject)) > 0:
-        limiter.current_limits().storage.incr(limit.key_for(name, subject), limit.get_expiry(), -1)
+def reset(limit: str, key: str) -> None:
+    """Forget all failures of a key, and its pauses."""
+    if item := get_limit(limit):
+        for counter in (item.key_for(limit, key), _pause(limit, key), _pause_count(limit, key)):
+            current_limits().storage.clear(counter)
 
 
-def record_failure(name: str, subject: str, counted: int) -> bool:
-    """Let a reserved try stand as a failure; the last one allowed starts a pause, and is told.
+def _reserve(limit: str, key: str) -> int:
+    """Count an attempt before its outcome is known, and return its number.
 
-    The first pause is as long as the limit's own period; each further one is twice as long as the
-    one before, up to an hour (OWASP Authentication Cheat Sheet, "Login Throttling").
+    Simultaneous attempts therefore cannot exceed the limit. Raises ``TooManyRequests``, also
+    during a pause.
     """
-    limit = limiter.get_limit(name)
-    if limit is None or counted != limit.amount:
+    item, storage = get_limit(limit), current_limits().storage
+    if item is None:
+        return 0
+    if storage.get(_pause(limit, key)):
+        raise TooManyRequests(retry_after(_pause(limit, key)))
+    attempt = count(limit, key)
+    if attempt > item.amount:
+        raise TooManyRequests(retry_after(item.key_for(limit, key)))
+    return attempt
+
+
+def _release(limit: str, key: str) -> None:
+    """Uncount a reserved attempt that was no failure, unless its period is over."""
+    item, storage = get_limit(limit), current_limits().storage
+    if item and storage.get(item.key_for(limit, key)) > 0:
+        storage.incr(item.key_for(limit, key), item.get_expiry(), -1)
+
+
+def _record_failure(limit: str, key: str, attempt: int) -> bool:
+    """Let a reserved attempt count as a failure, and return whether it starts a pause.
+
+    The last attempt of a period starts one. The first pause is as long as the period of the limit;
+    each further one is twice as long as the one before, up to an hour (OWASP Authentication Cheat
+    Sheet, "Login Throttling").
+    """
+    item, storage = get_limit(limit), current_limits().storage
+    if item is None or attempt != item.amount:
         return False
-    earned = limiter.current_limits().storage.get(_pause_count_key(name, subject)) + 1
-    limiter.current_limits().storage.clear(_pause_count_key(name, subject))  # its day begins anew
-    limiter.current_limits().storage.incr(_pause_count_key(name, subject), PAUSE_MEMORY, earned)
-    seconds = min(limit.get_expiry() * 2 ** min(earned - 1, 12), LONGEST_PAUSE)
-    limiter.current_limits().storage.incr(
-        _pause_key(name, subject), max(seconds, limit.get_expiry())
-    )
+    pauses = storage.get(_pause_count(limit, key)) + 1
+    storage.clear(_pause_count(limit, key))  # PAUSE_MEMORY starts anew
+    storage.incr(_pause_count(limit, key), PAUSE_MEMORY, pauses)
+    seconds = min(item.get_expiry() * 2 ** min(pauses - 1, 12), LONGEST_PAUSE)
+    storage.incr(_pause(limit, key), max(seconds, item.get_expiry()))
     return True
 
 
-def reset(name: str, subject: str) -> None:
-    """Forget all failures of a subject, and the pauses that they earned."""
-    if limit := limiter.get_limit(name):
-        for key in (
-            limit.key_for(name, subject),
-            _pause_key(name, subject),
-            _pause_count_key(name, subject),
-        ):
-            limiter.current_limits().storage.clear(key)
+def _pause(limit: str, key: str) -> str:
+    return f"pause/{limit}/{key}"
 
 
-def _pause_count_key(name: str, subject: str) -> str:
-    return f"pauses/{name}/{subject}"
-
-
-def _pause_key(name: str, subject: str) -> str:
-    return f"pause/{name}/{subject}"
-
-
-T = TypeVar("T")
-
-
-def guard_password_check(
-    work: Callable[[], T | None],
-    who: str,
-    refusal: tuple[Event, str],
-    *,
-    client: ClientInfo,
-    user_id: int | None,
-) -> T | None:
-    """Return what a try at a password yields; one that yields nothing is counted and recorded.
-
-    ``work`` leaves no transaction open. What it raises, like ``Overloaded`` or the faults of a
-    database, says nothing about the password, so it counts as little as a success; only while the
-    database is away it does, since nobody is kept waiting for that twice. Raises
-    ``TooManyRequests``.
-    """
-    tries = limiter.hit(reserve, "login.account", who, client, user_id)
-    try:
-        found = work()
-    except Exception as fault:
-        db.session.rollback()  # or SQLite would wait for itself
-        if not is_unresponsive(fault):
-            release("login.account", who)
-        raise
-    if found is not None:
-        release("login.account", who)
-    else:
-        event, reason = refusal
-        paused = record_failure("login.account", who, tries)
-        audit.record(event, client, user_id=user_id, reason=reason)
-        if paused:
-            audit.record(Event.LIMIT_REACHED, client, user_id=user_id, reason="login.account")
-        db.session.commit()
-    return found
+def _pause_count(limit: str, key: str) -> str:
+    return f"pauses/{limit}/{key}"

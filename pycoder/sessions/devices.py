@@ -1,7 +1,7 @@
 """Devices that an account has signed in on before (OWASP "Device Cookies").
 
-The cookie opens nothing. It only says that tries from here are counted by themselves, so that a
-stranger's failures never lock the owner out.
+The cookie grants no access. It only makes login attempts from a known device count by themselves,
+so that the failures of an attacker never lock the owner out.
 """
 
 import secrets
@@ -9,6 +9,7 @@ import secrets
 from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer
 
+from pycoder.client_info import current_client
 from pycoder.keys.key import derive_key
 
 MAXIMUM_ACCOUNTS = 5  # remembered by one browser
@@ -18,22 +19,25 @@ def _serializer() -> URLSafeSerializer:
     return URLSafeSerializer(derive_key(current_app.config["SECRET_KEY"], "device cookie"))
 
 
-def _accounts(cookie: str | None) -> dict[str, str]:
-    """Return account id to device id as the cookie has them; none if it is not ours."""
+def _accounts() -> dict[str, str]:
+    """Return the device id of each account in the cookie, or nothing if its signature is bad."""
     try:
-        return dict(_serializer().loads(cookie or ""))
+        return dict(_serializer().loads(current_client().device or ""))
     except (BadData, ValueError, TypeError):
         return {}
 
 
-def known_device(cookie: str | None, user_id: int) -> str | None:
-    """Return the id of this device if the account has signed in on it before."""
-    return _accounts(cookie).get(str(user_id))
+def known_device(user_id: int) -> str | None:
+    """Return the id of the client's device if the account has signed in on it before."""
+    return _accounts().get(str(user_id))
 
 
-def remember_device(cookie: str | None, user_id: int) -> str:
-    """Return the cookie with this account among its latest; a known device keeps its id."""
-    accounts = _accounts(cookie)
+def remember_device(user_id: int) -> str:
+    """Return the value of the device cookie with this account added as its latest.
+
+    A known device keeps its id. The cookie holds at most ``MAXIMUM_ACCOUNTS``.
+    """
+    accounts = _accounts()
     device = accounts.pop(str(user_id), None) or secrets.token_urlsafe(12)
     latest = dict(list(accounts.items())[1 - MAXIMUM_ACCOUNTS :])
     return str(_serializer().dumps({**latest, str(user_id): device}))

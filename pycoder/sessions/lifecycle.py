@@ -6,47 +6,29 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Integer, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Integer, and_, bindparam, delete, select, update
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
+from pycoder.client_info import current_client
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, insert_into
-from pycoder.errors import InvalidCredentials, NotFound
+from pycoder.errors import NotFound
 from pycoder.extensions import db
 from pycoder.models.session import Session, TokenBlocklist
-from pycoder.models.user import User
+from pycoder.models.user import User, lock_user
 from pycoder.ratelimit import limiter
 from pycoder.sessions import pruning
 from pycoder.tokens.claims import new_jti
 from pycoder.tokens.state import TokenState, load_token_state
 
-_NEW = [
-    *("id", "user_id", "refresh_jti", "created_at", "last_used_at", "expires_at"),
-    *("ip", "user_agent", "transport", "window_count", "status_idx"),
-]
-_INSERT = insert(Session.__table__).from_select(  # type: ignore[arg-type]
-    _NEW,
-    select(*(bindparam(f"new_{name}", type_=Session.__table__.c[name].type) for name in _NEW))
-    .where(
-        User.id == bindparam("new_user_id"),
-        User.password_hash == bindparam("password_hash"),
-        User.is_active,
-    )
-    .with_for_update(key_share=True),
-)
 
+def create_session(user_id: int, status_idx: int, transport: str) -> Session:
+    """Add a session to the caller's transaction, and prune surplus and expired rows.
 
-def create_session(
-    user_id: int, password_hash: str, place: int, client: ClientInfo, transport: str
-) -> Session:
-    """Add a session to the caller's transaction, and prune what is too many or too old.
-
-    The statement is the verdict on whether the account is active and has this hash still, and
-    its lock keeps either from changing before the session stands. Raises ``InvalidCredentials``.
+    The caller holds ``lock_user``, or has added the user in the same transaction.
     """
-    at = now()
+    at, client = now(), current_client()
     session = Session(
         id=uuid4(),
         user_id=user_id,
@@ -57,13 +39,11 @@ def create_session(
         ip=client.ip,
         user_agent=client.user_agent,
         transport=transport,
-        window_count=0,
-        status_idx=place,
+        status_idx=status_idx,
     )
-    values = {f"new_{name}": getattr(session, name) for name in _NEW}
-    if not execute_in_transaction(_INSERT, {**values, "password_hash": password_hash}):
-        raise InvalidCredentials
-    _delete_surplus(user_id, client)
+    db.session.add(session)
+    db.session.flush()
+    _delete_surplus(user_id)
     pruning.prune_some()
     return session
 
@@ -81,110 +61,112 @@ _SURPLUS = delete(Session).where(
 )
 
 
-def _delete_surplus(user_id: int, client: ClientInfo) -> None:
-    """Keep ``SESSIONS_PER_USER`` rows of a user: those in use, the latest first."""
+def _delete_surplus(user_id: int) -> None:
+    """Keep ``SESSIONS_PER_USER`` rows of a user: active sessions, latest use first."""
     kept = current_app.config["SESSIONS_PER_USER"]
     if execute_in_transaction(_SURPLUS, {"user_id": user_id, "at": now(), "kept": kept}):
-        audit.record(Event.SESSION_ENDED, client, user_id=user_id, reason="too many sessions")
+        audit.record(Event.SESSION_ENDED, user_id=user_id, reason="too many sessions")
 
 
 def session_expiry(refreshed_at: datetime, *, created_at: datetime) -> datetime:
-    """Return when a session ends that is refreshed once more and then never again."""
+    """Return the expiry of a session: the lifetime of a refresh token from its last refresh.
+
+    ``SESSION_LIFETIME`` after its creation is the latest.
+    """
     settings = current_app.config
     idle = refreshed_at + timedelta(seconds=settings["JWT_REFRESH_TOKEN_EXPIRES"])
     return min(idle, created_at + timedelta(seconds=settings["SESSION_LIFETIME"]))
 
 
-def log_out(claims: Iterable[dict[str, Any]], *, client: ClientInfo) -> None:
-    """End the sessions of these tokens; ending one that is over already is no error.
+def log_out(claims: Iterable[dict[str, Any]]) -> None:
+    """Revoke the sessions of these tokens. A session that is over is no error.
 
-    In the order of their ids, so that two who end the same two do not wait for each other.
+    They are revoked in the order of their ids, so that two simultaneous calls do not deadlock.
     """
     for token in sorted(claims, key=lambda token: str(token["sid"])):
-        _end_session_of(token, client)
+        _revoke_session_of(token)
     db.session.commit()
 
 
-def revoke_token(claims: dict[str, Any], *, client: ClientInfo) -> None:
-    """Revoke one token (RFC 7009): an access token alone, with a refresh token its session."""
+def revoke_token(claims: dict[str, Any]) -> None:
+    """Revoke an access token, or the session of a refresh token (RFC 7009)."""
     if claims["token_type"] == "refresh":
-        _end_session_of(claims, client)
+        _revoke_session_of(claims)
     elif load_token_state(claims):
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        listed = {"jti": claims["jti"], "expires_at": expires_at}
-        if execute_in_transaction(
-            insert_into(TokenBlocklist).values(listed).on_conflict_do_nothing()
-        ):
-            _record_event(Event.TOKEN_REVOKED, claims, client)
+        row = {"jti": claims["jti"], "expires_at": expires_at}
+        if execute_in_transaction(insert_into(TokenBlocklist).values(row).on_conflict_do_nothing()):
+            _record(Event.TOKEN_REVOKED, claims)
     pruning.prune_some()
     db.session.commit()
 
 
-def _end_session_of(claims: dict[str, Any], client: ClientInfo) -> None:
+def _revoke_session_of(claims: dict[str, Any]) -> None:
     own = (Session.user_id == claims["user_id"]) & (Session.id == UUID(claims["sid"]))
     if end_sessions(own):
-        _record_event(Event.SESSION_ENDED, claims, client)
+        _record(Event.SESSION_ENDED, claims)
 
 
-def _record_event(event: Event, claims: dict[str, Any], client: ClientInfo) -> None:
-    sid = UUID(claims["sid"])
-    audit.record(event, client, user_id=claims["user_id"], session_id=sid)
+def _record(event: Event, claims: dict[str, Any]) -> None:
+    audit.record(event, user_id=claims["user_id"], session_id=UUID(claims["sid"]))
 
 
-def list_active(user_id: int) -> Sequence[Session]:
-    """Return a user's live sessions, the one used last first."""
-    live = (Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > now())
+def list_active(current: TokenState) -> Sequence[Session]:
+    """Return the active sessions of the current user, latest use first."""
+    user_id = current.user_id
+    active = (Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > now())
     newest_first = (Session.last_used_at.desc(), Session.created_at.desc())
-    return db.session.scalars(select(Session).where(*live).order_by(*newest_first)).all()
+    found = db.session.scalars(select(Session).where(*active).order_by(*newest_first)).all()
+    return mark_current(found, current)
 
 
-def revoke_session(user_id: int, session_id: UUID, *, client: ClientInfo) -> None:
-    """End one session of a user; raises ``NotFound`` for anybody else's."""
+def mark_current(sessions: Sequence[Session], current: TokenState) -> Sequence[Session]:
+    """Set ``current`` on the session of the current request."""
+    for session in sessions:
+        session.current = session.id == current.session_id
+    return sessions
+
+
+def revoke_session(user_id: int, session_id: UUID) -> None:
+    """Revoke one session of a user. Raises ``NotFound`` for another user's session."""
     own = (Session.user_id == user_id) & (Session.id == session_id)
     if db.session.scalar(select(Session.id).where(own)) is None:
         raise NotFound
     if end_sessions(own):
-        audit.record(Event.SESSION_ENDED, client, user_id=user_id, session_id=session_id)
+        audit.record(Event.SESSION_ENDED, user_id=user_id, session_id=session_id)
     db.session.commit()
 
 
-def revoke_other_sessions(current: TokenState, *, client: ClientInfo) -> None:
-    """End every session of a user but the current one.
-
-    The user's row is locked first, as by all that end several sessions, so that two devices that
-    sign each other out do not wait for each other.
-    """
-    db.session.execute(select(User.id).where(User.id == current.user_id).with_for_update())
-    if end_sessions((Session.user_id == current.user_id) & (Session.id != current.sid)):
-        user_id = current.user_id
-        audit.record(Event.SESSIONS_ENDED, client, user_id=user_id, session_id=current.sid)
+def revoke_other_sessions(current: TokenState) -> None:
+    """Revoke every session of a user but the current one."""
+    user_id, session_id = current.user_id, current.session_id
+    lock_user(User.id == user_id)
+    if end_sessions((Session.user_id == user_id) & (Session.id != session_id)):
+        audit.record(Event.SESSIONS_ENDED, user_id=user_id, session_id=session_id)
     db.session.commit()
 
 
-def revoke_all_sessions(user_id: int, *, but: UUID | None = None) -> None:
-    """End every session of a user, or every one but this, in the caller's transaction."""
-    end_sessions(
-        (Session.user_id == user_id) & (Session.id != but) if but else Session.user_id == user_id
-    )
+def revoke_all_sessions(user_id: int, *, except_id: UUID | None = None) -> None:
+    """Revoke every session of a user, or all but one, in the caller's transaction."""
+    others = [Session.id != except_id] if except_id else []
+    end_sessions(and_(Session.user_id == user_id, *others))
 
 
-def end_sessions(which: ColumnElement[bool]) -> int:
-    """End the sessions that still live among ``which``; return how many those were."""
+def end_sessions(condition: ColumnElement[bool]) -> int:
+    """Revoke the sessions that are not revoked yet, and return their number."""
     return execute_in_transaction(
-        update(Session).where(which, Session.revoked_at.is_(None)).values(revoked_at=now())
+        update(Session).where(condition, Session.revoked_at.is_(None)).values(revoked_at=now())
     )
 
 
-def record_token_misuse(event: Event, claims: dict[str, Any], client: ClientInfo) -> None:
-    """Put on record that a token was refused though its session lives: once an hour for each.
+def record_token_misuse(event: Event, claims: dict[str, Any]) -> None:
+    """Record that a token of an active session was rejected, once an hour for each session.
 
-    So its owner learns of it, and nobody floods the trail through somebody else's browser.
+    The user learns of it from the activity, and an attacker cannot flood the audit trail through
+    the browser of another user.
     """
-    session = load_token_state(claims)
-    if (
-        session
-        and not session.is_over()
-        and limiter.is_first_in_period(f"{event}/{session.sid}", 3600)
-    ):
-        audit.record(event, client, user_id=session.user_id, session_id=session.sid)
-        db.session.commit()
+    state = load_token_state(claims)
+    if state is None or state.is_over():
+        return
+    if limiter.is_first_in_period(f"{event}/{state.session_id}", 3600):
+        audit.record_separately(event, user_id=state.user_id, session_id=state.session_id)

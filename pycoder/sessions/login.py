@@ -1,117 +1,126 @@
-"""Login: verify a password, then create a session."""
+"""Login: authenticate an account, then create a session."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, bindparam, select
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
-from pycoder.db.queries import execute_in_transaction, fetch_one
+from pycoder.db.queries import fetch_one
 from pycoder.errors import InvalidCredentials
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
 from pycoder.mail.queue import Template
 from pycoder.models.session import Session
-from pycoder.models.user import User, normalize_identifier
+from pycoder.models.user import User, lock_user, normalize_identifier
 from pycoder.passwords.hashing import hash_password, needs_rehash, verify_password
 from pycoder.ratelimit import limiter, lockout
-from pycoder.sessions import devices, lifecycle
+from pycoder.sessions import devices
+from pycoder.sessions.lifecycle import create_session
 from pycoder.tokens import status_list
 from pycoder.tokens.jwt import TokenPair, issue_tokens
 
-_ACCOUNT = select(User.__table__).where(
+_ACCOUNTS = select(User.__table__)
+_BY_IDENTIFIER = _ACCOUNTS.where(
     (User.email_key == bindparam("key")) | (User.username_key == bindparam("key"))
 )
+_BY_ID = _ACCOUNTS.where(User.id == bindparam("user_id"))
+
+Account = Row[Any] | None
 
 
 class LoginResult(NamedTuple):
-    """What a sign-in hands out: the user, the pair, and the cookie that knows the device."""
+    """The user, a token pair, and the value of the device cookie."""
 
-    user: User | Row[Any]
+    user: User
     tokens: TokenPair
     device: str
 
 
-def log_in(
-    *, identifier: str, password: str, client: ClientInfo, transport: str = "body"
-) -> LoginResult:
-    """Start a session for who knows the password of an e-mail address or username.
+def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginResult:
+    """Authenticate by e-mail address or username, and create a session.
 
-    Its tokens travel by ``transport`` for as long as it lives. Unknown account, wrong password
-    and deactivated account are refused alike, after the same work; only the trail tells them
-    apart. Raises ``InvalidCredentials`` and ``TooManyRequests``.
+    ``transport`` is how the tokens of the session travel: ``body`` or ``cookie``. An unknown
+    account, a wrong password and a deactivated account are rejected alike, after the same work;
+    only the audit trail tells them apart. Raises ``InvalidCredentials`` and ``TooManyRequests``.
     """
-    limiter.hit(limiter.count, "login.ip", limiter.client_network(client.ip), client)
-    account = fetch_one(_ACCOUNT, {"key": normalize_identifier(identifier)})
-    who, user_id = lockout_key(account, identifier, client), account and account.id
-    refusal = (Event.LOGIN_REFUSED, _rejection_reason(account))
-    work = partial(_authenticated, account, identifier, password, client, transport)
-    found = lockout.guard_password_check(work, who, refusal, client=client, user_id=user_id)
-    if found is None:
+    limiter.hit("login.ip", limiter.client_network())
+    account = fetch_one(_BY_IDENTIFIER, {"key": normalize_identifier(identifier)})
+    key, user_id = _lockout_key(account, identifier), account and account.id
+    rejection = Event.LOGIN_REFUSED, _rejection_reason(account)
+    with lockout.guard("login.account", key, *rejection, user_id):
+        user, session = _create_session(account, password, transport)
+    return login_result(user, session)
+
+
+def authenticate(account: Account, password: str) -> Row[Any]:
+    """Verify the password of an account, and return the account.
+
+    Without an account, a decoy is verified, so that the answer takes as long. Raises
+    ``InvalidCredentials``, also for a deactivated account.
+    """
+    verified = verify_password(password, account and account.password_hash)
+    if account is None or not verified or not account.is_active:
         raise InvalidCredentials
-    return login_result(*found, client)
+    return account
 
 
-def _authenticated(
-    account: Any, identifier: str, password: str, client: ClientInfo, transport: str
-) -> tuple[Row[Any], Session] | None:
-    """Return the account whose password this is and its new session, committed.
+def _create_session(account: Account, password: str, transport: str) -> tuple[User, Session]:
+    """Authenticate an account, then create a session under a lock of its row, and commit.
 
-    No transaction is open while bcrypt works, so the password may have been changed or the
-    account deactivated meanwhile; what it is now is then judged anew.
+    No transaction is open while a password is hashed. If the account has changed meanwhile, its
+    new state decides.
     """
-    while verify_password(password, account and account.password_hash) and account.is_active:
-        current_ring()  # or a session would begin that can be handed no tokens
-        place = status_list.allocate_index()
-        try:
-            upgraded = _rehash_if_needed(account, password)
-            session = lifecycle.create_session(account.id, upgraded, place, client, transport)
-        except InvalidCredentials:
-            db.session.rollback()
-            account = fetch_one(_ACCOUNT, {"key": normalize_identifier(identifier)})
-            continue
-        audit.record(Event.LOGIN_SUCCEEDED, client, user_id=account.id, session_id=session.id)
-        if not devices.known_device(client.device, account.id):
-            queue.enqueue(Template.NEW_DEVICE, account.email, client, user_id=account.id)
-        db.session.commit()
-        return account, session
-    return None
+    account = authenticate(account, password)
+    password_hash = _upgraded_hash(account, password)
+    current_ring()  # fails before there is a session for which no token can be signed
+    status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
+    user = lock_user(User.id == account.id)
+    if user is None or user.password_hash != account.password_hash:
+        db.session.rollback()
+        account = fetch_one(_BY_ID, {"user_id": account.id})
+        return _create_session(account, password, transport)
+    user.password_hash = password_hash
+    session = create_session(user.id, status_idx, transport)
+    audit.record(Event.LOGIN_SUCCEEDED, user_id=user.id, session_id=session.id)
+    if not devices.known_device(user.id):
+        queue.enqueue(Template.NEW_DEVICE, user.email, user_id=user.id)
+    db.session.commit()
+    return user, session
 
 
-def _rehash_if_needed(account: Any, password: str) -> str:
-    """Return the account's hash, or the better one that replaces it if it is outdated."""
-    old: str = account.password_hash
-    if not needs_rehash(old):
-        return old
-    new = hash_password(password)
-    as_it_was = (User.id == account.id) & (User.password_hash == old)
-    return (
-        new
-        if execute_in_transaction(update(User).where(as_it_was).values(password_hash=new))
-        else old
-    )
+def _upgraded_hash(account: Row[Any], password: str) -> str:
+    """Return the hash of an account, or a new one if its format or cost is outdated."""
+    stored: str = account.password_hash
+    return hash_password(password) if needs_rehash(stored) else stored
 
 
-def login_result(user: User | Row[Any], session: Session, client: ClientInfo) -> LoginResult:
-    """Return what a committed sign-in hands out."""
-    return LoginResult(user, issue_tokens(session), devices.remember_device(client.device, user.id))
+def issue_operator_tokens(user: User) -> TokenPair:
+    """Create a session without a login, for a drill of an operator, and return its tokens."""
+    status_idx = status_list.allocate_index()
+    session = create_session(user.id, status_idx, "body")
+    db.session.commit()
+    return issue_tokens(session)
 
 
-def _rejection_reason(account: Any) -> str:
+def login_result(user: User, session: Session) -> LoginResult:
+    """Return what the client receives for a session that has been committed."""
+    return LoginResult(user, issue_tokens(session), devices.remember_device(user.id))
+
+
+def _rejection_reason(account: Account) -> str:
     if account is None:
         return "unknown account"
     return "wrong password" if account.is_active else "deactivated account"
 
 
-def lockout_key(account: Any, identifier: str, client: ClientInfo) -> str:
-    """Return whose failures count: those of a known device apart from those of everybody else.
+def _lockout_key(account: Account, identifier: str) -> str:
+    """Return the key that failures count for: the account, or a known device of it.
 
-    An unknown account is counted like a known one, under what its identifier hashes to.
+    An unknown account counts like a known one, by a hash of its identifier.
     """
     if account is None:
         return limiter.hash_identifier(normalize_identifier(identifier))
-    device = devices.known_device(client.device, account.id)
+    device = devices.known_device(account.id)
     return f"{account.id}/{device}" if device else str(account.id)

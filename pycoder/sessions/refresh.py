@@ -9,7 +9,6 @@ from sqlalchemy import bindparam, update
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.clock import now
 from pycoder.db.prepared import PreparedStatement
 from pycoder.db.queries import execute_in_transaction
@@ -26,125 +25,135 @@ from pycoder.tokens.jwt import TokenPair, issue_tokens
 from pycoder.tokens.state import TokenState, reload_token_state
 
 
-def rotate_refresh_token(
-    session: TokenState, jti: str, *, retry_key: str | None, client: ClientInfo
-) -> TokenPair:
-    """Rotate the refresh token; a second use of a rotated one ends the session.
+def rotate_refresh_token(state: TokenState, jti: str, *, idempotency_key: str | None) -> TokenPair:
+    """Rotate a refresh token, and return the new pair. Reuse revokes the session.
 
-    Repeating a call with the same ``retry_key`` within five minutes, while its successor is
-    unused, yields that successor again, so that a lost answer logs nobody out (RFC 9700
-    §4.14.2; docs/design.md). Raises ``TokenReused`` and ``TokenRevoked``.
+    A client that repeats the request with the same ``idempotency_key`` within
+    ``REFRESH_RETRY_WINDOW``, while the successor is unused, gets that successor again: a lost
+    response signs no user out (RFC 9700 §4.14.2). Raises ``TokenReused``, ``TokenRevoked`` and
+    ``TooManyRequests``.
     """
-    retry_key = retry_key and hashlib.sha256(retry_key.encode()).hexdigest()
-    if jti == session.refresh_jti and not session.is_over():
-        rotated = _rotate(session, retry_key, client)
+    key_hash = idempotency_key and hashlib.sha256(idempotency_key.encode()).hexdigest()
+    if jti == state.refresh_jti and not state.is_over():
+        rotated = _rotate(state, key_hash)
         if rotated:
             return issue_tokens(rotated)
-    kept = reload_token_state(session)
-    retried = kept and _is_retry(kept, jti, retry_key)
-    if kept is None or jti == kept.refresh_jti or (retried and kept.is_over()):
+    current = reload_token_state(state)
+    is_retry = current and _is_retry(current, jti, key_hash)
+    if current is None or jti == current.refresh_jti or (is_retry and current.is_over()):
         raise TokenRevoked
-    if retried:
-        return issue_tokens(kept)
-    if lock_user(User.id == kept.user_id) and lifecycle.end_sessions(Session.id == kept.sid):
-        audit.record(Event.SESSION_REUSED, client, user_id=kept.user_id, session_id=kept.sid)
-        queue.enqueue(Template.SESSION_REUSED, kept.email, client, user_id=kept.user_id)
-    db.session.commit()
+    if is_retry:
+        return issue_tokens(current)
+    _revoke_reused(current)
     raise TokenReused
 
 
-def _next_token_state(session: TokenState) -> TokenState:
-    """Return a session as its next refresh token makes it."""
+def _revoke_reused(state: TokenState) -> None:
+    """Revoke the session of a reused refresh token, and notify its user, once."""
+    user_id, session_id = state.user_id, state.session_id
+    if lock_user(User.id == user_id) and lifecycle.end_sessions(Session.id == session_id):
+        audit.record(Event.SESSION_REUSED, user_id=user_id, session_id=session_id)
+        queue.enqueue(Template.SESSION_REUSED, state.user.email, user_id=user_id)
+    db.session.commit()
+
+
+def _successor(state: TokenState) -> TokenState:
+    """Return the state with a new refresh token, rotated now."""
     at = now()
-    expires_at = lifecycle.session_expiry(at, created_at=session.created_at)
-    return session._replace(refresh_jti=new_jti(), rotated_at=at, expires_at=expires_at)
+    expires_at = lifecycle.session_expiry(at, created_at=state.created_at)
+    return state._replace(refresh_jti=new_jti(), rotated_at=at, expires_at=expires_at)
 
 
 _ROTATE = PreparedStatement(
     update(Session).where(
-        Session.id == bindparam("sid"),
-        Session.refresh_jti == bindparam("live_jti"),
+        Session.id == bindparam("session_id"),
+        Session.refresh_jti == bindparam("used_jti"),
         Session.revoked_at.is_(None),
     )
 )
 
 
-def _rotate(session: TokenState, retry_key: str | None, client: ClientInfo) -> TokenState | None:
-    """Replace the live refresh token; of many that try with the same one, one succeeds."""
-    window_at, window_count = _count_refresh(session, client)
-    rotated = _next_token_state(session)
+def _rotate(state: TokenState, key_hash: str | None) -> TokenState | None:
+    """Replace the refresh token. Of simultaneous uses of one token, one succeeds."""
+    window_at, window_count = _count_refresh(state)
+    rotated = _successor(state)
     values = {
-        "sid": session.sid,
-        "live_jti": session.refresh_jti,
+        "session_id": state.session_id,
+        "used_jti": state.refresh_jti,
         "refresh_jti": rotated.refresh_jti,
-        "previous_jti": session.refresh_jti,
-        "retry_key": retry_key,
+        "previous_jti": state.refresh_jti,
+        "idempotency_key": key_hash,
         "rotated_at": rotated.rotated_at,
         "last_used_at": rotated.rotated_at,
         "expires_at": rotated.expires_at,
         "window_at": window_at,
         "window_count": window_count,
     }
-    return rotated if _ROTATE.write(values) else None
+    return rotated if _ROTATE.execute(values) else None
 
 
-def _count_refresh(session: TokenState, client: ClientInfo) -> tuple[datetime, int]:
-    """Count a refresh in the row that it changes anyway; raises ``TooManyRequests``.
+def _count_refresh(state: TokenState) -> tuple[datetime, int]:
+    """Return the start and the count of the period of ``refresh.session`` after this refresh.
 
-    Whoever rotates has read the row as it was before, so the count is exact without a counter of
-    its own.
+    The count is stored by the UPDATE that rotates, and is exact: a request that rotates has read
+    the row as it was before. Raises ``TooManyRequests``.
     """
     limit = limiter.get_limit("refresh.session")
-    began = session.window_at
+    began = state.window_at
     ends = began and limit and began + timedelta(seconds=limit.get_expiry())
     if not limit or not began or not ends or ends <= now():
         return now(), 1
-    if session.window_count >= limit.amount:
-        first = execute_in_transaction(
-            update(Session)
-            .where(Session.id == session.sid, Session.window_count == limit.amount)
-            .values(window_count=limit.amount + 1)
-        )
-        if first:
-            audit.record(
-                Event.LIMIT_REACHED,
-                client,
-                user_id=session.user_id,
-                session_id=session.sid,
-                reason="refresh.session",
-            )
-        db.session.commit()
+    if state.window_count >= limit.amount:
+        _record_limit(state, limit.amount)
         raise TooManyRequests(math.ceil((ends - now()).total_seconds()))
-    return began, session.window_count + 1
+    return began, state.window_count + 1
 
 
-def _is_retry(session: TokenState, jti: str, retry_key: str | None) -> bool:
-    """Tell a caller who lost the answer to this very rotation from a second user of the token.
+def _record_limit(state: TokenState, amount: int) -> None:
+    """Record the first rejection of a period."""
+    is_first = execute_in_transaction(
+        update(Session)
+        .where(Session.id == state.session_id, Session.window_count == amount)
+        .values(window_count=amount + 1)
+    )
+    if is_first:
+        audit.record(
+            Event.LIMIT_REACHED,
+            user_id=state.user_id,
+            session_id=state.session_id,
+            reason="refresh.session",
+        )
+    db.session.commit()
 
-    The caller proves it with the key of the first call. Callers that send none are believed for
-    ``REFRESH_REUSE_LEEWAY`` seconds, which is 0 unless an operator knows such clients.
+
+def _is_retry(state: TokenState, jti: str, key_hash: str | None) -> bool:
+    """Return whether this is a client retrying the last rotation, rather than token reuse.
+
+    The client proves it with the key of its first request. A client that sends no key is believed
+    for ``REFRESH_REUSE_LEEWAY`` seconds.
     """
-    if jti != session.previous_jti or session.rotated_at is None:
+    if jti != state.previous_jti or state.rotated_at is None:
         return False
-    setting = "REFRESH_RETRY_WINDOW" if retry_key else "REFRESH_REUSE_LEEWAY"
+    setting = "REFRESH_RETRY_WINDOW" if key_hash else "REFRESH_REUSE_LEEWAY"
     window = timedelta(seconds=current_app.config[setting])
-    in_time = now() - session.rotated_at < window  # or before, where a node's clock is behind
-    return bool(window) and session.retry_key == retry_key and in_time
+    in_time = now() - state.rotated_at < window  # negative if the clock of this node is behind
+    return bool(window) and state.idempotency_key == key_hash and in_time
 
 
-def replace_refresh_token(session: TokenState) -> TokenState:
-    """Replace the live refresh token, whichever it is by now, in the caller's transaction.
+def replace_refresh_token(state: TokenState) -> TokenState:
+    """Replace the refresh token of a session in the caller's transaction.
 
-    Nothing is a retry of that: the one before counts as used, also for ``REFRESH_REUSE_LEEWAY``.
+    The token before counts as used at once: neither an ``Idempotency-Key`` nor
+    ``REFRESH_REUSE_LEEWAY`` makes its use a retry.
     """
-    renewed = _next_token_state(session)
+    replaced = _successor(state)
     values = {
-        "refresh_jti": renewed.refresh_jti,
+        "refresh_jti": replaced.refresh_jti,
         "previous_jti": None,
-        "retry_key": None,
-        "rotated_at": renewed.rotated_at,
-        "last_used_at": renewed.rotated_at,
-        "expires_at": renewed.expires_at,
+        "idempotency_key": None,
+        "rotated_at": replaced.rotated_at,
+        "last_used_at": replaced.rotated_at,
+        "expires_at": replaced.expires_at,
     }
-    execute_in_transaction(update(Session).where(Session.id == session.sid).values(values))
-    return renewed
+    execute_in_transaction(update(Session).where(Session.id == state.session_id).values(values))
+    return replaced

@@ -28,7 +28,7 @@ def healthz() -> dict[str, str]:
 
 @bp.get("/readyz")
 @bp.response(200, StatusSchema)
-@bp.refuses(MigrationsPending)
+@bp.errors(MigrationsPending)
 def readyz() -> dict[str, str]:
     """Tell that the database answers, is migrated, and holds keys that open: requests may come."""
     with db.engine.connect() as connection:
@@ -47,7 +47,7 @@ def _head_revision(directory: str) -> str | None:
 
 @bp.get("/metrics")
 @bp.response(200, content_type="text/plain")
-@bp.refuses(NotFound)
+@bp.errors(NotFound)
 def exposition() -> Response:
     """Return the metrics in Prometheus' text format, to monitors inside only.
 

@@ -34,7 +34,7 @@ def jwks() -> Response:
 
 @bp.get("/.well-known/status/<int:number>.jwt")
 @bp.response(200, content_type="application/statuslist+jwt")
-@bp.refuses(NotFound)
+@bp.errors(NotFound)
 def status(number: int) -> Response:
     """Return a signed list of the sessions that live (draft-ietf-oauth-status-list).
 

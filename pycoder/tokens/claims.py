@@ -2,6 +2,7 @@
 
 import re
 import secrets
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,8 @@ from flask import current_app
 from jwt import InvalidTokenError
 
 from pycoder.clock import now
-from pycoder.tokens import status_list
+from pycoder.tokens.state import TokenSubject
+from pycoder.tokens.status_list import is_status_claim
 
 ISSUER = "pycoder"
 AUDIENCE = "pycoder"
@@ -27,7 +29,7 @@ CLAIMS = {
     "iss": str,
     "aud": str,
 }
-PUBLISHED_CLAIMS = {**CLAIMS, "status": dict}  # of a token that others can verify
+PUBLISHED_CLAIMS = {**CLAIMS, "status": dict}  # of tokens that services can verify
 
 
 def new_jti() -> str:
@@ -35,8 +37,25 @@ def new_jti() -> str:
     return secrets.token_urlsafe(16)
 
 
+def create_claims(
+    session: TokenSubject, token_type: str, issued_at: datetime, expires_at: datetime
+) -> dict[str, Any]:
+    """Return the claims of a token, but for ``status``. Times become whole seconds."""
+    return {
+        "token_type": token_type,
+        "exp": int(expires_at.timestamp()),
+        "iat": int(issued_at.timestamp()),
+        "jti": session.refresh_jti if token_type == "refresh" else new_jti(),
+        "user_id": session.user_id,
+        "sub": str(session.user_id),
+        "sid": str(session.session_id),
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+    }
+
+
 def validate_claims(header: dict[str, Any], claims: Any) -> None:
-    """Refuse a signed token whose form is bad, or that is valid for longer than settings allow."""
+    """Reject a token of another form, or one valid for longer than the settings allow."""
     validate_claim_types(header, claims)
     longest: int = current_app.config[f"JWT_{claims['token_type'].upper()}_TOKEN_EXPIRES"]
     if claims["exp"] - claims["iat"] > longest:
@@ -44,16 +63,16 @@ def validate_claims(header: dict[str, Any], claims: Any) -> None:
 
 
 def validate_claim_types(header: dict[str, Any], claims: Any) -> None:
-    """Refuse a signed token that lacks a claim, has one of another type, or contradicts itself.
+    """Reject a token that lacks a claim, has one of another type, or contradicts itself.
 
-    No claim is given a default (RFC 8725 §3.8 to §3.12), and numbers are whole numbers, since
-    PyJWT would also read ``"9_999"``.
+    No claim is given a default (RFC 8725 §3.8 to §3.12). Numbers are integers, because PyJWT would
+    also read ``"9_999"``. Only a token that services cannot verify has no ``status``.
     """
     expected = CLAIMS if header["alg"] == "HS256" else PUBLISHED_CLAIMS
     if type(claims) is not dict or claims.keys() != expected.keys():
-        raise InvalidTokenError("other claims than ours")
-    if "status" in claims and not status_list.is_status_claim(claims["status"]):
-        raise InvalidTokenError("a status that is not ours")
+        raise InvalidTokenError("a claim is missing or unknown")
+    if "status" in claims and not is_status_claim(claims["status"]):
+        raise InvalidTokenError("invalid status claim")
     if any(type(claims[name]) is not kind for name, kind in expected.items()):
         raise InvalidTokenError("a claim of the wrong type")
     if not (
@@ -61,14 +80,14 @@ def validate_claim_types(header: dict[str, Any], claims: Any) -> None:
         and claims["aud"] == AUDIENCE
         and claims["token_type"] in TYP
         and header["typ"] == TYP[claims["token_type"]]
-        and 0 < claims["user_id"] < 2**63  # what a database can be asked for
+        and 0 < claims["user_id"] < 2**63  # the range of the column
         and claims["sub"] == str(claims["user_id"])
         and JTI.fullmatch(claims["jti"])
         and 0 <= claims["iat"] <= claims["exp"]
         and claims["iat"] <= now().timestamp() + CLOCK_SKEW
     ):
-        raise InvalidTokenError("a claim that contradicts")
+        raise InvalidTokenError("a claim has the wrong value")
     try:
         UUID(claims["sid"])
     except ValueError as error:
-        raise InvalidTokenError("no session id") from error
+        raise InvalidTokenError("invalid session id") from error

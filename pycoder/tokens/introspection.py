@@ -12,7 +12,6 @@ from sqlalchemy import bindparam, delete, select
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.client_info import ClientInfo
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, fetch_one, insert_into
 from pycoder.errors import InvalidClient, InvalidInput
@@ -30,7 +29,7 @@ INTROSPECTED_CLAIMS = ("sub", "sid", "jti", "iss", "aud", "iat", "exp")
 _DIGEST = select(OAuthClient.digest).where(OAuthClient.name == bindparam("name"))
 
 
-def create_client(name: str, *, client: ClientInfo) -> str:
+def create_client(name: str) -> str:
     """Add a service, and return its secret, which is stored nowhere; raises ``InvalidInput``."""
     if not CLIENT_NAME.fullmatch(name):
         raise InvalidInput({"name": [INVALID_CLIENT_NAME]})
@@ -38,7 +37,7 @@ def create_client(name: str, *, client: ClientInfo) -> str:
     made = {"name": name, "digest": _secret_digest(secret), "created_at": now()}
     if not execute_in_transaction(insert_into(OAuthClient).values(made).on_conflict_do_nothing()):
         raise InvalidInput({"name": [CLIENT_NAME_TAKEN]})
-    audit.record(Event.SERVICE_CREATED, client, reason=name)
+    audit.record(Event.SERVICE_CREATED, reason=name)
     db.session.commit()
     return secret
 
@@ -48,15 +47,15 @@ def list_clients() -> Sequence[OAuthClient]:
     return db.session.scalars(select(OAuthClient).order_by(OAuthClient.name)).all()
 
 
-def delete_client(name: str, *, client: ClientInfo) -> None:
+def delete_client(name: str) -> None:
     """Delete a service, which is refused from then on; raises ``InvalidInput``."""
     if not execute_in_transaction(delete(OAuthClient).where(OAuthClient.name == name)):
         raise InvalidInput({"service": ["There is no such service."]})
-    audit.record(Event.SERVICE_DELETED, client, reason=name)
+    audit.record(Event.SERVICE_DELETED, reason=name)
     db.session.commit()
 
 
-def authenticate_client(name: str, secret: str, *, client: ClientInfo) -> None:
+def authenticate_client(name: str, secret: str) -> None:
     """Let in a service that has its secret; only refusals are counted, and each is on record.
 
     A service with its secret is let in also from where others have tried too often: nobody guesses
@@ -66,28 +65,28 @@ def authenticate_client(name: str, secret: str, *, client: ClientInfo) -> None:
     known = fetch_one(_DIGEST, {"name": name}) if CLIENT_NAME.fullmatch(name) else None
     if compare_digest(_secret_digest(secret), known.digest if known else "") and known:
         return
-    limiter.hit(limiter.count, "introspect.ip", limiter.client_network(client.ip), client)
+    limiter.hit("introspect.ip", limiter.client_network())
     reason = "wrong secret" if known else "unknown service" if name else "no credentials"
-    audit.record(Event.SERVICE_REFUSED, client, reason=reason)
-    db.session.commit()
+    audit.record_separately(Event.SERVICE_REFUSED, reason=reason)
     raise InvalidClient
 
 
 def introspect_token(token: str) -> dict[str, Any]:
-    """Tell what a good access token says; of everything else, that it is not active.
+    """Return the introspection response for an access token (RFC 7662).
 
-    A refresh token is shown to nobody but us, so for a service it is none: who takes one for an
-    access token learns it here. Asking uses nothing up.
+    Any other token is reported as inactive. A refresh token is never sent to a service, so a
+    service that received one learns it here. Introspection does not use a token.
     """
     try:
         claims = decode_token(token, "access")
     except InvalidTokenError:
         return {"active": False}
-    standing = load_token_state(claims)
-    if not (standing and standing.is_good(claims)):
+    state = load_token_state(claims)
+    if not (state and state.is_valid(claims)):
         return {"active": False}
-    told = {name: claims[name] for name in INTROSPECTED_CLAIMS}
-    return {"active": True, "token_type": "Bearer", "username": standing.username, **told}
+    response = {name: claims[name] for name in INTROSPECTED_CLAIMS}
+    username = state.user.username
+    return {"active": True, "token_type": "Bearer", "username": username, **response}
 
 
 def _secret_digest(secret: str) -> str:

@@ -1,39 +1,35 @@
-"""Flask-JWT-Extended with a key ring: issue, decode and check tokens."""
+"""Flask-JWT-Extended with a key ring: issue tokens, decode them, check their state."""
 
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 import flask_jwt_extended as fje
 from flask import Response, current_app, g
-from flask_jwt_extended import JWTManager, view_decorators
+from flask_jwt_extended import JWTManager
 from jwt import ExpiredSignatureError, InvalidTokenError
 
 from pycoder.clock import now
 from pycoder.errors import TokenExpired, TokenInvalid, TokenMissing, TokenRevoked
 from pycoder.http.problems import render
 from pycoder.keys.ring import current_ring, verify_token
-from pycoder.tokens import status_list
-from pycoder.tokens.claims import (
-    AUDIENCE,
-    ISSUER,
-    TYP,
-    new_jti,
-    validate_claim_types,
-    validate_claims,
-)
+from pycoder.tokens.claims import TYP, create_claims, validate_claim_types, validate_claims
 from pycoder.tokens.state import TokenState, TokenSubject, load_token_state
+from pycoder.tokens.status_list import status_claim
 
 
 class TokenPair(NamedTuple):
+    """An access token and the refresh token of its session."""
+
     access: str
     refresh: str
 
 
 class TokenManager(JWTManager):
-    """Flask-JWT-Extended, with the key ring in place of its one key and one algorithm.
+    """Flask-JWT-Extended with a key ring instead of a single key and algorithm.
 
-    Its own two methods accept tokens without ``exp``, ``jti`` or type, and parse each three
-    times. test_tokens.py fails when a new release calls them otherwise.
+    Its own two methods accept tokens without ``exp``, ``jti`` or type, and parse each three times.
+    The library has no public way to use keys of several algorithms, so it is pinned in setup.cfg,
+    and a test fails when a new release calls the two methods differently.
     """
 
     def _encode_jwt_from_config(
@@ -45,9 +41,9 @@ class TokenManager(JWTManager):
         expires_delta: Any = None,
         headers: Any = None,
     ) -> str:
-        """Sign one token of the session that ``identity`` is.
+        """Sign an access or refresh token of a session.
 
-        A refresh token dates from its rotation, so that a retry yields the very same one.
+        A refresh token dates from its rotation, so that a retry yields exactly the same one.
         """
         issued_at = identity.rotated_at or identity.created_at
         expires_at = identity.expires_at
@@ -55,33 +51,22 @@ class TokenManager(JWTManager):
             issued_at = now()
             lifetime = timedelta(seconds=current_app.config["JWT_ACCESS_TOKEN_EXPIRES"])
             expires_at = min(issued_at + lifetime, expires_at)
-        said = {
-            "token_type": token_type,
-            "exp": int(expires_at.timestamp()),
-            "iat": int(issued_at.timestamp()),
-            "jti": identity.refresh_jti if token_type == "refresh" else new_jti(),
-            "user_id": identity.user_id,
-            "sub": str(identity.user_id),
-            "sid": str(identity.sid),
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-        }
+        payload = create_claims(identity, token_type, issued_at, expires_at)
         ring = current_ring()
         if ring.is_public:
-            said["status"] = status_list.status_claim(identity.status_idx)
-        return ring.sign(said, typ=TYP[token_type])
+            payload["status"] = status_claim(identity.status_idx)
+        return ring.sign(payload, typ=TYP[token_type])
 
     def _decode_jwt_from_config(
         self, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
     ) -> dict[str, Any]:
-        """Return the claims of a token that we signed, with ``type`` for Flask-JWT-Extended.
+        """Return the claims of a token that the key ring signed, and ``type`` for the library.
 
-        Whether it is valid for too long matters as little as whether it has expired where it is
-        only to name its session.
+        With ``allow_expired``, the token only names its session, so that its lifetime does not
+        matter either.
         """
-        header, claims = verify_token(
-            encoded_token, validate_claim_types if allow_expired else validate_claims
-        )
+        validate = validate_claim_types if allow_expired else validate_claims
+        header, claims = verify_token(encoded_token, validate)
         if claims["exp"] <= now().timestamp() and not allow_expired:
             expired = ExpiredSignatureError("expired")
             expired.jwt_header, expired.jwt_data = header, claims  # type: ignore[attr-defined]
@@ -92,29 +77,15 @@ class TokenManager(JWTManager):
 jwt = TokenManager()
 
 
-def _header(encoded_token: str) -> dict[str, Any]:
-    """Return the header of a token that was just decoded, which the ring remembers.
-
-    Flask-JWT-Extended would parse the token once more. Applications that are not ours and share
-    the process keep its own way.
-    """
-    if "pycoder.keys" in current_app.extensions:
-        return verify_token(encoded_token, validate_claims)[0]
-    return fje.utils.get_unverified_jwt_headers(encoded_token)
-
-
-view_decorators.get_unverified_jwt_headers = _header  # type: ignore[attr-defined]
-
-
-def issue_tokens(family: TokenSubject) -> TokenPair:
-    """Sign a session's live refresh token, and a new access token."""
-    return TokenPair(fje.create_access_token(family), fje.create_refresh_token(family))
+def issue_tokens(session: TokenSubject) -> TokenPair:
+    """Sign a new access token and the refresh token of a session."""
+    return TokenPair(fje.create_access_token(session), fje.create_refresh_token(session))
 
 
 def decode_token(
     token: str, token_type: str | None = None, *, allow_expired: bool = False
 ) -> dict[str, Any]:
-    """Return the claims of a token of ours that has not expired, whether or not it is good.
+    """Return the claims of a token, without checking its state.
 
     Raises PyJWT's ``InvalidTokenError``, which Flask-JWT-Extended's handlers answer with 401.
     """
@@ -125,39 +96,43 @@ def decode_token(
 
 
 def current_token_state() -> TokenState:
-    """Return the session of the token that the guard let in."""
+    """Return the state of the token that the request was authenticated with."""
     return fje.get_current_user()  # type: ignore[no-any-return]
 
 
 @jwt.token_in_blocklist_loader
 def token_in_blocklist(header: dict[str, Any], claims: dict[str, Any]) -> bool:
-    """Answer for every token, in one place, whether it is no longer good."""
-    g.standing = load_token_state(claims)
-    return not (g.standing and g.standing.is_good(claims))
+    """Return whether a token is revoked: by itself, with its session, or by rotation."""
+    g.token_state = load_token_state(claims)
+    return not (g.token_state and g.token_state.is_valid(claims))
 
 
 @jwt.user_lookup_loader
 def load_current_token_state(header: dict[str, Any], claims: dict[str, Any]) -> TokenState | None:
-    """Load what ``current_session`` returns; the blocklist callback has usually asked already."""
-    return g.pop("standing", None) or load_token_state(claims)
+    """Return the state that ``token_in_blocklist`` has loaded, or load it."""
+    return g.pop("token_state", None) or load_token_state(claims)
 
 
 @jwt.unauthorized_loader
 def token_missing_response(reason: str) -> Response:
+    """Respond to a request without a token."""
     return render(TokenMissing())
 
 
 @jwt.invalid_token_loader
 def token_invalid_response(reason: str) -> Response:
+    """Respond to a malformed or forged token."""
     return render(TokenInvalid())
 
 
 @jwt.expired_token_loader
 def token_expired_response(header: dict[str, Any], claims: dict[str, Any]) -> Response:
+    """Respond to an expired token."""
     return render(TokenExpired())
 
 
 @jwt.revoked_token_loader
 @jwt.user_lookup_error_loader
 def token_revoked_response(header: dict[str, Any], claims: dict[str, Any]) -> Response:
+    """Respond to a revoked token, and to one whose session is gone."""
     return render(TokenRevoked())

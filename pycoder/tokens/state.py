@@ -1,4 +1,4 @@
-"""The state of a token, from one SELECT."""
+"""The state of a token: one SELECT judges whether it is still valid."""
 
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -13,10 +13,10 @@ from pycoder.models.user import User
 
 
 class TokenSubject(Protocol):
-    """What a pair is issued for: a ``Session``, or its ``Standing``."""
+    """The session that tokens are issued for: a ``Session`` or a ``TokenState``."""
 
     @property
-    def sid(self) -> UUID: ...
+    def session_id(self) -> UUID: ...
     @property
     def user_id(self) -> int: ...
     @property
@@ -31,23 +31,10 @@ class TokenSubject(Protocol):
     def status_idx(self) -> int: ...
 
 
-class TokenState(NamedTuple):
-    """A token's session, user and blocklist entry, as one SELECT found them."""
+class UserState(NamedTuple):
+    """The user that a token belongs to, without the password hash."""
 
-    listed_jti: str | None
-    sid: UUID
-    refresh_jti: str
-    previous_jti: str | None
-    retry_key: str | None
-    rotated_at: datetime | None
-    created_at: datetime
-    expires_at: datetime
-    revoked_at: datetime | None
-    transport: str
-    window_at: datetime | None
-    window_count: int
-    status_idx: int
-    user_id: int
+    id: int
     email: str
     email_verified: bool
     username: str
@@ -56,43 +43,44 @@ class TokenState(NamedTuple):
     is_active: bool
     date_joined: datetime
 
+
+class TokenState(NamedTuple):
+    """The session, the user and the blocklist entry of a token."""
+
+    blocklisted_jti: str | None
+    session_id: UUID
+    refresh_jti: str
+    previous_jti: str | None
+    idempotency_key: str | None
+    rotated_at: datetime | None
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    transport: str
+    window_at: datetime | None
+    window_count: int
+    status_idx: int
+    user: UserState
+
     @property
-    def id(self) -> int:
-        return self.user_id
+    def user_id(self) -> int:
+        """The id of the user."""
+        return self.user.id
 
     def is_over(self) -> bool:
-        return self.revoked_at is not None or self.expires_at <= now() or not self.is_active
+        """Return whether the session was revoked, has expired, or its user is deactivated."""
+        return self.revoked_at is not None or self.expires_at <= now() or not self.user.is_active
 
-    def is_good(self, claims: dict[str, Any]) -> bool:
-        """Whether the token is good: not listed, of a live session, and not rotated away."""
+    def is_valid(self, claims: dict[str, Any]) -> bool:
+        """Return whether a token of this session is neither revoked nor rotated."""
         rotated = claims["token_type"] == "refresh" and claims["jti"] != self.refresh_jti
-        return not (self.listed_jti or self.is_over() or rotated)
+        return not (self.blocklisted_jti or self.is_over() or rotated)
 
 
+_SESSION_COLUMNS = [getattr(Session, name) for name in TokenState._fields[2:-1]]
+_USER_COLUMNS = [getattr(User, name) for name in UserState._fields]
 _TOKEN_STATE = PreparedStatement(
-    select(
-        TokenBlocklist.jti.label("listed_jti"),
-        Session.id.label("sid"),
-        Session.refresh_jti,
-        Session.previous_jti,
-        Session.retry_key,
-        Session.rotated_at,
-        Session.created_at,
-        Session.expires_at,
-        Session.revoked_at,
-        Session.transport,
-        Session.window_at,
-        Session.window_count,
-        Session.status_idx,
-        Session.user_id,
-        User.email,
-        User.email_verified,
-        User.username,
-        User.first_name,
-        User.last_name,
-        User.is_active,
-        User.date_joined,
-    )
+    select(TokenBlocklist.jti, Session.id, *_SESSION_COLUMNS, *_USER_COLUMNS)
     .join(User, User.id == Session.user_id)
     .outerjoin(TokenBlocklist, TokenBlocklist.jti == bindparam("jti"))
     .where(Session.id == bindparam("sid"), Session.user_id == bindparam("user_id"))
@@ -100,13 +88,16 @@ _TOKEN_STATE = PreparedStatement(
 
 
 def load_token_state(claims: dict[str, Any]) -> TokenState | None:
-    """Look up what decides whether a token is good; None if its session is gone."""
+    """Load the state of a token, or ``None`` if its session is gone."""
     sid = UUID(claims["sid"])
-    values = {"jti": claims["jti"], "sid": sid, "user_id": claims["user_id"]}
-    row = _TOKEN_STATE.read(values)
-    return TokenState._make(row) if row else None
+    row = _TOKEN_STATE.fetch_one({"jti": claims["jti"], "sid": sid, "user_id": claims["user_id"]})
+    if row is None:
+        return None
+    user = UserState(*row[-len(_USER_COLUMNS) :])
+    return TokenState._make([*row[: -len(_USER_COLUMNS)], user])
 
 
-def reload_token_state(seen: TokenState) -> TokenState | None:
-    """Look a session up once more, as it is after a lost race."""
-    return load_token_state({"jti": "", "sid": str(seen.sid), "user_id": seen.user_id})
+def reload_token_state(state: TokenState) -> TokenState | None:
+    """Load the state of a session again, after another request has changed it."""
+    claims = {"jti": "", "sid": str(state.session_id), "user_id": state.user_id}
+    return load_token_state(claims)

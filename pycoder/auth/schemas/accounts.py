@@ -5,7 +5,6 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from pycoder.auth.schemas.base import (
-    AttributeSchema,
     RequestSchema,
     Secret,
     Text,
@@ -28,7 +27,7 @@ class RegisterSchema(TransportSchema):
             raise ValidationError("The two passwords differ.", "password2")
 
 
-class UserSchema(AttributeSchema):
+class UserSchema(Schema):
     id = fields.Integer(required=True)
     email = fields.String(required=True)
     email_verified = fields.Boolean(required=True)

@@ -48,13 +48,6 @@ class Token(Secret):
         super().__init__(longest=4096, **kwargs)
 
 
-class AttributeSchema(Schema):
-    """Reads attributes, and does not try first whether the object is a mapping."""
-
-    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        return getattr(obj, attr, default)
-
-
 class EmptySchema(Schema):
     """``{}``"""
 

@@ -6,14 +6,12 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 
 from pycoder.auth.schemas.accounts import UserSchema
 from pycoder.auth.schemas.base import (
-    AttributeSchema,
     RequestSchema,
     Secret,
     Text,
     Token,
     TransportSchema,
 )
-from pycoder.tokens.jwt import current_token_state
 
 
 class LoginSchema(TransportSchema):
@@ -36,7 +34,7 @@ class LogoutSchema(RequestSchema):
     refresh = Token(required=False)
 
 
-class TokenPairSchema(AttributeSchema):
+class TokenPairSchema(Schema):
     access = fields.String(required=True, metadata={"description": "For 60 minutes."})
     refresh = fields.String(required=True, metadata={"description": "For one use, in 7 days."})
 
@@ -69,8 +67,4 @@ class SessionSchema(Schema):
     expires_at = fields.DateTime("iso", required=True)
     ip = fields.String(required=True, allow_none=True)
     user_agent = fields.String(required=True, allow_none=True)
-    current = fields.Function(
-        lambda session: session.id == current_token_state().sid,
-        required=True,
-        metadata={"type": "boolean"},
-    )
+    current = fields.Boolean(required=True)

@@ -46,7 +46,7 @@ class IntrospectionSchema(Schema):
 
 
 class IdempotencySchema(RequestSchema):
-    retry_key = fields.String(
+    idempotency_key = fields.String(
         data_key="Idempotency-Key",
         load_default=lambda: None,  # a function stays out of the document, where null is wrong
         validate=validate.Regexp(r"^[\x21-\x7e]{8,128}$"),

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from flask import request
-
 from pycoder.accounts import passwords as account_passwords
 from pycoder.auth import bp
 from pycoder.auth.cookies import token_pair_response
@@ -11,7 +9,6 @@ from pycoder.auth.decorators import access_token_required
 from pycoder.auth.schemas.accounts import PasswordChangeSchema, ResetConfirmSchema, ResetSchema
 from pycoder.auth.schemas.base import EmptySchema
 from pycoder.auth.schemas.sessions import TokensSchema
-from pycoder.client_info import ClientInfo
 from pycoder.errors import InvalidCredentials, LinkInvalid, Overloaded, TooManyRequests
 from pycoder.tokens.jwt import current_token_state
 
@@ -20,34 +17,32 @@ from pycoder.tokens.jwt import current_token_state
 @access_token_required
 @bp.arguments(PasswordChangeSchema)
 @bp.response(200, TokensSchema)
-@bp.hands_out_tokens("/tokens")
-@bp.refuses(InvalidCredentials, TooManyRequests, Overloaded)
+@bp.links("/tokens")
+@bp.errors(InvalidCredentials, TooManyRequests, Overloaded)
 def change_password(body: dict[str, str]) -> dict[str, Any]:
-    """Replace the password; every other session ends, this one goes on with a new pair."""
+    """Change the password. Every other session ends, and this one gets a new token pair."""
     current, new = body["current_password"], body["new_password"]
-    session, client = current_token_state(), ClientInfo.from_request(request)
-    pair = account_passwords.change_password(session, current, new, client=client)
-    return token_pair_response(pair, session.transport)
+    state = current_token_state()
+    pair = account_passwords.change_password(state, current, new)
+    return token_pair_response(pair, state.transport)
 
 
 @bp.post("/password/reset/")
 @bp.arguments(ResetSchema)
 @bp.response(202, EmptySchema)
 def ask_reset(body: dict[str, str]) -> dict[str, str]:
-    """Have a link to a new password mailed, if the address is that of an account.
+    """Mail a link to set a new password, if the e-mail address belongs to an account.
 
-    The answer is the same if it is not, and when it was asked for too often.
+    The response is the same if it does not, and if the limit is exceeded.
     """
-    account_passwords.request_password_reset(body["email"], client=ClientInfo.from_request(request))
+    account_passwords.request_password_reset(body["email"])
     return {}
 
 
 @bp.post("/password/reset/confirm/")
 @bp.arguments(ResetConfirmSchema)
 @bp.response(204)
-@bp.refuses(LinkInvalid, Overloaded)
+@bp.errors(LinkInvalid, Overloaded)
 def reset_password(body: dict[str, str]) -> None:
-    """Set a new password by the link of a mail; every session ends."""
-    account_passwords.reset_password(
-        body["token"], body["new_password"], client=ClientInfo.from_request(request)
-    )
+    """Set a new password by the token of a mailed link. Every session ends."""
+    account_passwords.reset_password(body["token"], body["new_password"])

@@ -3,12 +3,9 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from flask import request
-
 from pycoder.auth import bp
 from pycoder.auth.decorators import access_token_required
 from pycoder.auth.schemas.sessions import SessionSchema
-from pycoder.client_info import ClientInfo
 from pycoder.errors import NotFound
 from pycoder.models.session import Session
 from pycoder.sessions import lifecycle
@@ -19,24 +16,22 @@ from pycoder.tokens.jwt import current_token_state
 @access_token_required
 @bp.response(200, SessionSchema(many=True))
 def list_sessions() -> Sequence[Session]:
-    """List where the user is signed in, the latest use first."""
-    return lifecycle.list_active(current_token_state().user_id)
+    """List the active sessions of the user, latest use first."""
+    return lifecycle.list_active(current_token_state())
 
 
 @bp.delete("/sessions/<uuid:session_id>/")
 @access_token_required
 @bp.response(204)
-@bp.refuses(NotFound)
+@bp.errors(NotFound)
 def end_session(session_id: UUID) -> None:
-    """End one session of the user, at once and everywhere."""
-    lifecycle.revoke_session(
-        current_token_state().user_id, session_id, client=ClientInfo.from_request(request)
-    )
+    """End a session of the user, at once on every node."""
+    lifecycle.revoke_session(current_token_state().user_id, session_id)
 
 
 @bp.delete("/sessions/")
 @access_token_required
 @bp.response(204)
 def end_other_sessions() -> None:
-    """End every session of the user but this one."""
-    lifecycle.revoke_other_sessions(current_token_state(), client=ClientInfo.from_request(request))
+    """End every session of the user except this one."""
+    lifecycle.revoke_other_sessions(current_token_state())

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from flask import request
 from jwt import InvalidTokenError
 
 from pycoder.auth import bp
 from pycoder.auth.cookies import token_pair_response
 from pycoder.auth.decorators import (
     client_auth_required,
-    current_refresh_jti,
+    current_jti,
     refresh_token_required,
 )
 from pycoder.auth.schemas.base import EmptySchema
@@ -22,7 +21,6 @@ from pycoder.auth.schemas.tokens import (
     RevokeSchema,
     VerifySchema,
 )
-from pycoder.client_info import ClientInfo
 from pycoder.errors import TokenExpired, TokenInvalid, TokenRevoked, TooManyRequests
 from pycoder.sessions import lifecycle
 from pycoder.sessions.refresh import rotate_refresh_token
@@ -35,28 +33,26 @@ from pycoder.tokens.jwt import current_token_state, decode_token, token_in_block
 @bp.arguments(IdempotencySchema, location="headers")
 @refresh_token_required
 @bp.response(200, RefreshResultSchema)
-@bp.hands_out_tokens("")
-@bp.refuses(TooManyRequests)
+@bp.links("")
+@bp.errors(TooManyRequests)
 def refresh(body: dict[str, str], headers: dict[str, str | None]) -> Any:
-    """Trade a refresh token for a new pair.
+    """Exchange a refresh token for a new token pair.
 
-    Each refresh token is good for one use; a second use ends its session. A client that may lose
-    an answer sends an Idempotency-Key, and repeats the call with it.
+    A refresh token is valid for one use. A second use ends its session. A client that may lose a
+    response sends an Idempotency-Key, and repeats the request with the same key.
     """
-    session = current_token_state()
-    pair = rotate_refresh_token(
-        session, current_refresh_jti(), **headers, client=ClientInfo.from_request(request)
-    )
-    handed = token_pair_response(pair, session.transport)
-    return handed.get("tokens", handed)
+    state = current_token_state()
+    pair = rotate_refresh_token(state, current_jti(), **headers)
+    response = token_pair_response(pair, state.transport)
+    return response.get("tokens", response)
 
 
 @bp.post("/token/verify/")
 @bp.arguments(VerifySchema)
 @bp.response(200, EmptySchema)
-@bp.refuses(TokenInvalid, TokenExpired, TokenRevoked)
+@bp.errors(TokenInvalid, TokenExpired, TokenRevoked)
 def verify(body: dict[str, str]) -> dict[str, str]:
-    """Tell whether an access or refresh token is still good."""
+    """Verify that an access or refresh token is still valid."""
     claims = decode_token(body["token"])
     if token_in_blocklist({}, claims):
         raise TokenRevoked
@@ -67,15 +63,15 @@ def verify(body: dict[str, str]) -> dict[str, str]:
 @bp.arguments(RevokeSchema)
 @bp.response(200, EmptySchema)
 def revoke(body: dict[str, str]) -> dict[str, str]:
-    """Revoke a token (RFC 7009): an access token alone, with a refresh token its session.
+    """Revoke an access token, or the session of a refresh token (RFC 7009).
 
-    A token that is not good anyway is no error.
+    An invalid token is no error.
     """
     try:
         claims = decode_token(body["token"])
     except InvalidTokenError:
         return {}
-    lifecycle.revoke_token(claims, client=ClientInfo.from_request(request))
+    lifecycle.revoke_token(claims)
     return {}
 
 
@@ -84,9 +80,8 @@ def revoke(body: dict[str, str]) -> dict[str, str]:
 @bp.arguments(IntrospectSchema)
 @bp.response(200, IntrospectionSchema)
 def introspect(body: dict[str, str]) -> dict[str, Any]:
-    """Tell a service whether an access token is good, and whose it is (RFC 7662).
+    """Return the state and the claims of an access token to a service (RFC 7662).
 
-    Of a token that is revoked, has expired, is a refresh token or none of ours, it is only told
-    that it is not active.
+    Any other token is reported as inactive: revoked, expired, unknown, or a refresh token.
     """
     return introspection.introspect_token(body["token"])
