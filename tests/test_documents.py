@@ -7,7 +7,7 @@ import pytest
 from config import DEFAULT_LIMITS, Config
 from pycoder.audit import Event
 from pycoder.errors import Problem
-from tests.callers import ROOT
+from tests.support.constants import ROOT
 
 README, EXAMPLE, FRONTEND, OPERATIONS, CONTRIBUTING = (
     (ROOT / name).read_text()

@@ -1,0 +1,99 @@
+"""Fixtures that store, rotate and forget signing keys."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import delete, event, insert, select
+
+from pycoder.client_info import COMMAND_LINE
+from pycoder.extensions import db
+from pycoder.keys import rotation
+from pycoder.keys import store as keys_store
+from pycoder.keys.ring import current_ring
+from pycoder.keys.store import REFRESH_INTERVAL, KeyRingCache
+from pycoder.models.key import SigningKey
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time by which a process judges the age of its ring: it moves when the test says so."""
+    clock = [1000.0]
+    monkeypatch.setattr(keys_store, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(keys_store, "PROPAGATION_DELAY", 0)  # commands wait for nobody
+
+    def pass_by(seconds=REFRESH_INTERVAL):
+        clock[0] += seconds
+
+    return pass_by
+
+
+@pytest.fixture
+def restart(app, monkeypatch):
+    """Return a function that has this process forget which keys there are."""
+    return lambda: monkeypatch.setitem(app.extensions, "pycoder.keys", KeyRingCache())
+
+
+@pytest.fixture
+def store(app, clock, restart):
+    """Return a function that stores rows, by default none; what was there comes back at the end."""
+    with app.app_context(), db.engine.connect() as connection:
+        was = [dict(row) for row in connection.execute(select(SigningKey.__table__)).mappings()]
+
+    def put(*rows):
+        with app.app_context(), db.engine.begin() as connection:
+            connection.execute(delete(SigningKey))
+            for row in rows:
+                connection.execute(insert(SigningKey), row)
+        restart()
+
+    put()
+    yield put
+    put(*was)
+
+
+@pytest.fixture
+def ring(app, store):
+    """Return a function that returns the ring in force after a while."""
+
+    def current():
+        with app.app_context():
+            return current_ring()
+
+    return current
+
+
+@pytest.fixture
+def rotate(app, clock, store):
+    """Return a function that rotates, and sees to it that this process knows."""
+
+    def rotate():
+        with app.app_context():
+            made = rotation.rotate(client=COMMAND_LINE)
+        clock()
+        return made
+
+    return rotate
+
+
+@pytest.fixture
+def travel():
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=1), tick=False) as traveller:
+        yield lambda seconds: traveller.shift(timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def looks(app, store, ring):
+    """The statements that have read the keys since now."""
+    ring()
+    with app.app_context():
+        engine = db.engines["autocommit"]
+    seen = []
+
+    def note(connection, cursor, statement, *_):
+        if "signing_keys" in statement:
+            seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)

@@ -1,0 +1,20 @@
+import pytest
+import time_machine
+
+from tests.support.forgeries import NOW
+
+
+@pytest.fixture
+def clock():
+    with time_machine.travel(NOW, tick=False) as clock:
+        yield clock
+
+
+@pytest.fixture
+def bare(app_without_tables, clock):
+    return app_without_tables.test_client()
+
+
+@pytest.fixture(params=["access", "refresh"])
+def kind(request):
+    return request.param

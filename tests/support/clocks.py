@@ -1,0 +1,19 @@
+"""Clocks that are moved, and conditions that are waited for."""
+
+import time
+from datetime import timedelta
+
+import time_machine
+
+from pycoder.clock import now
+
+
+def later(**delta):
+    return time_machine.travel(now() + timedelta(**delta), tick=False)
+
+
+def until(holds):
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

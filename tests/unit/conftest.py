@@ -1,0 +1,9 @@
+"""Fixtures of the unit tests."""
+
+import pytest
+
+
+@pytest.fixture
+def context(app):
+    with app.app_context():
+        yield
