@@ -24,18 +24,18 @@ from pycoder.keys.store import KeyRingCache
 from pycoder.mail import backend, worker
 from pycoder.models.audit import AuditEvent
 from pycoder.models.mail import OutgoingMail
-from tests.support.application import application, emptied, migrated
+from tests.support.application import application, empty_tables, migrated
 from tests.support.callers import Caller
 from tests.support.constants import SECRET_KEY
 from tests.support.forgeries import KEYS
 from tests.support.mail_server import MailServer
-from tests.support.postgres import started_postgres
+from tests.support.postgres import run_postgres
 
 counter = itertools.count(1)
 
 
 def pytest_configure(config):
-    """Keep temporary files in one folder, and leave nothing behind."""
+    """Keep temporary files in one folder, which is deleted at the end."""
     config.option.basetemp = tempfile.mkdtemp(prefix="pycoder-")
 
 
@@ -44,18 +44,18 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with what takes long, so that neither process waits for the other at the end."""
+    """Start with slow tests, so that no process is left with them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("untraced") is None)
 
 
 def pytest_collection_finish():
-    """Spare the garbage collector what stays to the end: each of its full rounds took 0.2 s."""
+    """Exclude the collected tests from garbage collection: a full one took 0.2 s."""
     gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Spare the tests that are marked ``untraced`` the cost of tracing, half of their time."""
+    """Do not trace tests that are marked ``untraced``. Tracing doubles their time."""
     tracer = item.get_closest_marker("untraced") and coverage.Coverage.current()
     if not tracer:
         return (yield)
@@ -69,7 +69,7 @@ def pytest_runtest_call(item):
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     """The PostgreSQL server of the whole suite."""
-    with started_postgres(tmp_path_factory) as server:
+    with run_postgres(tmp_path_factory) as server:
         yield server
 
 
@@ -80,7 +80,7 @@ def database(request):
 
 @pytest.fixture(scope="session")
 def new_database(database, request, tmp_path_factory):
-    """Return a function that makes an empty database of this kind and returns its URL."""
+    """Return a function that creates an empty database and returns its URL."""
 
     def make():
         if database == "sqlite":
@@ -117,7 +117,7 @@ def app_without_tables(tmp_path_factory):
 
 @pytest.fixture
 def signed_by_hand(request, monkeypatch):
-    """Have the application sign with a key that the tests have, and know one of each algorithm."""
+    """Make the application sign with a key of the tests, and know one of each algorithm."""
     for name in {"migrated_app", "app_without_tables"} & set(request.fixturenames):
         keeper = KeyRingCache(KeyRing(KEYS.values()), looked_at=math.inf)
         monkeypatch.setitem(request.getfixturevalue(name).extensions, "pycoder.keys", keeper)
@@ -126,12 +126,12 @@ def signed_by_hand(request, monkeypatch):
 @pytest.fixture
 def app(migrated_app):
     """The application on an empty, migrated database."""
-    return emptied(migrated_app)
+    return empty_tables(migrated_app)
 
 
 @pytest.fixture
 def app_with(app, new_app):
-    """Return a function that makes the application with other settings, on the same database."""
+    """Return a function that makes an application with other settings on the same database."""
     return partial(new_app, DATABASE_URL=app.config["DATABASE_URL"])
 
 
@@ -143,7 +143,7 @@ def setting(app, monkeypatch):
 
 @pytest.fixture
 def no_limits(app, monkeypatch):
-    """Let everybody try as often as they like."""
+    """Switch the limits off."""
     limits = replace(app.extensions["pycoder.limits"], items={})
     monkeypatch.setitem(app.extensions, "pycoder.limits", limits)
 
@@ -161,13 +161,13 @@ def flask(app):
 
 @pytest.fixture
 def anyone(client):
-    """Somebody without an account."""
+    """A caller without an account."""
     return Caller(client)
 
 
 @pytest.fixture
 def ada(app):
-    """Ada, registered and signed in."""
+    """A caller with an account, ``ada``, and a session."""
     caller = Caller(app.test_client())
     assert caller.register().status_code == 201
     return caller
@@ -182,14 +182,14 @@ def bob(app):
 
 @pytest.fixture
 def clock():
-    """Stop the clock at a whole second, so that every wait is a whole number of them."""
+    """Stop the clock at a whole second, so that every wait is a whole number."""
     with time_machine.travel(now().replace(microsecond=0), tick=False) as stopped:
         yield stopped
 
 
 @pytest.fixture
 def rows(app):
-    """Return a function that reads rows as they are in the database now."""
+    """Return a function that reads the current rows of the database."""
 
     def read(statement):
         with app.app_context():
@@ -200,7 +200,7 @@ def rows(app):
 
 @pytest.fixture
 def trail(rows):
-    """Return a function that lists the names of the recorded events, oldest first."""
+    """Return a function that lists the recorded events, oldest first."""
     return lambda: rows(db.select(AuditEvent.event).order_by(AuditEvent.id))
 
 
@@ -212,7 +212,7 @@ def mail_server():
 
 @pytest.fixture
 def mails(app, mail_server, monkeypatch):
-    """Return a function that sends what is due through a real mail server, and lists it."""
+    """Return a function that sends all due mails through a real server and returns them."""
     with monkeypatch.context() as patch:
         patch.setitem(app.config, "MAIL_URL", mail_server.url)
         backend.init_app(app)
@@ -229,5 +229,5 @@ def mails(app, mail_server, monkeypatch):
 
 @pytest.fixture
 def waiting(rows):
-    """Return a function that counts the mails in the outbox."""
+    """Return a function that counts the queued mails."""
     return lambda: rows(select(func.count(OutgoingMail.id)))[0]

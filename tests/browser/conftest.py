@@ -1,4 +1,4 @@
-"""A real browser."""
+"""Fixtures with a real browser."""
 
 import os
 import re
@@ -12,9 +12,12 @@ from tests.support import tools
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """A Chromium without a window. It ends with the module: asyncio is Playwright's meanwhile."""
+    """A headless Chromium. It ends with the module, because Playwright occupies asyncio."""
     quiet = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
-    path, home = tools.chromium(), tmp_path_factory.mktemp("home")  # where it keeps its notes
+    path, home = (
+        tools.chromium(),
+        tmp_path_factory.mktemp("home"),
+    )  # where Chromium stores its profile
     env = os.environ | {"HOME": str(home)}
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=path, args=quiet, env=env)
@@ -22,7 +25,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def open_browser(browser, server):
-    """Return a function that opens a browser of its own; nothing may complain in its console."""
+    """Return a function that opens a browser context; assert that its console shows no error."""
     contexts, complaints = [], []
 
     def new_browser(**options):

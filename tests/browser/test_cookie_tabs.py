@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD
 from tests.support.pages import login, register
 from tests.support.servers import Server
@@ -61,8 +61,8 @@ def replay(server, kept, key=None):
     cookie = f"refresh_token={kept['refresh_token']}"
     headers = {"X-CSRF-TOKEN": kept["csrf_token"], "Cookie": cookie}
     headers |= {"Idempotency-Key": key} if key else {}
-    with Line(server) as line:
-        return line.call("POST", "/api/token/refresh/", **headers)
+    with ApiConnection(server) as api:
+        return api.call("POST", "/api/token/refresh/", **headers)
 
 
 def test_no_token_is_readable_from_javascript(context, email):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.support import tools
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD, ROOT
 from tests.support.ports import free_port
 from tests.support.servers import Server
@@ -86,7 +86,7 @@ def serve(port):
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *args):
-        """Say nothing."""
+        """Do not log requests."""
 
 
 def built(folder):
@@ -113,8 +113,8 @@ def test_an_application_signs_in_calls_after_expiry_and_signs_out(
     folder = project(SHARED | APPS[app], by_cookie)
     address = serve(folder if app == "plain" else built(folder))
     email = f"{case.replace(' ', '.')}@example.com"
-    with Line(server) as line:
-        assert line.register(email).status == 201
+    with ApiConnection(server) as api:
+        assert api.register(email).status == 201
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(address)
@@ -137,8 +137,8 @@ def test_an_application_signs_in_calls_after_expiry_and_signs_out(
 def test_the_interceptor_with_two_more_lines_refreshes_twice(project, server):
     folder = project(["interceptor.js"])
     (folder / "package.json").write_text('{"type": "module"}')
-    with Line(server) as line:
-        tokens = line.register("seed@example.com").json["tokens"]
+    with ApiConnection(server) as api:
+        tokens = api.register("seed@example.com").json["tokens"]
     (folder / "run.js").write_text(
         f"""import {{ setTimeout as sleep }} from "node:timers/promises";
         const kept = new Map({[[f"{kind}_token", token] for kind, token in tokens.items()]});

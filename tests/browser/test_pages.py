@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD
 from tests.support.pages import PAGES, login, register
 from tests.support.servers import Server
@@ -145,8 +145,8 @@ def test_everything_stored_can_be_downloaded(page, email):
 
 def test_the_reference_tries_calls_out_as_who_is_signed_in_or_with_a_token(page, email, server):
     register(page, email)
-    with Line(server) as line:
-        other = line.register(f"other-{email}").json["tokens"]["access"]
+    with ApiConnection(server) as api:
+        other = api.register(f"other-{email}").json["tokens"]["access"]
     page.goto("/api/docs/")
     for name in ("resend_verification", "user"):
         call = page.locator(f"#operations-auth-{name}")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD, SOAK
 from tests.support.servers import Server
 from tests.support.tabs import (
@@ -142,7 +142,7 @@ def test_a_stolen_old_token_ends_the_session_and_the_page_says_why(tab, server):
     tab.wait_for_selector("#device-list li")
     stolen = stored(tab)
     tab.evaluate("import('/static/session.js').then(({ client }) => client.refresh())")
-    with Line(server) as thief:
+    with ApiConnection(server) as thief:
         assert thief.refresh(stolen).json["code"] == "token_reused"
     tab.evaluate(EXPIRE)
     tab.get_by_role("button", name="Download your data").click()
@@ -156,7 +156,7 @@ def test_a_stolen_old_token_ends_the_session_and_the_page_says_why(tab, server):
 
 
 def test_an_owner_who_comes_second_with_a_stolen_token_is_told_so(tab, server):
-    with Line(server) as thief:
+    with ApiConnection(server) as thief:
         assert thief.refresh(stored(tab)).status == 200
     tab.evaluate(EXPIRE)
     tab.goto("/account")

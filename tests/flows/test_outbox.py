@@ -42,12 +42,12 @@ def test_a_mail_has_two_texts_and_says_that_a_machine_wrote_it(ada, mails):
     assert "<img" not in one.html  # nothing is loaded, so nobody learns that it was read
 
 
-@pytest.mark.parametrize("mood", FAULTS, ids=str)
+@pytest.mark.parametrize("reply", FAULTS, ids=str)
 def test_a_mail_server_that_fails_delays_a_mail(
-    mood, ada, app, mails, mail_server, monkeypatch, waiting
+    reply, ada, app, mails, mail_server, monkeypatch, waiting
 ):
     monkeypatch.setattr(app.extensions["mailman"], "timeout", 0.2)
-    mail_server.moods = [mood]
+    mail_server.scripted_replies = [reply]
     assert send(app) == (0, True)
     assert send(app) == (0, False)  # it is not due yet
     assert waiting() == 1
@@ -94,7 +94,7 @@ def test_a_link_that_is_taken_back_in_the_hands_of_the_sender_is_not_made(
 
 def test_the_command_sends_and_says_how_many(ada, app, mails, mail_server):
     runner = app.test_cli_runner()
-    mail_server.moods = ["refuses"]
+    mail_server.scripted_replies = ["refuses"]
     refused = runner.invoke(args=["mail", "send", "--json"])
     assert refused.exit_code == 1
     assert '{"sent": 0, "waiting": 1}' in refused.output

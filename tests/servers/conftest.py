@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.support.postgres import started_postgres
+from tests.support.postgres import run_postgres
 
 
 @pytest.fixture(scope="module")
-def frail_postgres(tmp_path_factory):
-    """A PostgreSQL server that tests may stop and freeze."""
-    with started_postgres(tmp_path_factory) as server:
+def breakable_postgres(tmp_path_factory):
+    """A PostgreSQL server that tests may stop and suspend."""
+    with run_postgres(tmp_path_factory) as server:
         yield server

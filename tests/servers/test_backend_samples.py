@@ -38,7 +38,7 @@ for (const token of JSON.parse(process.env.TOKENS))
 def address(app):
     """Serve the JWK set of the application on a port of its own; return its address."""
 
-    class Door(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             answer = app.test_client().get(self.path)
             self.send_response(answer.status_code)
@@ -48,7 +48,7 @@ def address(app):
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from tests.support.clocks import until
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import SOAK
 from tests.support.journal import (
     CLIENTS,
@@ -81,7 +81,7 @@ def test_nothing_acknowledged_is_lost_and_nothing_revoked_comes_back(server, cli
 
 @contextlib.contextmanager
 def writes_held(url):
-    """Let everybody read and nobody write."""
+    """Block all writes, and no reads."""
     if url.startswith("sqlite"):
         path = url.removeprefix("sqlite:///")
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -112,7 +112,7 @@ def test_what_is_in_flight_when_the_server_is_told_to_stop_is_answered(server, c
     with ThreadPoolExecutor(4) as pool, contextlib.ExitStack() as lines:
         with writes_held(url):
             asked = [
-                pool.submit(session.call, lines.enter_context(Line(server)), call)
+                pool.submit(session.call, lines.enter_context(ApiConnection(server)), call)
                 for session, call in zip(sessions, calls, strict=True)
             ]
             until(lambda: accepted(server) == len(calls))
@@ -124,9 +124,9 @@ def test_what_is_in_flight_when_the_server_is_told_to_stop_is_answered(server, c
     code = server.process.wait(40)
     server.start()
     assert code == 0
-    with Line(server) as line:
+    with ApiConnection(server) as api:
         for session in sessions:
-            assert_kept(line, session)
+            assert_kept(api, session)
 
 
 def test_a_server_told_to_stop_leaves_nothing_done_without_an_answer(server, clients):

@@ -14,7 +14,7 @@ import pytest
 from config import TestingConfig
 from tests.support.callers import Tokens
 from tests.support.clocks import until
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD, ROOT, SOAK
 from tests.support.nginx import Nginx
 from tests.support.servers import Server
@@ -50,13 +50,13 @@ emails = (f"person{n}@example.com" for n in range(1000))
 
 
 def signed_in(server):
-    with Line(server) as line:
-        return Tokens(**line.register(next(emails)).json["tokens"])
+    with ApiConnection(server) as api:
+        return Tokens(**api.register(next(emails)).json["tokens"])
 
 
 @contextlib.contextmanager
 def slow_clients(nginx):
-    """Have slow clients of every kind, who send one more byte each time the given function runs."""
+    """Connect slow clients of every kind; yield a function that sends one more byte of each."""
     with contextlib.ExitStack() as lines:
         clients = []
         for sent in KINDS.values():
@@ -80,10 +80,10 @@ def test_slow_clients_hold_up_nobody(nginx):
     with slow_clients(nginx) as drip:
         for _ in range(5 * SOAK):
             drip()
-            for call in (lambda line: line.call("GET", "/healthz"), lambda line: line.user(access)):
+            for call in (lambda api: api.call("GET", "/healthz"), lambda api: api.user(access)):
                 begun = time.monotonic()
-                with Line(nginx) as line:
-                    assert call(line).status == 200
+                with ApiConnection(nginx) as api:
+                    assert call(api).status == 200
                 assert time.monotonic() - begun < PATIENCE
             time.sleep(0.1)
 
@@ -92,21 +92,21 @@ def test_nobody_tells_nginx_his_address(nginx):
     claimed = dict.fromkeys(("X-Forwarded-For", "X-Real-IP", "X_Forwarded_For"), "203.0.113.9")
     claimed |= {"Forwarded": "for=203.0.113.9", "X-Forwarded-Host": "evil.example"}
     body = {"email": next(emails), "password": PASSWORD}
-    with Line(nginx) as line:
-        tokens = line.call("POST", "/api/register/", body, **claimed).json["tokens"]
-        sessions = line.call("GET", "/api/sessions/", access=tokens["access"], **claimed).json
+    with ApiConnection(nginx) as api:
+        tokens = api.call("POST", "/api/register/", body, **claimed).json["tokens"]
+        sessions = api.call("GET", "/api/sessions/", access=tokens["access"], **claimed).json
     assert [session["ip"] for session in sessions] == ["127.0.0.1"]
 
 
 def test_nginx_hands_on_cookies_and_the_host_that_a_page_comes_from(nginx):
     body = {"email": next(emails), "password": PASSWORD, "transport": "cookie"}
-    with Line(nginx) as line:
-        answer = line.call("POST", "/api/register/", body)
+    with ApiConnection(nginx) as api:
+        answer = api.call("POST", "/api/register/", body)
         pairs = [cookie.partition(";")[0] for cookie in answer.headers.get_all("Set-Cookie")]
         headers = {"Cookie": "; ".join(pairs), "X-CSRF-TOKEN": answer.json["csrf_token"]}
         for port, status in ((nginx.port, 204), (nginx.port + 1, 403)):
             origin = f"http://127.0.0.1:{port}"
-            assert line.call("DELETE", "/api/sessions/", **headers, Origin=origin).status == status
+            assert api.call("DELETE", "/api/sessions/", **headers, Origin=origin).status == status
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_nginx_hands_on_cookies_and_the_host_that_a_page_comes_from(nginx):
 )
 def test_what_nginx_refuses_is_a_problem_like_ours(path, size, status, code, nginx):
     body = {"email": "x" * (size - len('{"email": ""}'))} if size else None
-    with Line(nginx) as line:
-        answer = line.call("POST" if size else "GET", path, body)
+    with ApiConnection(nginx) as api:
+        answer = api.call("POST" if size else "GET", path, body)
     assert (answer.status, answer.json["status"], answer.json["code"]) == (status, status, code)
     assert answer.json["type"] == f"urn:pycoder:problem:{code}"
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -172,19 +172,19 @@ def whole_request(client):
 def test_nginx_repeats_a_refresh_whose_answer_was_lost_only_if_it_has_a_key(server, tmp_path):
     tokens = signed_in(server)
     with Forgetful(server) as forgetful, Nginx(tmp_path, forgetful, server) as nginx:
-        with Line(nginx) as line:
-            answers = [line.refresh(tokens.refresh, "a-key-of-mine") for _ in range(2)]
+        with ApiConnection(nginx) as api:
+            answers = [api.refresh(tokens.refresh, "a-key-of-mine") for _ in range(2)]
             assert forgetful.lost == 1
             assert [answer.status for answer in answers] == [200, 200]
             newest = answers[-1].json
             while forgetful.lost == 1:
-                answer, token = line.refresh(newest["refresh"]), newest["refresh"]
+                answer, token = api.refresh(newest["refresh"]), newest["refresh"]
                 newest = answer.json
         assert (answer.status, answer.json["code"]) == (503, "overloaded")
         assert answer.headers["Retry-After"] == "1"
-    with Line(server) as line:
-        assert line.user(tokens.access).status == 200, "nginx used the token twice"
-        assert line.refresh(token).json["code"] == "token_reused"
+    with ApiConnection(server) as api:
+        assert api.user(tokens.access).status == 200, "nginx used the token twice"
+        assert api.refresh(token).json["code"] == "token_reused"
 
 
 class Customers:
@@ -206,19 +206,19 @@ class Customers:
 
     def _live(self, server, stays):
         tokens = signed_in(server)
-        with Line(server) as line:
+        with ApiConnection(server) as api:
             while not self.over.wait(0.01):
                 if not stays:
-                    line.connection.close()
-                user = line.user(tokens.access)
+                    api.connection.close()
+                user = api.user(tokens.access)
                 assert user.status == 200, (server, user)
-                refreshed = line.refresh(tokens.refresh, f"key{time.monotonic_ns()}")
+                refreshed = api.refresh(tokens.refresh, f"key{time.monotonic_ns()}")
                 assert refreshed.status == 200, (server, refreshed)
                 tokens, self.rounds = Tokens(**refreshed.json), self.rounds + 1
 
 
 def reload(server):
-    """Have other workers take over, and wait until an old one is gone."""
+    """Replace the workers, and wait until an old one has exited."""
     old = server.workers()
     server.process.send_signal(signal.SIGHUP)
     until(lambda: old - server.workers())

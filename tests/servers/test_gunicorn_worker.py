@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.untraced  # the server is another process
@@ -65,8 +65,8 @@ def test_a_connection_that_asks_again_at_once_stays_with_its_thread(server):
     def woken(requests):
         before = wakings()
         for _ in range(requests):
-            assert line.call("GET", "/healthz").status == 200
+            assert api.call("GET", "/healthz").status == 200
         return wakings() - before
 
-    with Line(server) as line:  # which on a busy machine does not always ask at once
+    with ApiConnection(server) as api:  # which on a busy machine does not always ask at once
         assert min(woken(60) for _ in range(5)) < 60

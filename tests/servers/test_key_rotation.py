@@ -12,7 +12,7 @@ import pytest
 from tests.support import tools
 from tests.support.callers import Tokens
 from tests.support.commands import flask_command
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.keys import kid_of
 from tests.support.servers import Server
 
@@ -78,12 +78,12 @@ def verifying(server):
 def live(server, email, over, hand_over):
     """Refresh, and ask with the new token and the one before; return kids seen and refusals."""
     seen, refused = Counter(), []
-    with Line(server) as line:
-        tokens = Tokens(**line.register(email).json["tokens"])
+    with ApiConnection(server) as api:
+        tokens = Tokens(**api.register(email).json["tokens"])
         while not (over.is_set() or refused):
-            before, answer = tokens.access, line.refresh(tokens.refresh)
+            before, answer = tokens.access, api.refresh(tokens.refresh)
             tokens = Tokens(**answer.json) if answer.status == 200 else tokens
-            answers = [answer, line.user(before), line.user(tokens.access)]
+            answers = [answer, api.user(before), api.user(tokens.access)]
             refused += [answer.text for answer in answers if answer.status != 200]
             seen[kid_of(tokens.access)] += 1
             hand_over(tokens.access)
@@ -118,32 +118,32 @@ def test_a_rotation_under_load_refuses_nobody(server):
 
 
 def published(server):
-    with Line(server) as line:
-        return [jwk["kid"] for jwk in line.call("GET", "/.well-known/jwks.json").json["keys"]]
+    with ApiConnection(server) as api:
+        return [jwk["kid"] for jwk in api.call("GET", "/.well-known/jwks.json").json["keys"]]
 
 
 def test_all_workers_share_the_keys_also_after_a_restart(server):
-    with Line(server) as line:
-        refresh = line.register("restart@example.com").json["tokens"]["refresh"]
+    with ApiConnection(server) as api:
+        refresh = api.register("restart@example.com").json["tokens"]["refresh"]
     before = published(server)
     for _ in range(2):
         for _ in range(100):
-            with Line(server) as line:
-                assert line.verify(refresh).status == 200
+            with ApiConnection(server) as api:
+                assert api.verify(refresh).status == 200
         server.stop()
         server.start()
     assert published(server) == before
 
 
 def test_a_key_that_is_retired_is_gone_from_all_workers_when_the_command_returns(server):
-    with Line(server) as line:
-        tokens = Tokens(**line.register("thief@example.com").json["tokens"])
+    with ApiConnection(server) as api:
+        tokens = Tokens(**api.register("thief@example.com").json["tokens"])
         kid = kid_of(tokens.access)
         [done] = keys_command(server, "retire", kid)
         assert done["sessions_ended"] >= 1
     for _ in range(20):
-        with Line(server) as line:
-            assert line.verify(tokens.refresh).json["code"] == "token_invalid"
+        with ApiConnection(server) as api:
+            assert api.verify(tokens.refresh).json["code"] == "token_invalid"
         assert kid not in published(server)
-    with Line(server) as line:
-        assert kid_of(line.login("thief@example.com").json["tokens"]["access"]) != kid
+    with ApiConnection(server) as api:
+        assert kid_of(api.login("thief@example.com").json["tokens"]["access"]) != kid

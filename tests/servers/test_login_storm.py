@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.servers import Server
 
 
@@ -14,17 +14,17 @@ from tests.support.servers import Server
 @pytest.mark.parametrize("kind", ["gunicorn", "granian"])
 def test_a_storm_of_logins_leaves_threads_for_everybody_else(kind, new_database, tmp_path):
     settings = {"kind": kind, "workers": 1, "BCRYPT_ROUNDS": 9, "RATE_LIMITS": "off"}
-    with Server(tmp_path, new_database(), **settings) as server, Line(server) as line:
-        access = line.register("ada@example.com").json["tokens"]["access"]
+    with Server(tmp_path, new_database(), **settings) as server, ApiConnection(server) as api:
+        access = api.register("ada@example.com").json["tokens"]["access"]
 
         def insist(_):
-            with Line(server) as line:
-                while line.login("ada@example.com").status == 503:
+            with ApiConnection(server) as api:
+                while api.login("ada@example.com").status == 503:
                     time.sleep(0.05)
 
         with ThreadPoolExecutor(30) as pool:
             storm = [pool.submit(insist, n) for n in range(30)]
             while not any(login.done() for login in storm):  # until all are there
                 time.sleep(0.01)
-            assert [line.user(access).status for _ in range(20)] == [200] * 20
+            assert [api.user(access).status for _ in range(20)] == [200] * 20
             assert sum(login.done() for login in storm) < len(storm) / 2

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from pycoder.audit import Event
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.servers import Server
 
 MARKER = "mArKeR-never-in-a-log"
@@ -13,10 +13,10 @@ MARKER = "mArKeR-never-in-a-log"
 
 def test_no_secret_reaches_a_log(new_database, tmp_path):
     """Everything is tried once against a real server, with recognisable secrets."""
-    with Server(tmp_path, new_database(), workers=1) as server, Line(server) as line:
+    with Server(tmp_path, new_database(), workers=1) as server, ApiConnection(server) as api:
 
         def post(path, body, **headers):
-            return line.call("POST", f"/api/{path}/", body, **headers)
+            return api.call("POST", f"/api/{path}/", body, **headers)
 
         account = {"email": f"{MARKER}@example.com", "password": f"{MARKER} password"}
         pair = post("register", account).json["tokens"]
@@ -27,14 +27,14 @@ def test_no_secret_reaches_a_log(new_database, tmp_path):
         change = {"current_password": f"{MARKER} wrong", "new_password": f"{MARKER} new"}
         move = {"email": "ada@example.org", "password": f"{MARKER} wrong"}
         for path, body in {"password/change": change, "email/change": move}.items():
-            assert line.call("POST", f"/api/{path}/", body, pair["access"]).status == 400
+            assert api.call("POST", f"/api/{path}/", body, pair["access"]).status == 400
         link = {"token": f"{MARKER} link"}
         assert post("email/verify", link).status == 400
         assert post("password/reset/confirm", {**link, "new_password": MARKER}).status == 400
         key = {"Idempotency-Key": f"{MARKER}-key"}
         assert post("token/refresh", {"refresh": pair["refresh"]}, **key).status == 200
         assert post("token/refresh", {"refresh": pair["refresh"]}).status == 401
-        assert line.call("GET", f"/api/user/?access_token={pair['access']}").status == 401
+        assert api.call("GET", f"/api/user/?access_token={pair['access']}").status == 401
         done = subprocess.run(
             [sys.executable, "-m", "flask", "--app", "wsgi", "audit", "tail", "-n", "100"],
             cwd=server.folder, env=server.env, capture_output=True, text=True,
@@ -57,10 +57,10 @@ def test_a_broken_log_does_not_break_an_answer(tmp_path):
     try:
         for _ in range(3):  # no table, so each answer wants an entry in the log
             body = {"email": "ada@example.com", "password": "a pass phrase"}
-            with Line(server) as line:
-                response = line.call("POST", "/api/login/", body)
+            with ApiConnection(server) as api:
+                response = api.call("POST", "/api/login/", body)
             assert response.json["code"] == "database_unavailable"
-        with Line(server) as line:
-            assert line.call("GET", "/healthz").status == 200
+        with ApiConnection(server) as api:
+            assert api.call("GET", "/healthz").status == 200
     finally:
         server.stop()

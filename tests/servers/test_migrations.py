@@ -14,7 +14,7 @@ from sqlalchemy import text
 from pycoder.extensions import db
 from tests.support.callers import Tokens
 from tests.support.commands import environment, flask_command
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import ROOT
 from tests.support.servers import Server
 
@@ -53,13 +53,13 @@ def test_the_version_before_serves_while_a_migration_runs_and_after(
 
     def live(n):
         """Go through the whole flow again and again, and once more after the migration."""
-        with Line(server) as line:
+        with ApiConnection(server) as api:
             for again in itertools.count():
                 email, last = f"person{n}.{again}@example.com", migrated.is_set()
-                assert line.register(email).status == 201
-                tokens = Tokens(**line.login(email).json["tokens"])
-                assert line.user(tokens.access).status == 200
-                assert line.refresh(tokens.refresh).status == 200
+                assert api.register(email).status == 201
+                tokens = Tokens(**api.login(email).json["tokens"])
+                assert api.user(tokens.access).status == 200
+                assert api.refresh(tokens.refresh).status == 200
                 if last:
                     return
 

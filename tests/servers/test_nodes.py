@@ -8,7 +8,7 @@ import pytest
 
 from pycoder.db.postgresql import TimeoutConnection
 from tests.support.callers import Tokens
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import SOAK
 from tests.support.journal import CLIENTS, Client, busy, resolve, settle
 from tests.support.nginx import Nginx
@@ -61,7 +61,7 @@ def nginx(nodes, tmp_path_factory):
 
 def test_what_one_node_is_told_all_others_know_at_once(nodes):
     with contextlib.ExitStack() as stack:
-        one, two, three, four = [stack.enter_context(Line(node)) for node in nodes]
+        one, two, three, four = [stack.enter_context(ApiConnection(node)) for node in nodes]
         assert two.register("ada@example.com").status == 201
         for _ in range(10):
             first = Tokens(**one.login("ada@example.com").json["tokens"])
@@ -74,7 +74,7 @@ def test_what_one_node_is_told_all_others_know_at_once(nodes):
             assert two.user(first.access).json["code"] == "token_revoked"
 
 
-class Proxied(Line):
+class Proxied(ApiConnection):
     """A connection to nginx, whose own 503 tells no more than no answer."""
 
     def call(self, *args, **kwargs):

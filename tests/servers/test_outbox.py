@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.commands import flask_command
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD
 from tests.support.servers import Server
 
@@ -22,14 +22,14 @@ def test_a_server_sends_what_waits_and_what_comes_and_ends_with_the_last_mail(
         )
         assert done.returncode == 0, done.stderr
     assert mail_server.mails == []  # a command leaves it to the server
-    with server.start() and Line(server) as line:
+    with server.start() and ApiConnection(server) as api:
         [notice] = mail_server.wait_for(1)
         assert notice.subject == "Your password was changed"
-        assert line.call("POST", "/api/password/reset/", {"email": "ada@example.com"}).status == 202
+        assert api.call("POST", "/api/password/reset/", {"email": "ada@example.com"}).status == 202
         link = mail_server.wait_for(2)[1]
         body = {"token": link.token, "new_password": "a password nobody has yet"}
-        mail_server.moods = [2]
-        assert line.call("POST", "/api/password/reset/confirm/", body).status == 204
+        mail_server.scripted_replies = [2]
+        assert api.call("POST", "/api/password/reset/confirm/", body).status == 204
         while not mail_server.talking:
             assert server.process.poll() is None
     assert server.stop() == 0

@@ -11,9 +11,9 @@ import config
 from pycoder.audit import Event
 from pycoder.models.audit import AuditEvent
 from pycoder.models.rate_limit import RateLimit
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD
-from tests.support.parameters import in_a_fleet
+from tests.support.parameters import on_postgresql
 from tests.support.ports import free_port
 from tests.support.redis_server import running_redis
 from tests.support.servers import Server
@@ -37,13 +37,13 @@ def flood(count, servers, email="ada@example.com"):
 
 
 def guess(server, email, password=WRONG):
-    with Line(server) as line:
-        return line.call("POST", "/api/login/", {"email": email, "password": password})
+    with ApiConnection(server) as api:
+        return api.call("POST", "/api/login/", {"email": email, "password": password})
 
 
 def sign_up(server, email):
-    with Line(server) as line:
-        assert line.register(email).status == 201
+    with ApiConnection(server) as api:
+        assert api.register(email).status == 201
 
 
 def left_behind(server, statement):
@@ -81,8 +81,8 @@ def test_fifty_guesses_at_once_evaluate_ten_passwords(server):
 def test_gunicorn_hands_on_what_the_proxy_wrote(second, believed, server):
     body = {"email": "nobody@example.com", "password": WRONG}
     forwarded = {"X-Forwarded-For": "203.0.113.1", second: "198.51.100.2"}
-    with Line(server) as line:
-        assert line.call("POST", "/api/login/", body, **forwarded).status == 400
+    with ApiConnection(server) as api:
+        assert api.call("POST", "/api/login/", body, **forwarded).status == 400
     newest = select(AuditEvent.ip).order_by(AuditEvent.id.desc()).limit(1)
     assert left_behind(server, newest) == [believed]
 
@@ -107,7 +107,7 @@ def nodes(new_database, tmp_path_factory):
             yield one, other
 
 
-@in_a_fleet
+@on_postgresql
 def test_nodes_that_share_a_redis_count_together(nodes):
     sign_up(nodes[0], "ada@example.com")
     assert flood(50, nodes) == [400] * 10 + [429] * 40
@@ -119,7 +119,7 @@ def test_nodes_that_share_a_redis_count_together(nodes):
     assert left_behind(nodes[0], select(RateLimit.key)) == []
 
 
-@in_a_fleet
+@on_postgresql
 def test_nodes_that_share_a_redis_take_turns(nodes):
     answers = [guess(node, "turns@example.com").status for node in islice(cycle(nodes), 12)]
     assert answers == [400] * 10 + [429] * 2

@@ -12,14 +12,14 @@ from functools import partial
 import pytest
 
 from tests.support.commands import flask_command
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD, ROOT
 from tests.support.servers import Server
 from tests.support.tokens import claims_of
 
 pytestmark = pytest.mark.untraced  # the server is another process
 
-SEED_CALLS = re.findall(
+README_CALLS = re.findall(
     r"^curl .*?(?=\n```)", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
 )[:4]
 
@@ -34,7 +34,7 @@ def server(new_database, tmp_path_factory):
 
 
 def curl(command, server, **replaced):
-    """Run a command of the seed as it is printed, on the port of this server."""
+    """Run a command of the README on the port of this server."""
     command = command.replace("localhost:8000", f"127.0.0.1:{server.port}")
     for name, value in replaced.items():
         command = command.replace(name, value)
@@ -43,8 +43,8 @@ def curl(command, server, **replaced):
     return json.loads(done.stdout)
 
 
-def test_the_four_curl_commands_of_the_seed_and_a_restart(server):
-    register, login, user, refresh = SEED_CALLS
+def test_the_four_curl_commands_of_the_readme_and_a_restart(server):
+    register, login, user, refresh = README_CALLS
     registered = curl(register, server)
     assert registered["user"]["username"] == "testuser"
     tokens = curl(login, server)["tokens"]
@@ -75,8 +75,8 @@ def test_fifty_registrations_of_one_address_make_one_user(server):
 
     def register(n):
         body = {"email": spellings[n % 4], "password": PASSWORD}
-        with Line(server) as line:
-            return line.call("POST", "/api/register/", body).status
+        with ApiConnection(server) as api:
+            return api.call("POST", "/api/register/", body).status
 
     with ThreadPoolExecutor(25) as pool:
         codes = list(pool.map(register, range(50)))
@@ -88,27 +88,27 @@ def test_fifty_registrations_of_one_address_make_one_user(server):
 
 def test_every_worker_knows_the_same_keys(server):
     body = {"email": "ada@example.com", "password": PASSWORD}
-    with Line(server) as line:
-        access = line.call("POST", "/api/register/", body).json["tokens"]["access"]
+    with ApiConnection(server) as api:
+        access = api.call("POST", "/api/register/", body).json["tokens"]["access"]
 
     def look(_):
-        with Line(server) as line:
-            return line.user(access).status
+        with ApiConnection(server) as api:
+            return api.user(access).status
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(look, range(100))) == {200}
 
 
 def test_the_server_does_not_say_what_it_is(server):
-    with Line(server) as line:
-        assert line.call("GET", "/healthz").headers["Server"] == "PyCoder"
+    with ApiConnection(server) as api:
+        assert api.call("GET", "/healthz").headers["Server"] == "PyCoder"
         for path in ("/console", "/debug", "/admin"):
-            assert line.call("GET", path).status == 404
+            assert api.call("GET", path).status == 404
 
 
 def test_no_header_says_where_the_application_stands(server):
-    with Line(server) as line:
-        assert line.call("GET", "/healthz", SCRIPT_NAME="/api").status in (200, 400)
+    with ApiConnection(server) as api:
+        assert api.call("GET", "/healthz", SCRIPT_NAME="/api").status in (200, 400)
 
 
 def test_the_secret_stands_in_no_command_line(server):

@@ -14,7 +14,7 @@ from tests.support.constants import SECRET_KEY
 
 @contextlib.contextmanager
 def application(folder, kind=TestingConfig, **settings):
-    """Make an application of its own; its connections end with it."""
+    """Make an application, and close its connections at the end."""
     app = create_app(kind({"SECRET_KEY": SECRET_KEY} | settings, Path(folder)))
     yield app
     with app.app_context():
@@ -24,15 +24,15 @@ def application(folder, kind=TestingConfig, **settings):
 
 @contextlib.contextmanager
 def migrated(folder, kind=TestingConfig, **settings):
-    """Make an application of its own, with all tables."""
+    """Make an application whose database has all tables."""
     with application(folder, kind, **settings) as app:
         with app.app_context():
             upgrade()
         yield app
 
 
-def emptied(app):
-    """Empty the tables of an application, but for the keys that it has in its memory, too."""
+def empty_tables(app):
+    """Empty all tables but that of the signing keys, which the application caches."""
     with app.app_context(), db.engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
             if table.name != "signing_keys":
@@ -41,6 +41,7 @@ def emptied(app):
 
 
 def change(app, statement):
+    """Execute a statement in a transaction of its own."""
     with app.app_context():
         db.session.execute(statement)
         db.session.commit()

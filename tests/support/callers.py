@@ -11,7 +11,7 @@ class Tokens(NamedTuple):
 
 
 class Caller:
-    """One person with one device; remembers the tokens of the last login."""
+    """A user with one device. It keeps the tokens of the last login."""
 
     def __init__(self, client, email="ada@example.com", password=PASSWORD):
         self.client, self.email, self.password = client, email, password
@@ -26,7 +26,7 @@ class Caller:
         return self._signed_in(self.client.post("/api/login/", json=body))
 
     def login(self):
-        """Sign in, which must work; return the tokens."""
+        """Log in, assert that it works, and return the tokens."""
         assert self.try_login().status_code == 200
         return self.tokens
 
@@ -36,7 +36,7 @@ class Caller:
         return response
 
     def call(self, method, path, token=None, **kwargs):
-        """Call with an access token: the given one, or that of the last login."""
+        """Call with the given access token, or with that of the last login."""
         headers = {"Authorization": f"Bearer {token or self.tokens.access}"}
         headers |= kwargs.pop("headers", {})
         return self.client.open(path, method=method, headers=headers, **kwargs)

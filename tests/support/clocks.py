@@ -9,10 +9,12 @@ from pycoder.clock import now
 
 
 def later(**delta):
+    """Move the clock by a ``timedelta``, and stop it there."""
     return time_machine.travel(now() + timedelta(**delta), tick=False)
 
 
 def until(holds):
+    """Wait until a condition holds, for 30 seconds at most."""
     deadline = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < deadline

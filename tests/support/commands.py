@@ -8,7 +8,7 @@ from tests.support.constants import ROOT, SECRET_KEY
 
 
 def environment(database_url, **settings):
-    """Return the environment of a server or command, with nothing of the developer's own."""
+    """Return the environment of a server or command, without the developer's settings."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
     return {
         **kept,
@@ -21,7 +21,7 @@ def environment(database_url, **settings):
 
 
 def flask_command(folder, env, *words, **kwargs):
-    """Run ``flask --app wsgi …`` as an operator would."""
+    """Run ``flask --app wsgi …`` as an operator does."""
     command = [sys.executable, "-m", "flask", "--app", "wsgi", *words]
     return subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, **kwargs

@@ -17,10 +17,10 @@ class Answer(NamedTuple):
         return json.loads(self.text)
 
 
-class Line:
-    """One client's connection to a server; nothing is ever sent twice.
+class ApiConnection:
+    """A client's connection to a server. It never sends a request twice.
 
-    Raises one of ``NO_ANSWER`` when none comes; the next call connects anew.
+    A call raises one of ``NO_ANSWER`` if no response comes. The next call connects anew.
     """
 
     NO_ANSWER = (OSError, http.client.HTTPException)

@@ -11,7 +11,7 @@ EVIL = "https://evil.example"
 
 
 class Browser:
-    """A browser that keeps its cookies to itself, and a page that keeps the CSRF token."""
+    """A browser that keeps cookies, with a page that keeps the CSRF token."""
 
     def __init__(self, app, email="ada@example.com"):
         self.client, self.email, self.csrf = app.test_client(), email, ""
@@ -50,7 +50,7 @@ class Browser:
 
 
 def set_by(response):
-    """Return the cookies that an answer sets, but for the device's."""
+    """Return the cookies that a response sets, without the device cookie."""
     jar = SimpleCookie()
     for header in response.headers.getlist("Set-Cookie"):
         jar.load(header)
@@ -64,10 +64,7 @@ def refused(response, code="csrf_failed", status=403):
     return set_by(response) == {}
 
 
-# C1: what is set
-
-
-def assert_as_the_contract_has_it(cookies, names, *, secure, max_age):
+def assert_cookie_attributes(cookies, names, *, secure, max_age):
     assert set(cookies) == set(names.values())
     for name, path in PATHS.items():
         cookie = cookies[names[name]]
@@ -80,8 +77,6 @@ def assert_as_the_contract_has_it(cookies, names, *, secure, max_age):
         assert len(cookie.OutputString()) < 4096
 
 
-# C2, C3: the CSRF token
-
 UNSAFE = {
     "refresh": ("POST", "/api/token/refresh/", 200),
     "logout": ("POST", "/api/logout/", 204),
@@ -92,9 +87,6 @@ UNSAFE = {
 }
 
 
-# C7: signing out
-
-
 def assert_gone(response):
     plain = {name: name for name in PATHS}
-    assert_as_the_contract_has_it(set_by(response), plain, secure=False, max_age=0)
+    assert_cookie_attributes(set_by(response), plain, secure=False, max_age=0)

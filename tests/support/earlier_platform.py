@@ -1,6 +1,6 @@
-"""The earlier platform: a real Django that dumps its users, with a hash of each kind.
+"""Dump the users of a real Django, with a password hash of each algorithm.
 
-``python earlier_platform.py PASSWORD`` writes what ``manage.py dumpdata --format jsonl`` does.
+``python earlier_platform.py PASSWORD`` writes the output of ``manage.py dumpdata --format jsonl``.
 """
 
 import sys

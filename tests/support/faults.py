@@ -16,7 +16,7 @@ import pytest
 
 @contextlib.contextmanager
 def frozen(cluster):
-    """Hold every process of PostgreSQL, as a storage or a virtual machine does that hangs."""
+    """Suspend every process of PostgreSQL, as when its storage or virtual machine hangs."""
     postmaster = psutil.Process(cluster.get_pid())
     held = [postmaster]
     postmaster.suspend()  # first, so that it starts no more
@@ -34,9 +34,9 @@ def frozen(cluster):
 
 @contextlib.contextmanager
 def stopped(cluster):
-    """Shut PostgreSQL down as an operator does, and start it again."""
+    """Shut PostgreSQL down as an operator does, and start it again at the end."""
     postmaster = psutil.Process(cluster.get_pid())
-    postmaster.send_signal(signal.SIGINT)  # "fast": whoever is connected is cut off
+    postmaster.send_signal(signal.SIGINT)  # "fast": clients are disconnected
     postmaster.wait(20)
     try:
         yield
@@ -46,7 +46,7 @@ def stopped(cluster):
 
 @contextlib.contextmanager
 def locked_table(cluster):
-    """Hold a table, as a careless migration does."""
+    """Lock a table, as a careless migration does."""
     with psycopg.connect(cluster.get_uri("pycoder")) as connection:
         connection.execute("LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE")
         yield
@@ -54,8 +54,8 @@ def locked_table(cluster):
 
 
 @contextlib.contextmanager
-def no_slots(cluster):
-    """Take every connection that PostgreSQL allows, also those that the server had."""
+def no_connection_slots(cluster):
+    """Take every connection that PostgreSQL allows, including those of the server."""
     with contextlib.ExitStack() as ours:
         first = ours.enter_context(psycopg.connect(cluster.get_uri(), autocommit=True))
         end_theirs = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
@@ -73,9 +73,9 @@ def no_slots(cluster):
 
 
 def dump(path):
-    """Return all that a SQLite database holds, as text, but for what the sender of mails works on.
+    """Return a SQLite database as SQL, without the rows that the mail worker changes.
 
-    It goes on for a moment after the answer, and what it sends is true whatever comes.
+    The worker goes on for a moment after the response.
     """
     tables = r"leases|outbox|one_time_tokens|sqlite_sequence\" VALUES\('outbox"
     counted = r"rate_limits\" VALUES\('LIMITER/reset.account/(verify|notice)/"  # mails, by address
@@ -86,7 +86,7 @@ def dump(path):
 
 @contextlib.contextmanager
 def locked_file(path):
-    """Be another process that writes, and takes its time; whatever others do changes nothing."""
+    """Lock a SQLite file as another writer does; assert that nothing changes meanwhile."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA busy_timeout = 5000")
         connection.execute("BEGIN EXCLUSIVE")
@@ -97,7 +97,7 @@ def locked_file(path):
 
 
 class Tmpfs:
-    """A disk of four megabytes, filled by somebody else's file."""
+    """A disk of four megabytes, filled by another file."""
 
     def __init__(self, folder):
         self.folder = folder / "disk"
@@ -124,7 +124,7 @@ class Tmpfs:
 
 
 class Quota:
-    """A limit on the size of files: the one that a user without privileges can set."""
+    """A limit on the size of files, which needs no privileges."""
 
     def __init__(self, folder):
         self.folder = folder

@@ -40,20 +40,20 @@ CLAIMS = {
 }
 
 
-def made(algorithm):
-    """Make a key; of RSA a smaller one, for the sake of time."""
+def make_key(algorithm):
+    """Make a key. An RSA key has 2048 bits only, to save time."""
     if algorithm != "RS256":
         return generate_key(algorithm)
     private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     return Key(f"rsa-{private.private_numbers().d % 997}", algorithm, private, private.public_key())
 
 
-KEYS = {"HS256": KEY} | {name: made(name) for name in ("EdDSA", "ES256", "RS256")}
-OTHERS = {name: made(name) for name in KEYS}
+KEYS = {"HS256": KEY} | {name: make_key(name) for name in ("EdDSA", "ES256", "RS256")}
+OTHERS = {name: make_key(name) for name in KEYS}
 
 
 def signature(text, key, digest="sha256"):
-    """Sign by hand: as the key does, or with a secret by HMAC."""
+    """Return the signature of a key, or the HMAC of a secret."""
     if isinstance(key, bytes):
         return hmac.digest(key, text, digest)
     if key.algorithm == "HS256":
@@ -70,18 +70,18 @@ def signed(text, key=KEY, digest="sha256"):
     return f"{text}.{b64(signature(text.encode(), key, digest))}"
 
 
-def seal(header=HEADER, payload=CLAIMS, secret=KEY, digest="sha256"):
-    """Sign by hand whatever is given: values to be written as JSON, or the very bytes."""
+def sign_json(header=HEADER, payload=CLAIMS, secret=KEY, digest="sha256"):
+    """Sign a header and a payload, given as bytes or as values that JSON can express."""
     return signed(f"{b64(raw(header))}.{b64(raw(payload))}", secret, digest)
 
 
-GOOD = seal()
+GOOD = sign_json()
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 OWN_KEY = b"attacker's key of thirty-two byte"
 
 
-def public_texts(key):
-    """Return the forms in which an attacker may hold the public key."""
+def public_key_texts(key):
+    """Return the public key in every form that an attacker may use as a secret."""
     public = key.verifies_with
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -103,26 +103,26 @@ def public_texts(key):
 
 
 def forgeries(key):
-    """Return what must not be opened, by name; most of it is signed with the very key."""
+    """Return tokens that must not be verified, by name. Most are signed with the key itself."""
     header = HEADER | {"alg": key.algorithm, "kid": key.kid}
     own_jwk = {"kty": "oct", "k": b64(OWN_KEY), "kid": key.kid}
-    known = key.signs_with if key is KEY else public_texts(key)["PEM"]  # what makes an HMAC
+    known = key.signs_with if key is KEY else public_key_texts(key)["PEM"]  # the secret of an HMAC
 
-    def sealed(header=header, payload=CLAIMS, secret=key, digest="sha256"):
-        return seal(header, payload, secret, digest)
+    def make(header=header, payload=CLAIMS, secret=key, digest="sha256"):
+        return sign_json(header, payload, secret, digest)
 
     def headed(**changes):
-        return sealed(header | changes)
+        return make(header | changes)
 
     def without(name):
-        return sealed({key: value for key, value in header.items() if key != name})
+        return make({key: value for key, value in header.items() if key != name})
 
-    good = sealed()
+    good = make()
     start, body, proof = good.split(".")
     mixed = next(
         token
         for n in itertools.count()
-        if {"-", "_"} <= set((token := sealed(payload=CLAIMS | {"jti": f"{n:022}"})).split(".")[2])
+        if {"-", "_"} <= set((token := make(payload=CLAIMS | {"jti": f"{n:022}"})).split(".")[2])
     )
     twin = ALPHABET[ALPHABET.index(good[-1]) + 1]  # differs in bits that say nothing
     header_json = json.dumps(header)
@@ -141,9 +141,9 @@ def forgeries(key):
             f"alg {alg} and no signature": f"{headed(alg=alg).rpartition('.')[0]}."
             for alg in ("none", "None", "NONE", "nOnE", None)
         },
-        "HS384 truly": sealed(header | {"alg": "HS384"}, secret=known, digest="sha384"),
-        "HS512 truly": sealed(header | {"alg": "HS512"}, secret=known, digest="sha512"),
-        "HS512 called HS256": sealed(header | {"alg": "HS256"}, secret=known, digest="sha512"),
+        "HS384 truly": make(header | {"alg": "HS384"}, secret=known, digest="sha384"),
+        "HS512 truly": make(header | {"alg": "HS512"}, secret=known, digest="sha512"),
+        "HS512 called HS256": make(header | {"alg": "HS256"}, secret=known, digest="sha512"),
         "psychic signature": headed(alg="ES256").rpartition(".")[0] + ".MAYCAQACAQA",
         "psychic zeros": headed(alg="ES256").rpartition(".")[0] + "." + b64(bytes(64)),
     }
@@ -157,7 +157,7 @@ def forgeries(key):
         "signature of another header": f"{b64(raw(header | {'typ': 'rt+jwt'}))}.{body}.{proof}",
         "signature of the claims alone": f"{start}.{body}.{signed(body, key).partition('.')[2]}",
         **{
-            f"key {name}": sealed(secret=secret)
+            f"key {name}": make(secret=secret)
             for name, secret in {
                 "of another": OTHERS[key.algorithm],
                 "of another secret": secret_key(SECRET_KEY + "x"),
@@ -178,8 +178,8 @@ def forgeries(key):
     ]
     kids = {
         **{f"kid number {n}": headed(kid=kid) for n, kid in enumerate(strange_kids)},
-        "kid empty, key empty": sealed(header | {"kid": ""}, secret=b""),
-        "kid /dev/null, key empty": sealed(header | {"kid": "../../../dev/null"}, secret=b""),
+        "kid empty, key empty": make(header | {"kid": ""}, secret=b""),
+        "kid /dev/null, key empty": make(header | {"kid": "../../../dev/null"}, secret=b""),
         "kid missing": without("kid"),
     }
     more_parameters = [
@@ -194,7 +194,7 @@ def forgeries(key):
             f"header with {name}, number {n}": headed(**{name: value})
             for n, (name, value) in enumerate(more_parameters)
         },
-        "attacker's own jwk": sealed(header | {"jwk": own_jwk}, secret=unb64(own_jwk["k"])),
+        "attacker's own jwk": make(header | {"jwk": own_jwk}, secret=unb64(own_jwk["k"])),
         "crit known, name missing": headed(crit=["b64"]),
         "b64 false, critical": headed(b64=False, crit=["b64"]),
         "b64 false, detached": "{}..{}".format(
@@ -205,7 +205,7 @@ def forgeries(key):
         "typ missing": without("typ"),
         "alg missing": without("alg"),
         **{
-            f"header {name}": sealed(header)
+            f"header {name}": make(header)
             for name, header in {
                 "empty": {},
                 "a list": [header],
@@ -257,9 +257,9 @@ def forgeries(key):
         "no header": f".{body}.{proof}",
         "no payload": signed(f"{start}.", key),
         "JSON serialised": json.dumps({"protected": start, "payload": body, "signature": proof}),
-        "payload longer than 2048 characters": sealed(payload=CLAIMS | {"jti": "x" * 2000}),
+        "payload longer than 2048 characters": make(payload=CLAIMS | {"jti": "x" * 2000}),
         **{
-            f"payload {name}": sealed(payload=payload)
+            f"payload {name}": make(payload=payload)
             for name, payload in {
                 "no JSON": b"{",
                 "followed by another": raw(CLAIMS) + raw(CLAIMS),
@@ -292,9 +292,9 @@ BASE = {"access": CLAIMS, "refresh": CLAIMS | {"token_type": "refresh"}}
 
 
 def forge(token, **changes):
-    """Sign the claims of a token again, some of them changed."""
+    """Return a token with some claims changed, signed again."""
     header, claims = read(token)
-    return seal(header, claims | changes)
+    return sign_json(header, claims | changes)
 
 
 URI = "https://id.example/.well-known/status/7.jwt"

@@ -1,6 +1,6 @@
 """Clients that keep a journal of what they asked for and what they were told.
 
-The server is held to every word of it after a crash.
+After a crash, the tests compare the server with the journals.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from tests.support.callers import Tokens
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 
 CLIENTS = 4
 chance = random.SystemRandom()
@@ -20,7 +20,7 @@ emails = (f"person{n}@example.com" for n in itertools.count())
 
 @dataclass(eq=False)
 class Session:
-    """A session as its client remembers it: what it was told, and what it has asked since."""
+    """A session in the journal of its client: its tokens, and the call without a response."""
 
     email: str = field(default_factory=lambda: next(emails))
     tokens: Tokens | None = None
@@ -39,43 +39,43 @@ class Session:
         self.over = self.asked == "logout"
         self.asked = ""
 
-    def call(self, line, what):
+    def call(self, api, what):
         self.asked = what
         if what == "register":
-            self.told(line.register(self.email), 201)
+            self.told(api.register(self.email), 201)
         elif what == "refresh":
             self.key = f"key{chance.getrandbits(64):016x}"
-            self.told(line.refresh(self.tokens.refresh, self.key), 200)
+            self.told(api.refresh(self.tokens.refresh, self.key), 200)
         else:
-            self.told(line.logout(self.tokens.access), 204)
+            self.told(api.logout(self.tokens.access), 204)
 
 
 class Client:
-    """Somebody with one session for good, and others that come and go."""
+    """A client with one lasting session, and others that it opens and ends."""
 
-    connect = Line
+    connect = ApiConnection
 
     def __init__(self, server):
         self.journal, self.unanswered = [Session()], []
-        with self.connect(server) as line:
-            self.journal[0].call(line, "register")
+        with self.connect(server) as api:
+            self.journal[0].call(api, "register")
         self.touched = [self.journal[0]]
 
     def live(self, server, over, pause):
-        """Register, refresh and log out, until it is over or nobody listens any more."""
-        with self.connect(server) as line:
+        """Register, refresh and log out until ``over`` is set or the server refuses connections."""
+        with self.connect(server) as api:
             while not over.wait(pause):
                 session, what = self._choose()
                 self.touched.append(session)
                 try:
-                    session.call(line, what)
+                    session.call(api, what)
                 except ConnectionRefusedError:
                     return
-                except Line.NO_ANSWER:
+                except ApiConnection.NO_ANSWER:
                     self.unanswered.append(what)
 
     def _choose(self):
-        """Return a session of which everything is known, or a new one, and what to do."""
+        """Return a session without an open call, or a new one, and the next call."""
         known = [session for session in self.journal if not session.asked and not session.over]
         if not known or chance.random() < 0.2:
             self.journal.append(Session())
@@ -87,7 +87,7 @@ class Client:
 
 @contextlib.contextmanager
 def busy(server, clients, pause=0):
-    """Have all clients live at once, with so many seconds between their calls."""
+    """Run all clients at once, with so many seconds between their calls."""
     over = threading.Event()
     with ThreadPoolExecutor(CLIENTS) as pool:
         lives = [pool.submit(client.live, server, over, pause) for client in clients]
@@ -99,19 +99,19 @@ def busy(server, clients, pause=0):
             life.result()
 
 
-def resolve(line, session):
-    """Ask again for what had no answer: it was done or it was not, and never by half."""
+def resolve(api, session):
+    """Repeat the call that had no response. It took effect entirely or not at all."""
     asked = session.asked
     if asked == "register":
-        known, again = line.login(session.email), line.register(session.email)
+        known, again = api.login(session.email), api.register(session.email)
         assert (known.status, again.status) in {(200, 400), (400, 201)}, (known, again)
         created = again.status == 201
         session.told(again if created else known, 201 if created else 200)
     elif asked == "refresh":
-        session.told(line.refresh(session.tokens.refresh, session.key), 200)
+        session.told(api.refresh(session.tokens.refresh, session.key), 200)
     elif asked == "logout":
-        refreshed = line.refresh(session.tokens.refresh)
-        assert line.user(session.tokens.access).status == refreshed.status
+        refreshed = api.refresh(session.tokens.refresh)
+        assert api.user(session.tokens.access).status == refreshed.status
         session.over = refreshed.status == 401
         if not session.over:
             session.asked = "refresh"
@@ -119,62 +119,62 @@ def resolve(line, session):
     session.asked = ""
 
 
-def assert_undone(line, session):
-    """Hold a server that was told to stop to it: what it did not answer, it has not done."""
+def assert_undone(api, session):
+    """Assert that a call without a response had no effect, after a clean stop."""
     asked = session.asked
     if asked == "register":
-        assert line.login(session.email).status == 400
-        session.call(line, "register")
+        assert api.login(session.email).status == 400
+        session.call(api, "register")
     elif asked == "refresh":
-        session.call(line, "refresh")  # with another key: a second use would be told 401
+        session.call(api, "refresh")  # with another key: a second use would be told 401
     elif asked == "logout":
-        assert line.user(session.tokens.access).status == 200
+        assert api.user(session.tokens.access).status == 200
         session.asked = ""
 
 
-def assert_kept(line, session):
-    """Hold the server to what it acknowledged."""
+def assert_kept(api, session):
+    """Assert that the server kept what it acknowledged."""
     tokens = [*session.rotated[-3:], session.tokens.refresh]
-    live = [token for token in tokens if line.verify(token).status == 200]
-    user = line.user(session.tokens.access)
+    live = [token for token in tokens if api.verify(token).status == 200]
+    user = api.user(session.tokens.access)
     if session.over:
         assert live == []
         assert (user.status, user.json["code"]) == (401, "token_revoked")
-        assert line.refresh(session.tokens.refresh).status == 401
-        assert line.login(session.email).status == 200
+        assert api.refresh(session.tokens.refresh).status == 401
+        assert api.login(session.email).status == 200
     else:
         assert live == [session.tokens.refresh]
         assert user.status == 200
         assert user.json["email"] == session.email
-        session.call(line, "refresh")
-        assert line.verify(live[0]).status == 401
-        assert line.verify(session.tokens.refresh).status == 200
+        session.call(api, "refresh")
+        assert api.verify(live[0]).status == 401
+        assert api.verify(session.tokens.refresh).status == 200
 
 
 def everybody(server, clients, do):
-    """Have all clients talk to the server at once, each on a connection of its own."""
+    """Run a function for all clients at once, each with its own connection."""
 
     def talk(client):
-        with Line(server) as line:
-            do(line, client)
+        with ApiConnection(server) as api:
+            do(api, client)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         list(pool.map(talk, clients))
 
 
 def settle(server, clients, unanswered):
-    """Compare what the server says with the journals of what was done since the last time."""
+    """Compare the server with the journals of all calls since the last comparison."""
 
-    def compare(line, client):
+    def compare(api, client):
         for session in dict.fromkeys(client.touched):
-            unanswered(line, session)
-            assert_kept(line, session)
+            unanswered(api, session)
+            assert_kept(api, session)
         client.touched = [client.journal[0]]
 
     everybody(server, clients, compare)
 
 
-def ask_again(line, client):
-    """Clear up what had no answer; a client then goes on, and notices if anything else is lost."""
+def ask_again(api, client):
+    """Resolve the calls that had no response, so that the client can go on."""
     for session in client.touched:
-        resolve(line, session)
+        resolve(api, session)

@@ -12,22 +12,22 @@ from functools import partial
 from typing import NamedTuple
 
 from tests.support.callers import Tokens
-from tests.support.connections import Answer, Line
+from tests.support.connections import Answer, ApiConnection
 from tests.support.constants import SOAK
 
 IN_TIME = 3.5  # the contract's three seconds, and some for a busy machine
 BACK_WITHIN = 5
 CLIENTS = 3
 PATIENCE = 2  # seconds after which the server gives up on its database
-WORDS_OF_THE_INSIDE = ("sql", "psycopg", "postgres", "select", "connection", "locked", "disk")
+INTERNAL_WORDS = ("sql", "psycopg", "postgres", "select", "connection", "locked", "disk")
 LIMITS = ";".join(
     f"{name}=1000000/minute"
     for name in ("login.account", "login.ip", "register.ip", "refresh.session")
 )
 
 
-class Told(NamedTuple):
-    """One call of one client: what it was told, and when."""
+class Call(NamedTuple):
+    """One call of one client: its response, and when."""
 
     client: int
     call: str
@@ -45,10 +45,10 @@ class Told(NamedTuple):
 
 
 class Load:
-    """People who sign in, look, refresh, look and sign out, for as long as it is entered.
+    """Clients that log in, get the user, refresh, get the user and log out, in a loop.
 
-    Told 503 they repeat the call, a refresh with the same Idempotency-Key; whoever is told
-    anything else that is not a success goes home.
+    A call that is answered 503 is repeated, a refresh with the same Idempotency-Key. After any
+    other failure the client ends.
     """
 
     def __init__(self, server):
@@ -56,9 +56,9 @@ class Load:
         self.pool = ThreadPoolExecutor(CLIENTS)
 
     def __enter__(self):
-        with Line(self.server) as line:
+        with ApiConnection(self.server) as api:
             for n in range(CLIENTS):
-                assert line.register(f"load{n}@example.com").status in (201, 400)
+                assert api.register(f"load{n}@example.com").status in (201, 400)
         self.clients = [self.pool.submit(self._live, n) for n in range(CLIENTS)]
         self.until_all_succeed()
         return self
@@ -71,24 +71,24 @@ class Load:
 
     def _live(self, n):
         keys = (f"key-of-refresh-{n}-{i}" for i in itertools.count())
-        with Line(self.server) as line:
+        with ApiConnection(self.server) as api:
             while not self.over.is_set():
-                answer = self._insist(n, "login", partial(line.login, f"load{n}@example.com"))
+                answer = self._insist(n, "login", partial(api.login, f"load{n}@example.com"))
                 tokens = Tokens(**answer.json["tokens"]) if answer else None
                 for call in ("user", "refresh", "user", "logout"):
                     if tokens is None:
                         return
                     what = tokens.refresh if call == "refresh" else tokens.access
                     key = [next(keys)] if call == "refresh" else []
-                    answer = self._insist(n, call, partial(getattr(line, call), what, *key))
+                    answer = self._insist(n, call, partial(getattr(api, call), what, *key))
                     if call == "refresh" or answer is None:
                         tokens = Tokens(**answer.json) if answer else None
 
     def _insist(self, n, call, ask):
-        """Repeat a call until it works; None if it never does."""
+        """Repeat a call until it succeeds; return None if it never does."""
         while True:
             sent = time.monotonic()
-            told = Told(n, call, sent, answer=ask(), answered=time.monotonic())
+            told = Call(n, call, sent, answer=ask(), answered=time.monotonic())
             self.told.append(told)
             if told.worked:
                 return told.answer
@@ -107,44 +107,45 @@ class Load:
         return min(firsts) - since
 
 
-def is_away(answer):
-    """Tell whether the answer says that the database is away, and nothing else of it."""
+def is_database_unavailable(answer):
+    """Assert that a response says only that the database is unavailable; return True."""
     assert answer.status == 503, answer
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json["code"] == "database_unavailable"
     assert int(answer.headers["Retry-After"]) >= 1
-    assert not [word for word in WORDS_OF_THE_INSIDE if word in answer.text.lower()]
+    assert not [word for word in INTERNAL_WORDS if word in answer.text.lower()]
     return True
 
 
-def every_answer_was_honest(load):
-    """Tell whether every call, in good times and bad, worked or was told 503 in time.
+def every_response_was_in_time(load):
+    """Assert that every call worked or was answered 503 in time; return True.
 
     A login that the fault caught had its password hashed first, which gives way to all else that
     the machine does: it may take so much longer as logins took in good times.
     """
     assert {t.call for t in load.told if t.worked} == {"login", "user", "refresh", "logout"}
     for told in load.told:
-        assert told.worked or is_away(told.answer), told
+        assert told.worked or is_database_unavailable(told.answer), told
         assert told.took < IN_TIME + (load.hashing if told.call == "login" else 0), told
     return True
 
 
-def endure(server, load, fault, seconds, *calls, ready, user):
-    """Go through a fault under load: these calls are told 503, and the server recovers by itself.
+def go_through_fault(server, load, fault, seconds, *calls, ready, user):
+    """Go through a fault under load, and assert that the server recovers by itself.
 
-    ``ready`` is what /readyz says meanwhile, and ``user`` what somebody is told who only looks.
+    Meanwhile ``calls`` (all, if none is named) are answered 503. ``ready`` is the status of
+    /readyz, and ``user`` that of a GET of the user.
     """
-    workers, access = server.workers(), witness(server)
+    workers, access = server.workers(), access_token_known_to_all(server)
     probes = itertools.cycle([("/api/user/", user), ("/readyz", ready)])
-    with fault, Line(server) as line:
+    with fault, ApiConnection(server) as api:
         away = time.monotonic()
         while time.monotonic() < away + seconds * SOAK:
-            assert line.call("GET", "/healthz").status == 200
+            assert api.call("GET", "/healthz").status == 200
             path, expected = next(probes)
-            answer = line.call("GET", path, access=access)
+            answer = api.call("GET", path, access=access)
             assert answer.status == expected
-            assert answer.status == 200 or is_away(answer)
+            assert answer.status == 200 or is_database_unavailable(answer)
             time.sleep(0.1)
         nearly_back = time.monotonic()
     back = time.monotonic()
@@ -154,16 +155,16 @@ def endure(server, load, fault, seconds, *calls, ready, user):
     meanwhile = [t for t in load.told if away < t.answered < nearly_back]
     assert {t.client for t in meanwhile if not t.worked} == set(range(CLIENTS))
     asked_meanwhile = [t for t in meanwhile if t.sent > away and t.call in (calls or t.call)]
-    assert all(is_away(t.answer) for t in asked_meanwhile)
+    assert all(is_database_unavailable(t.answer) for t in asked_meanwhile)
     assert recovered < BACK_WITHIN
     assert server.workers() == workers
 
 
-def witness(server):
-    """Return an access token that every worker has seen, and might be tempted to remember."""
-    with Line(server) as line:
-        access = line.login("load0@example.com").json["tokens"]["access"]
+def access_token_known_to_all(server):
+    """Return an access token that every worker has verified, and might have cached."""
+    with ApiConnection(server) as api:
+        access = api.login("load0@example.com").json["tokens"]["access"]
     for _ in range(20):
-        with Line(server) as line:
-            assert line.user(access).status == 200
+        with ApiConnection(server) as api:
+            assert api.user(access).status == 200
     return access

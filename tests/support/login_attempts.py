@@ -9,7 +9,7 @@ MINUTE = 60
 
 
 def visitor(app, email="ada@example.com", ip="127.0.0.1", **headers):
-    """Somebody on a device that has never been here, from this address, with these headers."""
+    """Return a caller on a new device, with this network address and these headers."""
     client = app.test_client()
     client.environ_base["REMOTE_ADDR"] = ip
     client.environ_base |= {f"HTTP_{name.upper()}": value for name, value in headers.items()}
@@ -17,17 +17,17 @@ def visitor(app, email="ada@example.com", ip="127.0.0.1", **headers):
 
 
 def guess(app, *args, **kwargs):
-    """Try a wrong password as a visitor; return the answer."""
+    """Log in as a new visitor with a wrong password; return the response."""
     return visitor(app, *args, **kwargs).try_login(password=WRONG)
 
 
 def guesses(count, app, *args, **kwargs):
-    """Guess so often; return the statuses."""
+    """Guess so many times; return the statuses."""
     return [guess(app, *args, **kwargs).status_code for _ in range(count)]
 
 
 def wait_of(response):
-    """Return the Retry-After of a refusal, which must be as the contract has it."""
+    """Assert that a response is a 429 problem; return its Retry-After in seconds."""
     assert response.status_code == response.json["status"] == 429
     assert response.content_type == "application/problem+json"
     assert response.json["code"] == "too_many_requests"

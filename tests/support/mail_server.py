@@ -12,7 +12,7 @@ from tests.support.ports import free_port
 
 
 class Mail(NamedTuple):
-    """A mail as it arrived: one recipient, headers, and both of its texts."""
+    """A received mail: its recipient, its headers and both of its texts."""
 
     to: str
     headers: email.message.EmailMessage
@@ -34,10 +34,15 @@ class Mail(NamedTuple):
 
 
 class MailServer:
-    """A real SMTP server; each mail meets the next of its ``moods``, and is taken without one."""
+    """A real SMTP server.
+
+    Each mail consumes one of ``scripted_replies``: ``"refuses"`` answers 451, ``"drops"`` closes
+    the connection, ``"takes it and drops"`` closes it after the mail is accepted, and a number
+    delays the acceptance by so many seconds. Without a scripted reply the mail is accepted.
+    """
 
     def __init__(self, tls_context=None):
-        self.mails, self.moods, self.talking, self.most_at_once = [], [], 0, 0
+        self.mails, self.scripted_replies, self.talking, self.most_at_once = [], [], 0, 0
         self.port, self.controller, self.tls_context = free_port(), None, tls_context
         self.url = f"smtp://127.0.0.1:{self.port}"
 
@@ -56,16 +61,16 @@ class MailServer:
         self.talking += 1
         self.most_at_once = max(self.most_at_once, self.talking)
         try:
-            mood = self.moods.pop(0) if self.moods else None
-            if mood == "refuses":
+            reply = self.scripted_replies.pop(0) if self.scripted_replies else None
+            if reply == "refuses":
                 return "451 Not now"
-            if mood == "drops":
+            if reply == "drops":
                 server.transport.abort()
                 return "421 Gone"
-            if isinstance(mood, (int, float)):
-                await asyncio.sleep(mood)
+            if isinstance(reply, (int, float)):
+                await asyncio.sleep(reply)
             self._take(envelope)
-            if mood == "takes it and drops":
+            if reply == "takes it and drops":
                 server.transport.abort()
             return "250 Taken"
         finally:
@@ -78,6 +83,7 @@ class MailServer:
         self.mails.append(Mail(to, found, *texts))
 
     def wait_for(self, count):
+        """Wait until so many mails have arrived, and return all of them."""
         deadline = time.monotonic() + 20
         while len(self.mails) < count:
             assert time.monotonic() < deadline, f"{len(self.mails)} of {count} mails came in 20 s"

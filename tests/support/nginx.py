@@ -31,7 +31,7 @@ NODE = "server 127.0.0.1:8000 max_fails=3 fail_timeout=5s;"
 
 
 class Nginx:
-    """nginx in front of servers; a ``Line`` connects to it as to a server."""
+    """nginx in front of servers. An ``ApiConnection`` connects to it as to a server."""
 
     def __init__(self, folder, *servers):
         self.port, self.folder = free_port(), folder
@@ -49,7 +49,9 @@ class Nginx:
             "/etc/letsencrypt/live/auth.example.com": str(folder),
         }
         (folder / "site.conf").write_text(deployed("nginx.conf", places))
-        user = "user root;" if os.geteuid() == 0 else ""  # who may enter the tests' folder
+        user = (
+            "user root;" if os.geteuid() == 0 else ""
+        )  # other users cannot enter the tests' folder
         (folder / "main.conf").write_text(MAIN.format(user=user, site="site.conf"))
 
     def __enter__(self):
@@ -62,7 +64,7 @@ class Nginx:
 
 
 def certify(folder):
-    """Write a certificate for 127.0.0.1 that signs itself."""
+    """Write a self-signed certificate for 127.0.0.1, and its key."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     today = datetime.now(UTC)

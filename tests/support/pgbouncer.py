@@ -12,7 +12,7 @@ from tests.support.programs import deployed, program, running
 
 @contextlib.contextmanager
 def pgbouncer(folder, url):
-    """Run PgBouncer before a database; yields the URL that goes through it."""
+    """Run PgBouncer in front of a database; yield the URL that leads through it."""
     port, database = free_port(), conninfo_to_dict(url)
     behind = make_conninfo(host=database["host"], dbname=database["dbname"], user=database["user"])
     places = {

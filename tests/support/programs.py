@@ -15,7 +15,10 @@ from tests.support.constants import ROOT
 
 
 def program(name, module=None):
-    """Return the command of a program: the system's own, or that of a wheel."""
+    """Return the command of the system's own program, or of that in a wheel.
+
+    Skips the test if there is neither.
+    """
     path = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
     if path:
         return [path]
@@ -25,7 +28,7 @@ def program(name, module=None):
 
 
 def deployed(name, changes):
-    """Return a file of ``deploy/`` with places of this machine; whatever is changed stood there."""
+    """Return a file of ``deploy/``, changed; raises AssertionError for a text that is missing."""
     text = (ROOT / "deploy" / name).read_text()
     for old, new in changes.items():
         assert old in text, old
@@ -35,7 +38,7 @@ def deployed(name, changes):
 
 @contextlib.contextmanager
 def running(command, folder, port):
-    """Run a program until its port answers, and to the end of the block."""
+    """Run a program. Enter the block once its port answers, and stop it at the end."""
     log = folder / "log"
     with log.open("w") as file:
         process = subprocess.Popen(command, cwd=folder, stdout=file, stderr=file)

@@ -18,7 +18,7 @@ from pycoder.mail.links import Purpose
 from pycoder.models.session import Session
 from pycoder.models.user import User
 from tests.support.callers import Tokens
-from tests.support.connections import Answer, Line
+from tests.support.connections import Answer, ApiConnection
 from tests.support.constants import PASSWORD, SOAK
 from tests.support.tokens import claims_of
 
@@ -34,18 +34,18 @@ class Person(NamedTuple):
 
 
 class Api:
-    """The server as many clients see it; a connection for each call."""
+    """The API of a server, with a new connection for each call."""
 
     def __init__(self, server):
         self.server, self.numbers = server, itertools.count(1)
 
     def call(self, method, path, body=None, access=None, key=None):
         headers = {"Idempotency-Key": key} if key else {}
-        with Line(self.server) as line:
-            return line.call(method, f"/api/{path}", body, access, **headers)
+        with ApiConnection(self.server) as api:
+            return api.call(method, f"/api/{path}", body, access, **headers)
 
-    def somebody(self):
-        """Register a new person."""
+    def register(self):
+        """Register a new user."""
         email = f"person{next(self.numbers)}@example.com"
         answer = self.call("POST", "register/", {"email": email, "password": PASSWORD})
         assert answer.status == 201, answer.text
@@ -81,12 +81,12 @@ def tokens_of(answer):
 
 
 def outcome(answer):
-    """Say what an answer means: 200 or 204, or the code of its problem."""
+    """Return the status of a success, or the code of a problem."""
     return answer.json["code"] if answer.status >= 400 else answer.status
 
 
 def at_once(calls):
-    """Make all these calls at the same time; return the answers in their order."""
+    """Make all calls at the same time; return the responses in their order."""
     start = threading.Barrier(len(calls))
 
     def wait_and(call):
@@ -98,11 +98,11 @@ def at_once(calls):
 
 
 def of(email):
-    """Return the condition that a session is this person's."""
+    """Return the condition that a session belongs to this user."""
     return Session.user_id == select(User.id).where(User.email == email).scalar_subquery()
 
 
-def living(email):
+def live_sessions_of(email):
     return select(func.count(Session.id)).where(of(email), Session.revoked_at.is_(None))
 
 
@@ -110,7 +110,7 @@ def living(email):
 
 
 class Ending(NamedTuple):
-    """What an ending has at hand: the session that is to end, and another of the same person."""
+    """The arguments of an ending: the session to end, and another one of the same user."""
 
     api: Api
     operator: object
@@ -118,7 +118,7 @@ class Ending(NamedTuple):
     pair: Tokens
     other: Tokens
 
-    def room(self, function, *args):
+    def as_operator(self, function, *args):
         with self.operator.app_context():
             function(administration.find_user(self.email), *args, client=COMMAND_LINE)
             return Answer(204, None, "")
@@ -149,11 +149,11 @@ ENDINGS = {
     "token/revoke": lambda e: e.api.revoke(e.pair.refresh),
     "revoke one": end_by_id,
     "revoke all others": lambda e: e.api.end_others(e.other.access),
-    "set-password": lambda e: e.room(administration.set_password, NEW_PASSWORD),
+    "set-password": lambda e: e.as_operator(administration.set_password, NEW_PASSWORD),
     "password/change": end_by_change,
     "password/reset": end_by_reset,
-    "deactivate": lambda e: e.room(administration.set_active, False),
-    "delete": lambda e: e.room(administration.delete_user),
+    "deactivate": lambda e: e.as_operator(administration.set_active, False),
+    "delete": lambda e: e.as_operator(administration.delete_user),
     "delete by its owner": lambda e: e.api.call("DELETE", "user/", access=e.other.access),
 }
 DELETES = ("delete", "delete by its owner")
@@ -168,7 +168,7 @@ class Use:
         self.acknowledged = threading.Event()
 
     def _note(self, call, token):
-        """Call; keep when it started and what came of it."""
+        """Make a call; note when it started and its outcome."""
         started = time.monotonic()
         answer = call(token)
         self.log.append((started, outcome(answer)))
@@ -189,7 +189,10 @@ class Use:
         self._note(self.api.user, self.issued[-1].access)
 
     def until(self, end, *, refreshes):
-        """Use the session, ``end`` it after so many refreshes; return what began after the ack."""
+        """Use the session and ``end`` it after so many refreshes.
+
+        Returns the outcomes of the calls that started after the end was acknowledged.
+        """
         with ThreadPoolExecutor(4) as pool:
             users = [pool.submit(self._keep, use) for use in (self.refresh, self.read, self.read)]
             try:
@@ -221,7 +224,7 @@ def timed(call):
 
 
 def keep_logging_in(api, email, password, acknowledged):
-    """Log in again and again, and three times more after the acknowledgement."""
+    """Log in repeatedly, and three more times after the acknowledgement."""
     logins, left = [], 3
     while left:
         left -= acknowledged.is_set()
@@ -230,7 +233,7 @@ def keep_logging_in(api, email, password, acknowledged):
 
 
 def logins_around(api, email, change, *, wanted):
-    """Log in with the old and the new password from all sides while ``change`` happens."""
+    """Log in with the old and the new password from several threads during ``change``."""
     acknowledged = threading.Event()
     with ThreadPoolExecutor(8) as pool:
         olds, news = (

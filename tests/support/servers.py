@@ -11,20 +11,20 @@ import psutil
 
 from tests.support.application import migrated
 from tests.support.commands import environment
-from tests.support.connections import Line
+from tests.support.connections import ApiConnection
 from tests.support.constants import ROOT
 from tests.support.ports import free_port
 
 
-def lives(process):
-    """Tell whether a process is there, and not only waits for its parent to take notice."""
+def is_running(process):
+    """Return whether a process runs. A zombie does not."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.status() != psutil.STATUS_ZOMBIE
     return False
 
 
 class Server:
-    """A real server on a port of its own, started as ``make run`` starts it."""
+    """A real server on a free port, started as ``make run`` starts it."""
 
     def __init__(self, folder, database_url, *, workers=2, kind="gunicorn", code=ROOT, **settings):
         self.folder, self.port = Path(folder), settings.pop("PORT", None) or free_port()
@@ -42,7 +42,7 @@ class Server:
         self.inherited = ()  # file descriptors
 
     def migrate(self):
-        """Make the tables, in this process: servers/test_server.py does it as an operator would."""
+        """Make the tables in this process. servers/test_server.py does it as an operator does."""
         with migrated(self.folder, DATABASE_URL=self.env["DATABASE_URL"]):
             return self
 
@@ -64,16 +64,16 @@ class Server:
         return self
 
     def _answers(self):
-        with Line(self) as line, contextlib.suppress(*Line.NO_ANSWER):
-            return line.call("GET", "/healthz").status == 200
+        with ApiConnection(self) as api, contextlib.suppress(*ApiConnection.NO_ANSWER):
+            return api.call("GET", "/healthz").status == 200
         return False
 
     def workers(self):
-        """Return the process ids of the workers as they are now."""
+        """Return the current process ids of the workers."""
         return {child.pid for child in psutil.Process(self.process.pid).children()}
 
     def kill(self):
-        """Kill the master and every worker, which leaves none of them time for anything."""
+        """Kill the master and every worker by SIGKILL."""
         master = psutil.Process(self.process.pid)
         master.suspend()  # so that it starts no new worker meanwhile
         workers = master.children()
@@ -81,7 +81,7 @@ class Server:
             process.kill()
         self.process.wait(10)
         deadline = time.monotonic() + 10
-        while any(map(lives, workers)):
+        while any(map(is_running, workers)):
             assert time.monotonic() < deadline, "a worker outlived its kill"
             time.sleep(0.01)
 

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from pycoder.clock import now
 from pycoder.extensions import db
 from pycoder.models.session import Session
-from tests.support.application import emptied
+from tests.support.application import empty_tables
 from tests.support.callers import Caller
 from tests.support.tokens import claims_of
 
@@ -41,7 +41,7 @@ class Access:
 
 @dataclass
 class Generation:
-    """A refresh token, as often as it was handed out."""
+    """A refresh token: every text of it that was issued."""
 
     jti: str
     tokens: list[str]
@@ -50,7 +50,7 @@ class Generation:
 
 @dataclass
 class Device:
-    """What the model knows of one session."""
+    """The model of one session."""
 
     person: "Person"
     sid: str
@@ -77,18 +77,18 @@ class Person:
 
 
 def outcome(answer):
-    """Say what an answer means: its status, or the code of its problem."""
+    """Return the status of a success, or the code of a problem."""
     if answer.status_code == 401:
         assert answer.headers["WWW-Authenticate"].startswith("Bearer")
     return answer.json["code"] if answer.status_code >= 400 else answer.status_code
 
 
-class Story(RuleBasedStateMachine):
-    """People with devices; each step takes a second."""
+class SessionMachine(RuleBasedStateMachine):
+    """Users with devices. Each step takes a second."""
 
     def __init__(self, app):
         super().__init__()
-        self.app = emptied(app)
+        self.app = empty_tables(app)
         self.travel = time_machine.travel(START, tick=False)
         self.clock = self.travel.start()
         self.people = []
@@ -112,7 +112,7 @@ class Story(RuleBasedStateMachine):
         return [device for person in self.people for device in person.devices]
 
     def device(self, number):
-        """Pick one that lives, four times in five; most stories would soon be over else."""
+        """Pick a live device four times in five. Otherwise most runs would end soon."""
         live = [device for device in self.devices if device.is_live(self.at)]
         among = live if live and number % 5 else self.devices
         return among[number // 5 % len(among)]
@@ -129,7 +129,7 @@ class Story(RuleBasedStateMachine):
         return 200 if device.is_live(self.at) and not access.listed else "token_revoked"
 
     def refresh_is(self, device, age, key):
-        """Return what the contract promises for a use of the token that is so many uses old."""
+        """Return the expected outcome for a refresh token that is so many rotations old."""
         if device.refresh[-1 - age].expires <= self.at:
             return "token_expired"
         if device.gone:
@@ -149,7 +149,7 @@ class Story(RuleBasedStateMachine):
             device.gone = True
 
     def receive(self, device, tokens):
-        """Take a pair in; what it claims is what the model expects."""
+        """Store a token pair; assert that its claims are those of the model."""
         access, refresh = claims_of(tokens["access"]), claims_of(tokens["refresh"])
         assert access["sid"] == refresh["sid"] == device.sid
         assert refresh["exp"] == device.expires
@@ -185,7 +185,7 @@ class Story(RuleBasedStateMachine):
 
     @initialize()
     def begin(self):
-        """Two people, the first of them on two devices."""
+        """Start with two users, the first of them on two devices."""
         self.register("ada")
         self.tick()
         self.register("bob")
@@ -242,7 +242,7 @@ class Story(RuleBasedStateMachine):
 
     @rule(which=pick, key=keys, again=keys, wait=st.sampled_from([1, 2, 299, 300, 301, 500]))
     def lose_an_answer_and_repeat(self, which, key, again, wait):
-        """A repeat with the key is the owner's, for five minutes; any other is a thief's."""
+        """A retry with the key succeeds for five minutes. Any other use is token reuse."""
         device = self.device(which)
         self.try_refresh(device, 0, key)
         self.tick(wait)
@@ -260,7 +260,7 @@ class Story(RuleBasedStateMachine):
 
     @rule(which=pick, by=st.sampled_from(["access", "refresh", "both"]), other=pick, age=pick)
     def logout(self, which, by, other, age):
-        """Any token that has not expired ends its session, also one that was rotated away."""
+        """Any token that has not expired ends its session, even a rotated one."""
         sent, ended = {}, []
         if by != "refresh":
             device = self.device(which)
@@ -287,7 +287,7 @@ class Story(RuleBasedStateMachine):
             one = device.refresh[age % len(device.refresh)]
             token = one.tokens[-1]
         assert outcome(device.person.caller.revoke(token)) == 200
-        if one.expires > self.at:  # else nobody looks further
+        if one.expires > self.at:  # else the token is not looked up
             if kind == "access":
                 one.listed = True
             else:

@@ -45,7 +45,7 @@ def signed_in(context, server):
 
 
 def refreshes(context):
-    """Return the list that every refresh of this browser goes into."""
+    """Return a list to which every refresh of this browser is appended."""
     seen = []
 
     def is_refresh(request):

@@ -14,6 +14,7 @@ def unb64(segment):
 
 
 def raw(value):
+    """Return bytes as they are, and any other value as JSON."""
     return value if isinstance(value, bytes) else json.dumps(value).encode()
 
 
@@ -23,4 +24,5 @@ def read(token):
 
 
 def claims_of(token):
+    """Return the claims of a token."""
     return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))

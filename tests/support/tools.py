@@ -19,11 +19,14 @@ PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH",
 
 
 class Missing(Exception):
-    """A tool that the tests need is not here; the message says what to do."""
+    """A tool that the tests need is missing; the message says how to install it."""
 
 
 def node(*words, **kwargs):
-    """Run Node, or with ``npm`` or ``tsc`` as first word that, and return what is done."""
+    """Run Node, or ``npm`` or ``tsc`` if that is the first word; return the finished process.
+
+    Raises ``Missing`` if the program is not installed.
+    """
     program = {"npm": "npm", "tsc": str(JS / "node_modules" / ".bin" / "tsc")}.get(words[0])
     command = [program, *words[1:]] if program else ["node", *words]
     settings = {"cwd": JS, "capture_output": True, "text": True, "timeout": 300} | kwargs
@@ -35,7 +38,7 @@ def node(*words, **kwargs):
 
 
 def chromium():
-    """Return the path of the machine's Chromium, else of Playwright's."""
+    """Return the path of the system's Chromium, else of Playwright's; raises ``Missing``."""
     for name in CHROMIUMS:
         if found := shutil.which(name):
             return found
@@ -47,7 +50,7 @@ def chromium():
 
 
 def install():
-    """Install what is missing; raises ``Missing`` with what was tried."""
+    """Install what is missing; raises ``Missing`` if that fails."""
     if not _node_is_new_enough():
         _run(sys.executable, "-m", "pip", "install", "--quiet", NODE)
     done = node("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
@@ -71,13 +74,13 @@ def _node_is_new_enough():
 
 
 def _install_chromium():
-    """Try Debian's package, which brings what it needs, and then Playwright's download."""
+    """Install Debian's package with its dependencies, else Playwright's download."""
     if not _apt_install("chromium"):
         _run(sys.executable, "-m", "playwright", "install", "chromium")
 
 
 def _apt_install(package):
-    """Install a package of Debian; return whether it worked."""
+    """Install a Debian package; return whether that worked."""
     if not shutil.which("apt-get"):
         return False
     apt = [*([] if os.geteuid() == 0 else ["sudo", "-n"]), "apt-get"]
@@ -86,7 +89,7 @@ def _apt_install(package):
 
 
 def _run(*command):
-    """Run a command and show what it says; return whether it worked."""
+    """Run a command and show its errors; return whether it worked."""
     try:
         return subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
     except FileNotFoundError:

@@ -5,5 +5,6 @@ import pytest
 
 @pytest.fixture
 def context(app):
+    """Push an application context."""
     with app.app_context():
         yield

@@ -26,7 +26,7 @@ def refused(tmp_path, kind=ProductionConfig, **settings):
     return kind({**SAFE, **settings}, tmp_path).complaints()
 
 
-def test_the_settings_are_those_of_the_contract():
+def test_the_settings_are_the_documented_ones():
     assert list(Config.settings()) == [
         "PYCODER_ENV", "SECRET_KEY", "DATABASE_URL", "PORT", "WEB_CONCURRENCY",
         "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES",
@@ -206,7 +206,7 @@ def test_an_unknown_environment_is_refused_as_production(tmp_path, monkeypatch):
     assert "PYCODER_ENV" in loaded.complaints()
 
 
-def test_the_defaults_are_those_of_the_contract(tmp_path):
+def test_the_defaults_are_the_documented_ones(tmp_path):
     settings = DevelopmentConfig({}, tmp_path)
     defaults = {
         "PYCODER_ENV": "development", "PORT": 8000, "WEB_CONCURRENCY": os.cpu_count(),

@@ -10,7 +10,7 @@ from tests.support.password_calls import ask
 
 @pytest.fixture
 def stored(app, rows):
-    """Return a function that puts a hash into Ada's row, and one that reads it."""
+    """Return a function that stores a password hash of ``ada``, and one that reads it."""
 
     def put(hashed):
         with app.app_context():
@@ -22,7 +22,7 @@ def stored(app, rows):
 
 @pytest.fixture
 def link(ada, mails):
-    """The token of a reset link that Ada has in her mails."""
+    """The token of a reset link that was mailed to ``ada``."""
     mails()
     assert ask(ada).status_code == 202
     [mail] = mails()

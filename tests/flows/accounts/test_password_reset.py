@@ -167,7 +167,7 @@ def test_with_a_slow_mail_server_an_account_is_not_told_by_the_time(
     ada, app, mails, mail_server, no_limits
 ):
     """Whose address it is, is asked when the mail is sent, after the answer."""
-    mail_server.moods = [5] * 100
+    mail_server.scripted_replies = [5] * 100
     times = {"ada@example.com": [], "nobody@example.com": []}
 
     def send():

@@ -18,7 +18,7 @@ from pycoder.client_info import COMMAND_LINE
 from pycoder.models.audit import AuditEvent
 from pycoder.models.user import User
 from pycoder.passwords.hashing import HASH_FORMAT
-from tests.support.application import emptied
+from tests.support.application import empty_tables
 from tests.support.callers import Caller
 from tests.support.constants import ROOT
 from tests.support.password_hashes import FOREIGN, KNOWN
@@ -37,7 +37,7 @@ def dump(tmp_path_factory):
 
 
 @pytest.fixture
-def taken_over(flask):
+def import_lines(flask):
     """Return a function that imports lines, and returns the verdicts and the reasons by line."""
 
     def take_over(*lines, options=()):
@@ -89,14 +89,14 @@ def test_who_has_no_password_is_refused_like_anybody(app, flask, dump, caplog):
     assert caplog.text == ""
 
 
-def test_ids_flags_and_times_are_kept_and_the_next_user_gets_a_new_id(taken_over, anyone, rows):
+def test_ids_flags_and_times_are_kept_and_the_next_user_gets_a_new_id(import_lines, anyone, rows):
     closed = line(7, is_active=False, date_joined="2021-03-04 05:06:07+02", first_name="Ada")
-    assert taken_over(closed, line(40_000))[0] == {"added": 2, "existing": 0, "bad": 0}
+    assert import_lines(closed, line(40_000))[0] == {"added": 2, "existing": 0, "bad": 0}
     user = rows(select(User).order_by(User.id))[0]
     assert (user.id, user.is_active, user.first_name) == (7, False, "Ada")
     assert user.date_joined.isoformat() == "2021-03-04T03:06:07+00:00"
     assert anyone.register().json["user"]["id"] == 40_001
-    assert taken_over(line(9))[0]["added"] == 1
+    assert import_lines(line(9))[0]["added"] == 1
     anyone.email = "later@example.com"
     assert anyone.register().json["user"]["id"] == 40_002
 
@@ -169,11 +169,11 @@ BAD_LINES = [
 ]
 
 
-def test_every_bad_line_is_told_with_its_number_and_reason_and_loses_no_other(taken_over, rows):
+def test_every_bad_line_is_told_with_its_number_and_reason_and_loses_no_other(import_lines, rows):
     lines = [line(2), "", line(3)]
     for number, (bad, _) in enumerate(BAD_LINES, start=100):
         lines += [bad, line(number)]
-    verdicts, reasons = taken_over(*lines, line(2))
+    verdicts, reasons = import_lines(*lines, line(2))
     assert list(reasons) == [4 + 2 * number for number in range(len(BAD_LINES))]
     for told, (_, reason) in zip(reasons.values(), BAD_LINES, strict=True):
         assert told.startswith(reason)
@@ -182,26 +182,26 @@ def test_every_bad_line_is_told_with_its_number_and_reason_and_loses_no_other(ta
     assert len(rows(select(User.id))) == verdicts["added"]
 
 
-def test_argon2_without_its_package_is_a_bad_line(taken_over, monkeypatch):
+def test_argon2_without_its_package_is_a_bad_line(import_lines, monkeypatch):
     monkeypatch.setattr("pycoder.passwords.hashing.find_spec", lambda name: None)
-    _, reasons = taken_over(line(1, password=FOREIGN["argon2"]), line(2))
+    _, reasons = import_lines(line(1, password=FOREIGN["argon2"]), line(2))
     assert reasons == {
         1: "password: Verifying argon2 needs the package argon2-cffi, which is not installed."
     }
 
 
-def test_names_that_django_allowed_are_kept(taken_over, app):
-    verdicts, _ = taken_over(line(1, username="al"), line(2, username="USER2@example.com"))
+def test_names_that_django_allowed_are_kept(import_lines, app):
+    verdicts, _ = import_lines(line(1, username="al"), line(2, username="USER2@example.com"))
     assert verdicts["added"] == 2
     for name in ("al", "user2@example.com"):
         assert Caller(app.test_client(), name, KNOWN).try_login().status_code == 200
 
 
-def test_many_are_added_in_batches_and_each_batch_is_on_record(taken_over, rows, monkeypatch):
+def test_many_are_added_in_batches_and_each_batch_is_on_record(import_lines, rows, monkeypatch):
     monkeypatch.setattr(transfer, "BATCH", 10)
     users = [line(number) for number in range(1, 26)]
-    assert taken_over(*users[:15])[0]["added"] == 15
-    assert taken_over(*users) == ({"added": 10, "existing": 15, "bad": 0}, {})
+    assert import_lines(*users[:15])[0]["added"] == 15
+    assert import_lines(*users) == ({"added": 10, "existing": 15, "bad": 0}, {})
     on_record = rows(select(AuditEvent.event)), rows(select(AuditEvent.reason))
     assert on_record == (
         [Event.USERS_IMPORTED] * 4,
@@ -233,10 +233,10 @@ def test_a_batch_is_added_while_the_file_is_still_being_read(app, rows, monkeypa
         assert rows(select(User.id)) == [1]
 
 
-def test_a_deleted_account_is_not_revived(taken_over, flask, rows):
-    taken_over(line(1), line(2))
+def test_a_deleted_account_is_not_revived(import_lines, flask, rows):
+    import_lines(line(1), line(2))
     flask("users", "delete", "1", "--yes")
-    assert taken_over(line(1), line(2))[1] == {1: "id: This account was deleted here."}
+    assert import_lines(line(1), line(2))[1] == {1: "id: This account was deleted here."}
     assert rows(select(User.id)) == [2]
 
 
@@ -248,7 +248,7 @@ def test_what_is_exported_can_be_imported_again(app, ada, bob, flask, rows, trai
     before = rows(select(User).order_by(User.id))
     assert flask("users", "import", "-", stdin=whole).output == "added=0  existing=2  bad=0\n"
     assert trail()[-2:] == [Event.USERS_EXPORTED] * 2
-    emptied(app)
+    empty_tables(app)
     assert flask("users", "import", "-", stdin=whole).output == "added=2  existing=0  bad=0\n"
     after = rows(select(User).order_by(User.id))
     names = [column.key for column in User.__table__.columns]
@@ -256,6 +256,6 @@ def test_what_is_exported_can_be_imported_again(app, ada, bob, flask, rows, trai
         [getattr(user, name) for name in names] for user in before
     ]
     assert ada.try_login().status_code == 200
-    emptied(app)
+    empty_tables(app)
     assert flask("users", "import", "-", stdin=without).output == "added=2  existing=0  bad=0\n"
     assert ada.try_login().status_code == 400

@@ -9,6 +9,7 @@ from pycoder.models.user import User
 
 @pytest.fixture
 def nobody_registered(rows):
+    """Assert after the test that it created no user and no session."""
     yield
     assert rows(db.select(User)) == []
     assert rows(db.select(Session)) == []

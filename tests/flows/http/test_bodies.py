@@ -14,7 +14,7 @@ from pycoder.models.user import User
 from tests.support.constants import PASSWORD
 from tests.support.parameters import table
 from tests.support.requests import (
-    DOORS,
+    API_PATHS,
     FIELDS,
     GOOD,
     LIMIT,
@@ -37,7 +37,7 @@ pytestmark = [
 # Size
 
 
-@pytest.mark.parametrize("path", [p for p, method in DOORS.items() if method == "POST"])
+@pytest.mark.parametrize("path", [p for p, method in API_PATHS.items() if method == "POST"])
 def test_a_body_of_more_than_64_kib_is_refused(path, client):
     assert is_problem(post(client, b" " * (LIMIT + 1), path), 413, "body_too_large")
 
@@ -121,7 +121,9 @@ NOT_AN_OBJECT = {
 }
 
 
-@pytest.mark.parametrize("path", [p for p, m in DOORS.items() if m == "POST" and "out" not in p])
+@pytest.mark.parametrize(
+    "path", [p for p, m in API_PATHS.items() if m == "POST" and "out" not in p]
+)
 @table(NOT_AN_OBJECT)
 def test_json_that_is_not_the_object_asked_for_is_refused(case, path, client, nobody_registered):
     answer = post(client, case, path)

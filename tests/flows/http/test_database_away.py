@@ -28,8 +28,8 @@ class OneConnection(TestingConfig):
         return {**options, "pool_size": 1, "max_overflow": 0, "pool_timeout": 0.05}
 
 
-def is_away(response):
-    """Tell whether the answer says that the database is away, and nothing else of it."""
+def is_database_unavailable(response):
+    """Assert that a response says only that the database is unavailable; return True."""
     assert response.status_code == 503, response.text
     assert response.content_type == PROBLEM_JSON
     assert response.json["code"] == "database_unavailable"
@@ -48,7 +48,7 @@ def test_a_database_out_of_reach_is_unavailable(database, app_on, tmp_path, capl
     }
     caller = Caller(app_on(nowhere[database]).test_client())
     for response in (caller.register(), caller.try_login(), caller.client.get("/readyz")):
-        assert is_away(response)
+        assert is_database_unavailable(response)
     assert SECRET not in caplog.text
     assert "database unavailable" in caplog.text
     assert caller.user("x").status_code == 401  # whoever has no token needs no database
@@ -64,7 +64,7 @@ def test_tokens_are_neither_good_nor_bad_without_a_database(app, ada, app_on, tm
         caller.revoke(ada.tokens.refresh),
         caller.logout(ada.tokens.access),
     ):
-        assert is_away(response)
+        assert is_database_unavailable(response)
     assert ada.refresh().status_code == 200
 
 
@@ -81,8 +81,8 @@ def test_a_read_only_database_is_unavailable_to_writers_alone(app, ada, app_on):
     caller.tokens = ada.tokens
     assert caller.user().status_code == 200
     for response in (caller.try_login(), caller.refresh(), caller.revoke(ada.tokens.refresh)):
-        assert is_away(response)
-    assert is_away(Caller(caller.client, "bob@example.com").register())
+        assert is_database_unavailable(response)
+    assert is_database_unavailable(Caller(caller.client, "bob@example.com").register())
     assert ada.refresh().status_code == 200
 
 
@@ -90,11 +90,11 @@ def test_an_exhausted_pool_is_unavailable_until_a_connection_is_back(app, ada, a
     crowded = app_on(app.config["DATABASE_URL"].replace("+psycopg", ""), OneConnection)
     caller = Caller(crowded.test_client())
     with crowded.app_context(), db.engine.connect():
-        assert is_away(caller.logout(refresh=ada.tokens.refresh))
+        assert is_database_unavailable(caller.logout(refresh=ada.tokens.refresh))
     with crowded.app_context(), db.engines["autocommit"].connect():
-        assert is_away(caller.try_login())
-        assert is_away(caller.user(ada.tokens.access))
-        assert is_away(caller.refresh(ada.tokens.refresh))
+        assert is_database_unavailable(caller.try_login())
+        assert is_database_unavailable(caller.user(ada.tokens.access))
+        assert is_database_unavailable(caller.refresh(ada.tokens.refresh))
     assert caller.try_login().status_code == 200
 
 
@@ -105,7 +105,7 @@ def test_a_full_database_is_unavailable(app, ada, app_on):
         connection.exec_driver_sql("PRAGMA max_page_count = 1")  # as many as there are now
     caller = Caller(full.test_client())
     answers = (caller.try_login() for _ in range(200))
-    assert is_away(next(answer for answer in answers if answer.status_code != 200))
+    assert is_database_unavailable(next(answer for answer in answers if answer.status_code != 200))
     assert caller.user(ada.tokens.access).status_code == 200
 
 
@@ -120,7 +120,7 @@ def test_connections_that_were_cut_make_no_defect(app, ada, postgres, rows):
     for call in (ada.user, ada.try_login):
         answers = (call() for _ in range(20))
         while (answer := next(answers)).status_code != 200:
-            assert is_away(answer)
+            assert is_database_unavailable(answer)
     assert len(rows(db.select(AuditEvent.id))) == events + 1
 
 

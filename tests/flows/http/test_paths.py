@@ -8,7 +8,7 @@ from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from pycoder.models.session import Session
 from tests.support.parameters import table
-from tests.support.requests import DOORS, GOOD, is_problem, raw
+from tests.support.requests import API_PATHS, GOOD, is_problem, raw
 
 # What crosses the wire does so before the database is asked, so one kind of it is enough.
 pytestmark = [
@@ -20,13 +20,13 @@ pytestmark = [
 # Addresses and methods
 
 
-def test_the_doors_are_those_of_the_contract(app):
-    assert set(DOORS) <= {rule.rule for rule in app.url_map.iter_rules()}
+def test_the_paths_are_the_documented_ones(app):
+    assert set(API_PATHS) <= {rule.rule for rule in app.url_map.iter_rules()}
 
 
-@pytest.mark.parametrize("path", DOORS)
+@pytest.mark.parametrize("path", API_PATHS)
 def test_a_path_works_with_its_slash_and_without_it(path, client):
-    method = DOORS[path]
+    method = API_PATHS[path]
     with_slash, without = (client.open(p, method=method) for p in (path, path.rstrip("/")))
     assert with_slash.status_code == without.status_code
     assert "Location" not in without.headers

@@ -17,10 +17,10 @@ from pycoder.models.key import SigningKey
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The time by which a process judges the age of its ring: it moves when the test says so."""
+    """Return a function that moves the clock by which a process ages its key ring."""
     clock = [1000.0]
     monkeypatch.setattr(keys_store, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(keys_store, "PROPAGATION_DELAY", 0)  # commands wait for nobody
+    monkeypatch.setattr(keys_store, "PROPAGATION_DELAY", 0)  # commands do not wait
 
     def pass_by(seconds=REFRESH_INTERVAL):
         clock[0] += seconds
@@ -30,13 +30,13 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def restart(app, monkeypatch):
-    """Return a function that has this process forget which keys there are."""
+    """Return a function that empties the key ring cache, as a restart does."""
     return lambda: monkeypatch.setitem(app.extensions, "pycoder.keys", KeyRingCache())
 
 
 @pytest.fixture
 def store(app, clock, restart):
-    """Return a function that stores rows, by default none; what was there comes back at the end."""
+    """Return a function that replaces the stored keys; the keys are restored at the end."""
     with app.app_context(), db.engine.connect() as connection:
         was = [dict(row) for row in connection.execute(select(SigningKey.__table__)).mappings()]
 
@@ -54,7 +54,7 @@ def store(app, clock, restart):
 
 @pytest.fixture
 def ring(app, store):
-    """Return a function that returns the ring in force after a while."""
+    """Return a function that returns the current key ring."""
 
     def current():
         with app.app_context():
@@ -65,7 +65,7 @@ def ring(app, store):
 
 @pytest.fixture
 def rotate(app, clock, store):
-    """Return a function that rotates, and sees to it that this process knows."""
+    """Return a function that rotates the keys and lets this process load them."""
 
     def rotate():
         with app.app_context():
@@ -78,13 +78,14 @@ def rotate(app, clock, store):
 
 @pytest.fixture
 def travel():
+    """Return a function that moves the stopped clock by so many seconds."""
     with time_machine.travel(datetime.now(UTC) + timedelta(seconds=1), tick=False) as traveller:
         yield lambda seconds: traveller.shift(timedelta(seconds=seconds))
 
 
 @pytest.fixture
 def looks(app, store, ring):
-    """The statements that have read the keys since now."""
+    """A list of the statements that read the keys."""
     ring()
     with app.app_context():
         engine = db.engines["autocommit"]

@@ -10,7 +10,7 @@ from pycoder.models.user import User
 from pycoder.passwords.hashing import hash_password
 from tests.support.constants import PASSWORD
 from tests.support.login_attempts import MINUTE, guess, guesses, visitor, wait_of
-from tests.support.parameters import at_the_door
+from tests.support.parameters import on_sqlite
 
 # login.ip: tries from one address
 
@@ -42,7 +42,7 @@ def test_an_account_has_no_more_proofs_than_an_address_has_logins_in_however_man
     assert visitor(app, ip="10.0.0.9").try_login().status_code == 200
 
 
-@at_the_door
+@on_sqlite
 def test_one_password_sprayed_over_many_accounts_is_stopped_at_its_address(app, clock, rows):
     emails = [f"user{n}@example.com" for n in range(200)]
     with app.app_context():
@@ -58,7 +58,7 @@ def test_one_password_sprayed_over_many_accounts_is_stopped_at_its_address(app, 
     assert rows(refused) == [100]
 
 
-@at_the_door
+@on_sqlite
 def test_many_addresses_do_not_get_around_the_limit_of_an_account(ada, app_with, rows):
     app = app_with(TRUSTED_PROXIES="1")
     addresses = [f"203.0.113.{n}" for n in range(200)]
@@ -68,7 +68,7 @@ def test_many_addresses_do_not_get_around_the_limit_of_an_account(ada, app_with,
     assert rows(tried) == addresses[:10]
 
 
-@at_the_door
+@on_sqlite
 @pytest.mark.parametrize(
     ("header", "value"),
     [
@@ -119,7 +119,7 @@ def test_forwarded_addresses_are_believed_as_far_as_there_are_proxies(
     assert rows(select(AuditEvent.ip)) == [believed]
 
 
-@at_the_door
+@on_sqlite
 @pytest.mark.parametrize(
     ("one", "other", "network"),
     [

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from pycoder.audit import Event
 from pycoder.models.audit import AuditEvent
 from tests.support.login_attempts import MINUTE, guess, guesses, visitor, wait_of
-from tests.support.parameters import at_the_door
+from tests.support.parameters import on_sqlite
 
 # login.account: failures of one account
 
@@ -31,7 +31,7 @@ def test_an_account_that_nobody_has_is_refused_like_one_that_somebody_has(ada, a
     assert [body["status"] for body in answers[0][0]] == [400] * 10 + [429] * 2
 
 
-@at_the_door
+@on_sqlite
 @pytest.mark.parametrize(
     "spellings",
     [

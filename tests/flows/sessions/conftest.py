@@ -9,7 +9,7 @@ from tests.support.cookies import Browser
 
 @pytest.fixture
 def grace(app):
-    """Grace, registered and signed in by cookie."""
+    """A browser with an account and a session by cookie."""
     browser = Browser(app, "grace@example.com")
     assert browser.register().status_code == 201
     return browser
@@ -17,5 +17,5 @@ def grace(app):
 
 @pytest.fixture
 def live(rows):
-    """Return a function that counts the sessions that live."""
+    """Return a function that counts the live sessions."""
     return lambda: len(rows(db.select(Session.id).where(Session.revoked_at.is_(None))))

@@ -20,7 +20,7 @@ from tests.support.cookies import (
     PREFIXED,
     REFRESH,
     Browser,
-    assert_as_the_contract_has_it,
+    assert_cookie_attributes,
     assert_gone,
     refused,
     set_by,
@@ -33,7 +33,7 @@ def test_tokens_travel_in_cookies_and_not_in_the_body(grace):
     assert response.json["expires_in"] == 3600
     cookies = set_by(response)
     plain = {name: name for name in PATHS}
-    assert_as_the_contract_has_it(cookies, plain, secure=False, max_age=604_800)
+    assert_cookie_attributes(cookies, plain, secure=False, max_age=604_800)
     assert cookies[CSRF].value == response.json["csrf_token"]
     for name in (ACCESS, REFRESH):
         assert cookies[name].value not in response.text
@@ -45,7 +45,7 @@ def test_in_production_they_are_secure_and_prefixed(tmp_path):
     with migrated(tmp_path, ProductionConfig, **settings) as app:
         grace = Browser(app)
         signed_in = set_by(grace.register())
-        assert_as_the_contract_has_it(signed_in, PREFIXED, secure=True, max_age=604_800)
+        assert_cookie_attributes(signed_in, PREFIXED, secure=True, max_age=604_800)
         assert grace.user().status_code == 200
         assert refused(grace.refresh(csrf="wrong"))
         origin = {"Origin": "https://localhost", "Sec-Fetch-Site": "same-origin"}
@@ -53,7 +53,7 @@ def test_in_production_they_are_secure_and_prefixed(tmp_path):
         http = {"Origin": "http://localhost"}  # whoever can answer there is not we
         assert refused(grace.call("DELETE", "/api/sessions/", headers=http))
         cookies = set_by(grace.logout())
-        assert_as_the_contract_has_it(cookies, PREFIXED, secure=True, max_age=0)
+        assert_cookie_attributes(cookies, PREFIXED, secure=True, max_age=0)
 
 
 def test_a_sign_in_never_adopts_what_was_there(grace, live):
@@ -150,7 +150,7 @@ def test_there_are_two_transports(transport, app):
     assert list(response.json["errors"]) == ["transport"]
 
 
-# C6, T19: more than one
+# More than one cookie of one name
 
 
 @pytest.mark.parametrize("order", [0, 1])

@@ -94,7 +94,7 @@ def test_what_names_no_session_that_lives_leaves_no_trail(app, grace, trail):
     assert trail() == before
 
 
-# C4: no simple content types
+# No simple content types
 
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", None])
@@ -106,7 +106,7 @@ def test_a_body_that_a_form_could_send_is_refused(path, kind, grace, live):
     assert live() == 1
 
 
-# C5: where a call comes from
+# The origin of a call
 
 FOREIGN = {
     "cross-site": {"Sec-Fetch-Site": "cross-site"},

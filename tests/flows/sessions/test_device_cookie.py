@@ -18,7 +18,7 @@ from pycoder.models.audit import AuditEvent
 from pycoder.models.session import Session
 from tests.support.callers import Caller
 from tests.support.constants import SECRET_KEY
-from tests.support.parameters import at_the_door
+from tests.support.parameters import on_sqlite
 
 WRONG = "this is not the password"
 FAILED = [400] * 10
@@ -58,7 +58,7 @@ def opened(cookie):
     return URLSafeSerializer(derive_key(SECRET_KEY, "device cookie")).loads(cookie)
 
 
-def assert_as_the_contract_has_it(response, *, secure):
+def assert_cookie_attributes(response, *, secure):
     [header] = cookies_of(response)
     cookie = SimpleCookie(header)["device"]
     assert cookie["httponly"] is True
@@ -71,13 +71,13 @@ def assert_as_the_contract_has_it(response, *, secure):
 
 def test_a_sign_in_sets_the_device_cookie(app):
     caller = stranger(app)
-    assert_as_the_contract_has_it(caller.register(), secure=False)
-    assert_as_the_contract_has_it(caller.try_login(), secure=False)
+    assert_cookie_attributes(caller.register(), secure=False)
+    assert_cookie_attributes(caller.try_login(), secure=False)
 
 
 def test_in_production_the_cookie_is_secure(app_with):
     app = app_with(ProductionConfig, PUBLIC_URL="https://id.pycoder.dev")
-    assert_as_the_contract_has_it(stranger(app).register(), secure=True)
+    assert_cookie_attributes(stranger(app).register(), secure=True)
 
 
 def test_nothing_but_a_sign_in_sets_it(ada):
@@ -99,7 +99,7 @@ def test_it_opens_nothing(ada, app):
     assert fail(thief, 1) == [400]
 
 
-@at_the_door
+@on_sqlite
 def test_a_thousand_failures_of_strangers_do_not_lock_the_owner_out(ada, app, rows):
     for n in range(10):
         for _ in range(100):
@@ -178,7 +178,7 @@ BAD = {
 }
 
 
-@at_the_door
+@on_sqlite
 @pytest.mark.parametrize("kind", BAD)
 def test_a_cookie_that_is_not_ours_counts_as_none(kind, ada, app):
     bad = BAD[kind](device_of(ada), str(ada.user().json["id"]))

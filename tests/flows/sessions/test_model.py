@@ -12,14 +12,14 @@ from hypothesis.stateful import (
 from pycoder.clock import now
 from tests.support.application import migrated
 from tests.support.constants import SOAK
-from tests.support.session_model import CAP, Story
+from tests.support.session_model import CAP, SessionMachine
 
 pytestmark = pytest.mark.untraced  # it repeats, a thousand times, what other tests trace
 
 
 @pytest.fixture(scope="module")
 def model_app(new_database, tmp_path_factory):
-    """An application without limits; its database is emptied before each story."""
+    """An application without limits; its database is empty_tables before each story."""
     settings = {"DATABASE_URL": new_database(), "RATE_LIMITS": "off"}
     with migrated(tmp_path_factory.mktemp("model"), **settings) as app:
         app.config["SESSIONS_PER_USER"] = CAP
@@ -28,7 +28,7 @@ def model_app(new_database, tmp_path_factory):
 
 def test_whatever_happens_in_whatever_order_the_promises_hold(model_app):
     run_state_machine_as_test(
-        lambda: Story(model_app),
+        lambda: SessionMachine(model_app),
         settings=settings(
             max_examples=20 * SOAK,
             stateful_step_count=30,

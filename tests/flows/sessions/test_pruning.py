@@ -153,7 +153,7 @@ def test_a_row_stays_for_as_long_as_a_token_that_it_speaks_of(ada, flask):
 
 
 def plan_badly(connection):
-    """Have PostgreSQL run a subquery once a row, as it may where statistics are old."""
+    """Make PostgreSQL run a subquery once a row, as it may with old statistics."""
     if connection.dialect.name == "postgresql":
         for good in ("hashjoin", "mergejoin", "hashagg", "sort", "material"):
             connection.exec_driver_sql(f"SET LOCAL enable_{good} TO off")

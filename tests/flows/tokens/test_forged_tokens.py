@@ -23,7 +23,7 @@ from tests.support.forgeries import (
     NOW,
     REFERENCE,
     each_forgery,
-    seal,
+    sign_json,
 )
 from tests.support.parameters import in_words
 from tests.support.refusals import BODIES, assert_refused, assert_refused_everywhere, bearer
@@ -40,7 +40,7 @@ def test_a_forgery_is_refused_at_every_door(bare, algorithm, name):
 
 
 def test_a_forged_token_is_not_told_that_it_has_expired(bare):
-    assert_refused_everywhere(bare, seal(payload=CLAIMS | {"exp": NOW - 60}, secret=b"x" * 32))
+    assert_refused_everywhere(bare, sign_json(payload=CLAIMS | {"exp": NOW - 60}, secret=b"x" * 32))
 
 
 @pytest.mark.parametrize("length", [2_000, 9_000, 60_000])
@@ -107,59 +107,63 @@ CHANGES = [(name, value) for name, values in WRONG.items() for value in values]
 
 @pytest.mark.parametrize(("name", "value"), CHANGES, ids=in_words)
 def test_a_claim_of_another_type_or_value_is_refused(bare, kind, name, value):
-    assert_refused_everywhere(bare, seal(HEADERS[kind], BASE[kind] | {name: value}))
+    assert_refused_everywhere(bare, sign_json(HEADERS[kind], BASE[kind] | {name: value}))
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_missing_claim_is_given_no_default(bare, kind, name):
     claims = {key: value for key, value in BASE[kind].items() if key != name}
-    assert_refused_everywhere(bare, seal(HEADERS[kind], claims))
+    assert_refused_everywhere(bare, sign_json(HEADERS[kind], claims))
 
 
 @pytest.mark.parametrize("name", ["nbf", "type", "fresh", "csrf", "roles", "email", "EXP", ""])
 def test_a_claim_that_is_not_ours_is_refused(bare, kind, name):
-    assert_refused_everywhere(bare, seal(HEADERS[kind], BASE[kind] | {name: BASE[kind]["exp"]}))
+    assert_refused_everywhere(
+        bare, sign_json(HEADERS[kind], BASE[kind] | {name: BASE[kind]["exp"]})
+    )
 
 
 def test_a_token_that_no_service_can_verify_has_no_status(bare, kind):
     claims = BASE[kind] | {"status": {"status_list": REFERENCE}}
     assert status_list.is_status_claim(claims["status"])
-    assert_refused_everywhere(bare, seal(HEADERS[kind], claims))
+    assert_refused_everywhere(bare, sign_json(HEADERS[kind], claims))
 
 
 @pytest.mark.parametrize("value", [True, 1.0, None, [1]], ids=in_words)
 def test_a_user_id_of_another_type_is_refused_also_where_sub_agrees(bare, value):
-    assert_refused_everywhere(bare, seal(payload=CLAIMS | {"user_id": value, "sub": str(value)}))
+    assert_refused_everywhere(
+        bare, sign_json(payload=CLAIMS | {"user_id": value, "sub": str(value)})
+    )
 
 
 @pytest.mark.parametrize("user_id", [0, -1, -(2**63), 2**63, 10**29, 10**300], ids=in_words)
 def test_a_user_id_that_no_database_gives_is_refused_before_it_is_asked(bare, kind, user_id):
     claims = BASE[kind] | {"user_id": user_id, "sub": str(user_id)}
-    assert_refused_everywhere(bare, seal(HEADERS[kind], claims))
+    assert_refused_everywhere(bare, sign_json(HEADERS[kind], claims))
 
 
 @pytest.mark.parametrize("jti", ["", "\0", "x" * 33, "x" * 1000, "é" * 22], ids=in_words)
 def test_a_token_id_that_we_cannot_have_given_is_refused(bare, kind, jti):
-    assert_refused_everywhere(bare, seal(HEADERS[kind], BASE[kind] | {"jti": jti}))
+    assert_refused_everywhere(bare, sign_json(HEADERS[kind], BASE[kind] | {"jti": jti}))
 
 
 @pytest.mark.parametrize(
     "payload", [[CLAIMS], "x", json.dumps(CLAIMS), None, 5, True, {}, []], ids=in_words
 )
 def test_a_payload_that_holds_no_claims_is_refused(bare, payload):
-    assert_refused_everywhere(bare, seal(payload=payload))
+    assert_refused_everywhere(bare, sign_json(payload=payload))
 
 
 def test_no_token_is_good_for_longer_than_the_settings_allow(bare):
     for kind, longest in {"access": 3600, "refresh": 604_800}.items():
         for issued in (NOW, NOW - 60, NOW + 10):
             claims = BASE[kind] | {"iat": issued, "exp": issued + longest + 1}
-            assert_refused_everywhere(bare, seal(HEADERS[kind], claims))
+            assert_refused_everywhere(bare, sign_json(HEADERS[kind], claims))
 
 
 def test_a_token_from_before_the_epoch_is_invalid_rather_than_expired(bare, kind):
-    assert_refused_everywhere(bare, seal(HEADERS[kind], BASE[kind] | {"iat": -1, "exp": 60}))
-    expired = seal(HEADERS[kind], BASE[kind] | {"iat": 0, "exp": 60})
+    assert_refused_everywhere(bare, sign_json(HEADERS[kind], BASE[kind] | {"iat": -1, "exp": 60}))
+    expired = sign_json(HEADERS[kind], BASE[kind] | {"iat": 0, "exp": 60})
     assert_refused_everywhere(bare, expired, "token_expired")
 
 
@@ -184,14 +188,14 @@ SWAPS = [(typ, kind) for typ in TYPS for kind in TYPES if (typ, kind) not in DIA
 
 @pytest.mark.parametrize(("typ", "token_type"), SWAPS, ids=in_words)
 def test_the_type_in_the_header_and_the_type_in_the_claims_must_agree(bare, typ, token_type):
-    token = seal(HEADER | {"typ": typ}, CLAIMS | {"token_type": token_type})
+    token = sign_json(HEADER | {"typ": typ}, CLAIMS | {"token_type": token_type})
     assert_refused_everywhere(bare, token)
 
 
 @pytest.mark.parametrize("exp", [0, -1, -9, -11, -60])
 def test_expiry_knows_no_leeway(bare, kind, exp):
     claims = BASE[kind] | {"iat": NOW - 100, "exp": NOW + exp}
-    assert_refused_everywhere(bare, seal(HEADERS[kind], claims), "token_expired")
+    assert_refused_everywhere(bare, sign_json(HEADERS[kind], claims), "token_expired")
 
 
 # Where a token is looked for

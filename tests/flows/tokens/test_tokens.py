@@ -25,7 +25,7 @@ from pycoder.tokens.claims import new_jti
 from pycoder.tokens.jwt import TokenManager
 from tests.support.application import change
 from tests.support.constants import SECRET_KEY
-from tests.support.forgeries import HEADERS, NOW, forge, seal
+from tests.support.forgeries import HEADERS, NOW, forge, sign_json
 from tests.support.refusals import (
     assert_accepted,
     assert_refused,
@@ -276,7 +276,7 @@ def test_a_guard_asks_our_manager_and_not_flask_jwt_extended(ada):
     """What its own decoder would accept of this key, the guard refuses."""
     header, claims = read(ada.tokens.access)
     lax = {"sub": claims["sub"], "exp": claims["exp"], "jti": claims["jti"], "type": "access"}
-    assert_refused(ada.user(seal({"alg": "HS256", "typ": "JWT"}, lax)))
-    assert_refused(ada.user(seal(header, lax)))
-    assert_refused(ada.user(seal(header, claims | lax)))
-    assert ada.user(seal(header, raw(claims))).status_code == 200
+    assert_refused(ada.user(sign_json({"alg": "HS256", "typ": "JWT"}, lax)))
+    assert_refused(ada.user(sign_json(header, lax)))
+    assert_refused(ada.user(sign_json(header, claims | lax)))
+    assert ada.user(sign_json(header, raw(claims))).status_code == 200

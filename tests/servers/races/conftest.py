@@ -23,15 +23,15 @@ def api(server):
 
 @pytest.fixture(scope="module")
 def operator(server, tmp_path_factory):
-    """An application of another process than the server's, on the same database."""
+    """An application on the server's database, in the process of the tests."""
     url = server.env["DATABASE_URL"]
     with application(tmp_path_factory.mktemp("operator"), DATABASE_URL=url) as app:
         yield app
 
 
 @pytest.fixture
-def found(operator):
-    """Return a function that reads one value from the database as it is now."""
+def scalar(operator):
+    """Return a function that reads one current value from the database."""
 
     def read(statement):
         with operator.app_context():

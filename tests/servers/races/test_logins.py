@@ -17,7 +17,7 @@ from tests.support.races import (
     ENDINGS,
     Ending,
     at_once,
-    living,
+    live_sessions_of,
     logins_around,
     of,
     outcome,
@@ -30,10 +30,10 @@ pytestmark = pytest.mark.untraced  # the server is another process
 
 @pytest.mark.parametrize("name", ["set-password", "deactivate"])
 def test_a_login_never_leaves_a_session_that_the_change_should_have_ended(
-    api, operator, found, name
+    api, operator, scalar, name
 ):
     for n in range(3 * SOAK):
-        person = api.somebody()
+        person = api.register()
         if n % 2:  # racing the upgrade of an old hash too
             store_hash(operator, person.email, old_hash())
         ending = Ending(api, operator, person.email, person.tokens, person.tokens)
@@ -41,7 +41,9 @@ def test_a_login_never_leaves_a_session_that_the_change_should_have_ended(
             api,
             person.email,
             partial(ENDINGS[name], ending),
-            wanted=partial(lambda email, n: found(living(email)) > n + 1, person.email, n),
+            wanted=partial(
+                lambda email, n: scalar(live_sessions_of(email)) > n + 1, person.email, n
+            ),
         )
         for logins in (old, new):
             assert {outcome(one.answer) for one in logins} <= {200, "invalid_credentials"}
@@ -50,7 +52,7 @@ def test_a_login_never_leaves_a_session_that_the_change_should_have_ended(
             assert {outcome(one.answer) for one in new if one.started > at} == {200}
         else:
             assert {outcome(one.answer) for one in new} == {"invalid_credentials"}
-            ending.room(administration.set_active, True)
+            ending.as_operator(administration.set_active, True)
         before = [tokens_of(one.answer) for one in old if one.answer.status == 200]
         assert before
         for pair in before:
@@ -58,7 +60,7 @@ def test_a_login_never_leaves_a_session_that_the_change_should_have_ended(
             assert outcome(api.refresh(pair.refresh)) == "token_revoked"
         after = [tokens_of(one.answer) for one in new if one.answer.status == 200]
         assert {api.user(pair.access).status for pair in after} <= {200}
-        assert found(living(person.email)) == len(after)
+        assert scalar(live_sessions_of(person.email)) == len(after)
 
 
 def old_hash():
@@ -71,29 +73,29 @@ def store_hash(operator, email, hashed):
         db.session.commit()
 
 
-def test_ten_logins_onto_an_old_hash_all_succeed_and_leave_one_current_hash(api, operator, found):
+def test_ten_logins_onto_an_old_hash_all_succeed_and_leave_one_current_hash(api, operator, scalar):
     for _ in range(5 * SOAK):
-        person = api.somebody()
+        person = api.register()
         store_hash(operator, person.email, old_hash())
         answers = at_once([partial(api.try_login, person.email)] * 10)
         assert [outcome(answer) for answer in answers] == [200] * 10
-        hashed = found(select(User.password_hash).where(User.email == person.email))
+        hashed = scalar(select(User.password_hash).where(User.email == person.email))
         assert HASH_FORMAT.fullmatch(hashed)
         for answer in answers:
             assert api.user(tokens_of(answer).access).status == 200
         api.login(person.email)
-        assert found(select(User.password_hash).where(User.email == person.email)) == hashed
+        assert scalar(select(User.password_hash).where(User.email == person.email)) == hashed
 
 
-def test_a_crowd_of_logins_keeps_the_cap_and_the_newest(api, operator, found):
+def test_a_crowd_of_logins_keeps_the_cap_and_the_newest(api, operator, scalar):
     cap = operator.config["SESSIONS_PER_USER"]
     assert cap == 100
-    person = api.somebody()
+    person = api.register()
     count = cap + 40
     with ThreadPoolExecutor(20) as pool:
         logins = list(pool.map(lambda _: timed(partial(api.try_login, person.email)), range(count)))
     assert {outcome(one.answer) for one in logins} == {200}
-    assert found(select(func.count(Session.id)).where(of(person.email))) == cap
+    assert scalar(select(func.count(Session.id)).where(of(person.email))) == cap
     works = 0
     for login in logins:
         said = outcome(api.user(tokens_of(login.answer).access))
@@ -107,11 +109,11 @@ def test_a_crowd_of_logins_keeps_the_cap_and_the_newest(api, operator, found):
     for pair in newest:
         assert api.user(pair.access).status == 200
         assert api.refresh(pair.refresh).status == 200
-    assert found(select(func.count(Session.id)).where(of(person.email))) == cap
+    assert scalar(select(func.count(Session.id)).where(of(person.email))) == cap
 
 
 def test_everybody_in_a_crowd_gets_in(api):
-    people = [api.somebody() for _ in range(12)]
+    people = [api.register() for _ in range(12)]
 
     def log_in(person):
         body = {"email": person.email, "password": PASSWORD}

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.support.races import CROWD, KEY, ROUNDS, at_once, living, outcome, tokens_of
+from tests.support.races import CROWD, KEY, ROUNDS, at_once, live_sessions_of, outcome, tokens_of
 from tests.support.tokens import claims_of
 
 pytestmark = pytest.mark.untraced  # the server is another process
@@ -16,8 +16,8 @@ pytestmark = pytest.mark.untraced  # the server is another process
 # --- fifty refreshes of one token
 
 
-def test_of_fifty_refreshes_of_one_token_exactly_one_succeeds_and_the_session_is_over(api, found):
-    person = api.somebody()
+def test_of_fifty_refreshes_of_one_token_exactly_one_succeeds_and_the_session_is_over(api, scalar):
+    person = api.register()
     bystander = api.login(person.email)
     for _ in range(ROUNDS):
         pair = api.login(person.email)
@@ -30,11 +30,13 @@ def test_of_fifty_refreshes_of_one_token_exactly_one_succeeds_and_the_session_is
         assert outcome(api.refresh(won.refresh)) == "token_revoked"
         assert outcome(api.refresh(pair.refresh)) == "token_reused"
     assert api.user(bystander.access).status == 200
-    assert found(living(person.email)) == 2  # the bystander, and the one of the registration
+    assert (
+        scalar(live_sessions_of(person.email)) == 2
+    )  # the bystander, and the one of the registration
 
 
 def test_fifty_refreshes_with_one_key_all_succeed_with_one_successor(api):
-    person = api.somebody()
+    person = api.register()
     token = person.tokens.refresh
     for n in range(ROUNDS):
         answers = at_once([partial(api.refresh, token, key=f"{KEY}{n}")] * CROWD)
@@ -48,7 +50,7 @@ def test_fifty_refreshes_with_one_key_all_succeed_with_one_successor(api):
 
 
 def test_a_shared_key_shields_nobody_from_a_crowd_without_it(api):
-    person = api.somebody()
+    person = api.register()
     for _ in range(ROUNDS // 4):
         pair = api.login(person.email)
         keys = [KEY, None, KEY, "another-key", None] * (CROWD // 5)
@@ -70,7 +72,7 @@ def test_a_shared_key_shields_nobody_from_a_crowd_without_it(api):
 
 
 def test_an_answer_that_was_lost_is_given_again(api, server):
-    body = json.dumps({"refresh": (pair := api.somebody().tokens).refresh})
+    body = json.dumps({"refresh": (pair := api.register().tokens).refresh})
     with socket.create_connection(("127.0.0.1", server.port)) as line:
         line.sendall(
             f"POST /api/token/refresh/ HTTP/1.1\r\nHost: x\r\nIdempotency-Key: {KEY}\r\n"

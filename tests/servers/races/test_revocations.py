@@ -20,7 +20,7 @@ from tests.support.races import (
     Ending,
     Use,
     at_once,
-    living,
+    live_sessions_of,
     outcome,
     tokens_of,
 )
@@ -29,9 +29,9 @@ pytestmark = pytest.mark.untraced  # the server is another process
 
 
 @pytest.mark.parametrize("name", ENDINGS)
-def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operator, found, name):
+def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operator, scalar, name):
     for n in range(3 * SOAK):
-        person = api.somebody()
+        person = api.register()
         pair = api.login(person.email)
         ending = Ending(api, operator, person.email, pair, person.tokens)
         use = Use(api, pair)
@@ -39,7 +39,7 @@ def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operato
         assert set(late) == {"token_revoked"}
         assert {what for _, what in use.log} == {200, "token_revoked"}
         if name == "deactivate":
-            ending.room(administration.set_active, True)
+            ending.as_operator(administration.set_active, True)
         if name in DELETES:  # the same address again does not revive what was
             body = {"email": person.email, "password": PASSWORD}
             assert api.call("POST", "register/", body).status == 201
@@ -53,13 +53,15 @@ def test_no_use_that_starts_after_the_end_was_acknowledged_succeeds(api, operato
         assert api.user(person.tokens.access).status == survives
         if name != "password/change":  # which answers with a refresh token in place of this one
             assert api.refresh(person.tokens.refresh).status == survives
-        assert found(living(person.email)) == (name not in ENDS_THE_OTHER or name in DELETES)
+        assert scalar(live_sessions_of(person.email)) == (
+            name not in ENDS_THE_OTHER or name in DELETES
+        )
 
 
-def test_a_password_change_a_logout_and_refreshes_of_one_session_at_once(api, found):
+def test_a_password_change_a_logout_and_refreshes_of_one_session_at_once(api, scalar):
     """A logout that was answered stands; a refused change changed nothing."""
     for _ in range(ROUNDS // 4):
-        person = api.somebody()
+        person = api.register()
         access, refresh = person.tokens
         body = {"current_password": PASSWORD, "new_password": NEW_PASSWORD}
         change, logout, *refreshes = at_once(
@@ -77,16 +79,16 @@ def test_a_password_change_a_logout_and_refreshes_of_one_session_at_once(api, fo
         for pair in (person.tokens, *known):
             assert outcome(api.user(pair.access)) == "token_revoked"
             assert api.refresh(pair.refresh).status == 401
-        assert found(living(person.email)) == 0
+        assert scalar(live_sessions_of(person.email)) == 0
         api.login(person.email, NEW_PASSWORD if change.status == 200 else PASSWORD)
 
 
 # --- the same revocation from all sides
 
 
-def test_revoking_one_access_token_from_all_sides_is_no_error(api, found):
-    person = api.somebody()
-    before = found(select(func.count(TokenBlocklist.jti)))
+def test_revoking_one_access_token_from_all_sides_is_no_error(api, scalar):
+    person = api.register()
+    before = scalar(select(func.count(TokenBlocklist.jti)))
     revoked = select(func.count(AuditEvent.id)).where(
         AuditEvent.event == Event.TOKEN_REVOKED,
         AuditEvent.user_id.in_(select(User.id).where(User.email == person.email)),
@@ -97,35 +99,35 @@ def test_revoking_one_access_token_from_all_sides_is_no_error(api, found):
         assert [outcome(answer) for answer in answers] == [200] * 12
         assert outcome(api.user(pair.access)) == "token_revoked"
         assert api.refresh(pair.refresh).status == 200
-        assert found(select(func.count(TokenBlocklist.jti))) == before + n
-        assert found(revoked) == n
+        assert scalar(select(func.count(TokenBlocklist.jti))) == before + n
+        assert scalar(revoked) == n
 
 
-def test_logging_out_from_all_sides_is_no_error(api, found):
-    person = api.somebody()
+def test_logging_out_from_all_sides_is_no_error(api, scalar):
+    person = api.register()
     for _ in range(5 * SOAK):
         pair = api.login(person.email)
         answers = at_once([partial(api.logout, *pair)] * 12)
         assert [outcome(answer) for answer in answers] == [204] * 12
         assert outcome(api.user(pair.access)) == "token_revoked"
-    assert found(living(person.email)) == 1
+    assert scalar(live_sessions_of(person.email)) == 1
 
 
-def test_two_devices_that_log_each_other_out_do_not_wait_for_each_other(api, found):
-    person = api.somebody()
+def test_two_devices_that_log_each_other_out_do_not_wait_for_each_other(api, scalar):
+    person = api.register()
     for _ in range(10 * SOAK):
         one, two = api.login(person.email), api.login(person.email)
         calls = [partial(api.logout, one.access, two.refresh)] * 3
         calls += [partial(api.logout, two.access, one.refresh)] * 3
         assert [outcome(answer) for answer in at_once(calls)] == [204] * 6
         assert outcome(api.user(one.access)) == outcome(api.user(two.access)) == "token_revoked"
-    assert found(living(person.email)) == 1
+    assert scalar(live_sessions_of(person.email)) == 1
 
 
-def test_devices_that_end_each_other_leave_one_at_most(api, found):
+def test_devices_that_end_each_other_leave_one_at_most(api, scalar):
     for _ in range(5 * SOAK):
-        person = api.somebody()
+        person = api.register()
         pairs = [api.login(person.email) for _ in range(9)] + [person.tokens]
         said = [outcome(a) for a in at_once([partial(api.end_others, p.access) for p in pairs])]
         assert set(said) <= {204, "token_revoked"}
-        assert found(living(person.email)) == (said.count(204) == 1)
+        assert scalar(live_sessions_of(person.email)) == (said.count(204) == 1)

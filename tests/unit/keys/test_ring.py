@@ -20,9 +20,9 @@ from tests.support.forgeries import (
     KEYS,
     OWN_KEY,
     each_forgery,
-    public_texts,
-    seal,
+    public_key_texts,
     secret_key,
+    sign_json,
 )
 
 each_key = pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
@@ -48,7 +48,7 @@ def test_the_ring_opens_what_it_signed(key):
 @each_key
 def test_the_ring_opens_a_token_that_was_made_by_hand_with_its_key(key):
     header = HEADER | {"alg": key.algorithm, "kid": key.kid}
-    assert KeyRing([key]).open(seal(header, secret=key)) == (header, CLAIMS)
+    assert KeyRing([key]).open(sign_json(header, secret=key)) == (header, CLAIMS)
 
 
 @each_forgery
@@ -80,7 +80,7 @@ def test_any_other_text_is_an_invalid_token_and_nothing_worse(text):
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_any_signed_bytes_are_opened_as_json_or_are_an_invalid_token(header, payload):
     with pytest.raises(InvalidTokenError):
-        KeyRing([KEY]).open(seal(header, payload))
+        KeyRing([KEY]).open(sign_json(header, payload))
 
 
 def test_the_first_key_signs_and_all_of_them_open(ring):
@@ -109,12 +109,12 @@ def test_a_pair_of_keys_signs_and_opens_beside_a_secret_one(asymmetric):
 
 def test_no_form_of_a_public_key_serves_as_a_secret(asymmetric):
     both = KeyRing([asymmetric, KEY])
-    for text in public_texts(asymmetric).values():
+    for text in public_key_texts(asymmetric).values():
         for kid, alg in itertools.product(
             (asymmetric.kid, KEY.kid), ("HS256", asymmetric.algorithm)
         ):
             with pytest.raises(InvalidTokenError):
-                both.open(seal(HEADER | {"kid": kid, "alg": alg}, secret=text))
+                both.open(sign_json(HEADER | {"kid": kid, "alg": alg}, secret=text))
 
 
 def test_each_key_opens_only_what_was_signed_with_it_and_by_its_algorithm(asymmetric):
@@ -123,9 +123,9 @@ def test_each_key_opens_only_what_was_signed_with_it_and_by_its_algorithm(asymme
     with pytest.raises(InvalidTokenError):
         both.open(KeyRing([posing]).sign(CLAIMS, typ="at+jwt"))
     with pytest.raises(InvalidTokenError):
-        both.open(seal(HEADER | {"kid": asymmetric.kid}))
+        both.open(sign_json(HEADER | {"kid": asymmetric.kid}))
     with pytest.raises(InvalidTokenError):
-        both.open(seal(HEADER | {"kid": asymmetric.kid, "alg": asymmetric.algorithm}))
+        both.open(sign_json(HEADER | {"kid": asymmetric.kid, "alg": asymmetric.algorithm}))
 
 
 def test_addresses_in_a_header_are_never_visited(ring):
@@ -134,6 +134,6 @@ def test_addresses_in_a_header_are_never_visited(ring):
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/keys"
         for name in ("jku", "x5u", "kid", "typ", "iss"):
             with pytest.raises(InvalidTokenError):
-                ring.open(seal(HEADER | {name: url}, secret=OWN_KEY))
+                ring.open(sign_json(HEADER | {name: url}, secret=OWN_KEY))
         with pytest.raises(BlockingIOError):
             listener.accept()

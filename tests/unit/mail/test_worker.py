@@ -50,14 +50,14 @@ def test_a_mail_server_that_was_down_gets_all_of_them_once(app, mails, mail_serv
 
 def test_one_mail_that_is_refused_holds_up_no_other(app, mails, mail_server):
     queue(app, 3)
-    mail_server.moods = ["refuses"]
+    mail_server.scripted_replies = ["refuses"]
     assert send(app) == (0, True)
     assert send(app) == (2, False)
 
 
 def test_of_many_processes_one_sends_at_a_time_and_each_mail_once(app, mails, mail_server, waiting):
     queue(app, 12)
-    mail_server.moods = [0.02] * 12
+    mail_server.scripted_replies = [0.02] * 12
     while waiting():
         with ThreadPoolExecutor(4) as pool:
             rounds = list(pool.map(send, [app] * 4))
@@ -73,7 +73,7 @@ def test_a_mail_is_sent_once_also_by_processes_whose_turns_overlap(
 ):
     monkeypatch.setattr(worker, "LEASE_DURATION", timedelta(0))
     queue(app, 12)
-    mail_server.moods = [0.05] * 12
+    mail_server.scripted_replies = [0.05] * 12
     while waiting():
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(send, [app] * 4))
@@ -125,7 +125,7 @@ def test_a_server_that_takes_a_mail_and_drops_the_connection_is_asked_again(
 ):
     """It never said that it took it: the one unavoidable case of a mail that comes twice."""
     queue(app, 1)
-    mail_server.moods = ["takes it and drops"]
+    mail_server.scripted_replies = ["takes it and drops"]
     assert send(app) == (0, True)
     assert waiting() == 1
 

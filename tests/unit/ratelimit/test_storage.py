@@ -11,7 +11,7 @@ from pycoder.clock import now
 from pycoder.extensions import db
 from pycoder.models.rate_limit import RateLimit
 from pycoder.ratelimit.storage import DatabaseStorage
-from tests.support.parameters import in_a_fleet
+from tests.support.parameters import on_postgresql
 
 # DatabaseStorage: the counters themselves
 
@@ -75,7 +75,7 @@ def test_increments_of_an_expired_counter_start_it_again_once(app, clock):
         clock.shift(60)
 
 
-@in_a_fleet
+@on_postgresql
 def test_pruning_spares_a_counter_that_starts_again_at_that_moment(app, storage, clock):
     """SQLite has one writer at a time; PostgreSQL does not, and judges a changed row again."""
     storage.incr("old", 60)
