@@ -7,6 +7,7 @@ import math
 import shutil
 import tempfile
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 import coverage
@@ -183,7 +184,8 @@ def bob(app):
 @pytest.fixture
 def clock():
     """Stop the clock at a whole second, so that every wait is a whole number."""
-    with time_machine.travel(now().replace(microsecond=0), tick=False) as stopped:
+    start = now().replace(microsecond=0) + timedelta(seconds=1)  # after what other fixtures did
+    with time_machine.travel(start, tick=False) as stopped:
         yield stopped
 
 

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.support.clocks import until_expired
 from tests.support.constants import PASSWORD
 from tests.support.mail_server import MailServer
 from tests.support.pages import login, register
@@ -80,7 +81,7 @@ def test_a_new_password_keeps_this_device_and_signs_out_the_others(open_browser,
     assert page.locator("#device-list li").count() == 1
     other.reload()
     other.wait_for_url("**/login")
-    page.wait_for_timeout(2100)  # the new pair lives on
+    until_expired()  # the new pair lives on
     page.reload()
     page.get_by_text("Password changed", exact=True).wait_for()
     login(other, email, NEW_PASSWORD)

@@ -1,10 +1,10 @@
 """The flows of test_tabs.py by cookie: the scripts never see a token."""
 
 import re
-import time
 
 import pytest
 
+from tests.support.clocks import until_expired
 from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD
 from tests.support.pages import login, register
@@ -85,7 +85,7 @@ def test_no_token_is_readable_from_javascript(context, email):
 
     register(page, email)
     look()
-    page.wait_for_timeout(2100)
+    until_expired()
     page.get_by_role("button", name="Download your data").click()
     page.get_by_label("Current password", exact=True).fill(PASSWORD)
     page.get_by_label("New password", exact=True).fill("four quite different words")
@@ -108,7 +108,7 @@ def test_no_token_is_readable_from_javascript(context, email):
 
 def test_five_calls_after_expiry_make_one_refresh(tab, context):
     seen = refreshes(context)
-    time.sleep(2.1)
+    until_expired()
     assert tab.evaluate(CALL_FIVE) == [200] * 5
     assert len(seen) == 1
 
@@ -159,7 +159,7 @@ def test_logout_in_one_tab_reaches_the_other(tab, context, server):
     other.wait_for_selector("#device-list li")
     kept = cookies(context)
     tab.goto("/account")
-    time.sleep(2.1)  # an expired access cookie signs out, too
+    until_expired()  # an expired access cookie signs out, too
     tab.locator("#sign-out").click()
     for page in (tab, other):
         page.wait_for_url("**/login")

@@ -5,11 +5,11 @@ import http.server
 import re
 import shutil
 import threading
-import time
 
 import pytest
 
 from tests.support import tools
+from tests.support.clocks import until_expired
 from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD, ROOT
 from tests.support.ports import free_port
@@ -126,7 +126,7 @@ def test_an_application_signs_in_calls_after_expiry_and_signs_out(
             page.get_by_text(shown).wait_for()
         kept = {cookie["name"] for cookie in context.cookies()} - {"device"}
         assert kept == ({"access_token", "refresh_token", "csrf_token"} if by_cookie else set())
-        time.sleep(2.1)
+        until_expired()
         page.get_by_role("button", name="What happened?").click()
         page.get_by_text("3 events").wait_for()
         page.reload()
@@ -146,7 +146,9 @@ def test_the_interceptor_with_two_more_lines_refreshes_twice(project, server):
           getItem: (name) => kept.get(name), setItem: (name, value) => kept.set(name, value) }};
         const {{ axiosClient }} = await import("./interceptor.js");
         for (const _ of [1, 2]) {{
-          await sleep(2100);
+          const claims = kept.get("access_token").split(".")[1];
+          const {{ exp }} = JSON.parse(Buffer.from(claims, "base64url"));
+          while (Date.now() < exp * 1000) await sleep(50);
           console.log((await axiosClient.get("/api/user/")).data.email);
         }}
         await axiosClient.get("/api/nothing/").catch((error) => console.log(error.response.status));

@@ -22,7 +22,7 @@ from tests.support.servers import Server
 pytestmark = pytest.mark.untraced  # the server is another process
 
 SLOW = 4 * TestingConfig({"WEB_CONCURRENCY": "1"}, ROOT).THREADS  # of each kind
-PATIENCE = 2  # seconds
+PATIENCE = 8  # seconds; nginx waits 10 s for a slow client before it gives up
 LOGIN = b"POST /api/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 KINDS = {
     "idle": b"",
@@ -81,10 +81,9 @@ def test_slow_clients_hold_up_nobody(nginx):
         for _ in range(5 * SOAK):
             drip()
             for call in (lambda api: api.call("GET", "/healthz"), lambda api: api.user(access)):
-                begun = time.monotonic()
                 with ApiConnection(nginx) as api:
+                    api.connection.timeout = PATIENCE
                     assert call(api).status == 200
-                assert time.monotonic() - begun < PATIENCE
             time.sleep(0.1)
 
 
@@ -204,6 +203,11 @@ class Customers:
             for life in self.lives:
                 life.result()  # an answer that failed or did not come is raised here
 
+    def go_on(self):
+        """Wait until the customers have completed more rounds, or one of them has failed."""
+        wanted = self.rounds + 5 * len(self.ways)
+        until(lambda: self.rounds >= wanted or any(life.done() for life in self.lives))
+
     def _live(self, server, stays):
         tokens = signed_in(server)
         with ApiConnection(server) as api:
@@ -228,9 +232,9 @@ def test_a_reload_of_gunicorn_refuses_nobody(tmp_path):
     server = Server(tmp_path, f"sqlite:///{tmp_path / 'pycoder.db'}", workers=1, RATE_LIMITS="off")
     with server, Customers((server, True), (server, False), (server, False)) as customers:
         for _ in range(SOAK):
+            customers.go_on()
             reload(server)
-            time.sleep(0.3)
-    assert customers.rounds > 10
+            customers.go_on()
 
 
 def test_a_reload_of_granian_refuses_nobody_behind_nginx_with_another_node(tmp_path):
@@ -238,11 +242,12 @@ def test_a_reload_of_granian_refuses_nobody_behind_nginx_with_another_node(tmp_p
     url, settings = f"sqlite:///{tmp_path / 'pycoder.db'}", {"kind": "granian", "workers": 1}
     one, other = (Server(tmp_path, url, RATE_LIMITS="off", **settings) for _ in range(2))
     with one, other, Nginx(tmp_path, one, other) as nginx:
-        with Customers((nginx, True), (nginx, False), (nginx, False)) as customers:
+        ways = (nginx, True), (nginx, False), (nginx, False)
+        with Customers(*ways) as customers:
             for _ in range(SOAK):
+                customers.go_on()
                 reload(one)
-                time.sleep(0.3)
-        assert customers.rounds > 10
+                customers.go_on()
 
 
 HAND_OVER = """
@@ -262,8 +267,7 @@ def test_a_restart_refuses_nobody_while_systemd_holds_the_port(tmp_path):
         server.inherited = [held.fileno()]
         with server, Customers((server, True), (server, False), (server, False)) as customers:
             for _ in range(SOAK):
-                time.sleep(0.3)
+                customers.go_on()
                 assert server.stop() == 0
                 server.start()
-            time.sleep(0.3)
-        assert customers.rounds > 10
+            customers.go_on()

@@ -110,8 +110,6 @@ def test_a_rotation_under_load_refuses_nobody(server):
     [old] = set(seen) - {made}
     assert said["refused"] == []
     assert said["verified"].keys() == {old, made}
-    assert said["verified"][old] > 100
-    assert said["verified"][made] > 3
     new, before = keys_command(server, "list")
     assert (new["kid"], new["state"]) == (made, "signs")
     assert (before["kid"], before["state"]) == (old, "verifies")

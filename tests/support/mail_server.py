@@ -38,7 +38,8 @@ class MailServer:
 
     Each mail consumes one of ``scripted_replies``: ``"refuses"`` answers 451, ``"drops"`` closes
     the connection, ``"takes it and drops"`` closes it after the mail is accepted, and a number
-    delays the acceptance by so many seconds. Without a scripted reply the mail is accepted.
+    delays the acceptance by so many seconds, and ``"stalls"`` until the server stops. Without a
+    scripted reply the mail is accepted.
     """
 
     def __init__(self, tls_context=None):
@@ -67,6 +68,8 @@ class MailServer:
             if reply == "drops":
                 server.transport.abort()
                 return "421 Gone"
+            while reply == "stalls":
+                await asyncio.sleep(0.01)
             if isinstance(reply, (int, float)):
                 await asyncio.sleep(reply)
             self._take(envelope)

@@ -1,6 +1,7 @@
 """Fixtures that store, rotate and forget signing keys."""
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pytest
 import time_machine
@@ -20,7 +21,9 @@ def clock(monkeypatch):
     """Return a function that moves the clock by which a process ages its key ring."""
     clock = [1000.0]
     monkeypatch.setattr(keys_store, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(keys_store, "PROPAGATION_DELAY", 0)  # commands do not wait
+    monkeypatch.setattr(
+        import_module("pycoder.cli.keys"), "PROPAGATION_DELAY", 0
+    )  # commands do not wait
 
     def pass_by(seconds=REFRESH_INTERVAL):
         clock[0] += seconds

@@ -26,7 +26,7 @@ def test_an_address_counts_tries_and_a_success_does_not_clear_it(ada, app_with, 
 
 
 def test_an_account_has_no_more_proofs_than_an_address_has_logins_in_however_many_sessions(
-    ada, app_with, trail
+    ada, app_with, clock, trail
 ):
     app = app_with(RATE_LIMITS="login.ip=3/minute")
 
