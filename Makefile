@@ -8,16 +8,17 @@ LOCK := $(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extr
     --extra argon2 --universal --generate-hashes --upgrade --python-version 3.11 --no-annotate \
     --custom-compile-command "make lock"
 
-.PHONY: help run test soak bench lint format declarations lock clean
+.PHONY: help run test test-quick soak bench lint format declarations lock clean
 help:   ## list these targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1	/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=8123, SERVER=granian)
 	$(BIN)/flask --app wsgi db upgrade
 	exec $(BIN)/$(SERVE_WITH_$(SERVER))
 
 PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
-test: export PYTHONDONTWRITEBYTECODE =# what pytest compiles is kept, also where that is set
+QUICK := tests/unit tests/flows $(wildcard tests/test_*.py)
+test test-quick: export PYTHONDONTWRITEBYTECODE =# what pytest compiles is kept, also where that is set
 test: .venv/test .venv/tools  ## run the test suite, on SQLite and on PostgreSQL (COVERAGE=1 measures, too)
 ifdef COVERAGE
 	$(BIN)/coverage erase
@@ -28,10 +29,15 @@ else
 	$(BIN)/python -m $(PYTEST)
 endif
 
+test-quick: .venv/test  ## run the tests without servers and browsers, in about a minute
+	$(BIN)/python -m $(PYTEST) $(QUICK)
+
 soak: .venv/test .venv/tools  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
-	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest tests/test_races.py tests/test_model.py \
-	    tests/test_crashes.py tests/test_faults.py tests/test_deploy.py tests/test_nodes.py \
-	    tests/test_tabs.py
+	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest tests/servers/races \
+	    tests/servers/test_crashes.py tests/servers/test_postgresql_faults.py \
+	    tests/servers/test_sqlite_faults.py tests/servers/test_deploy.py \
+	    tests/servers/test_nodes.py tests/flows/sessions/test_model.py \
+	    tests/flows/sessions/test_pruning.py tests/browser/test_tabs.py
 
 bench: .venv/run  ## compare with peers (QUICK=1 for three minutes, ONLY=pycoder,floor for some)
 	$(PYTHON) -m benchmarks.install
@@ -75,6 +81,6 @@ INSTALL_PYCODER := $(PIP) --no-build-isolation --editable .  # its metadata know
 	$(INSTALL_PYCODER)
 	touch .venv/run .venv/test
 
-.venv/tools: .venv/test tests/js/package-lock.json tests/tools.py  # a browser, npm packages, PgBouncer
-	$(BIN)/python -m tests.tools
+.venv/tools: .venv/test tests/js/package-lock.json tests/support/tools.py  # a browser, npm packages, PgBouncer
+	$(BIN)/python -m tests.support.tools
 	touch .venv/tools

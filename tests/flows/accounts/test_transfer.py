@@ -1,0 +1,260 @@
+"""The import and export of users."""
+
+import io
+import json
+import subprocess
+import sys
+import unicodedata
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import select
+
+from pycoder.accounts import transfer
+from pycoder.accounts.transfer import MAXIMUM_LINE
+from pycoder.audit import Event
+from pycoder.models.audit import AuditEvent
+from pycoder.models.user import User
+from pycoder.passwords.hashing import HASH_FORMAT
+from tests.support.application import empty_tables
+from tests.support.callers import Caller
+from tests.support.constants import ROOT
+from tests.support.password_hashes import FOREIGN, KNOWN
+
+ALGORITHMS = ("pbkdf2_sha256", "bcrypt_sha256", "bcrypt", "argon2")
+TYPED = unicodedata.normalize("NFD", KNOWN)  # as some keyboards have it
+
+
+@pytest.fixture(scope="module")
+def dump(tmp_path_factory):
+    """Return the file that a real Django dumped."""
+    platform = [sys.executable, ROOT / "tests" / "support" / "earlier_platform.py", TYPED]
+    file = tmp_path_factory.mktemp("django") / "users.jsonl"
+    file.write_bytes(subprocess.run(platform, check=True, capture_output=True, timeout=60).stdout)
+    return file
+
+
+@pytest.fixture
+def import_lines(flask):
+    """Return a function that imports lines, and returns the verdicts and the reasons by line."""
+
+    def take_over(*lines, options=()):
+        text = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
+        done = flask("users", "import", "-", "--json", *options, stdin=text)
+        *bad, verdicts = [json.loads(line) for line in done.stdout.splitlines()]
+        reasons = {one["line"]: one["reason"] for one in bad}
+        said = [f"line {number}: {reason}" for number, reason in reasons.items()]
+        assert done.stderr.splitlines() == said
+        assert done.exit_code == bool(bad)
+        assert verdicts["bad"] == len(bad)
+        return verdicts, reasons
+
+    return take_over
+
+
+def line(number, **fields):
+    user = {
+        "id": number,
+        "email": f"user{number}@example.com",
+        "username": f"user{number}",
+        "date_joined": "2021-03-04T05:06:07.123Z",
+        "password": FOREIGN["plain bcrypt"],
+    }
+    return json.dumps(user | fields)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_who_comes_from_django_signs_in_and_the_hash_is_upgraded(app, flask, dump, rows, algorithm):
+    done = flask("users", "import", str(dump))
+    assert done.output == "added=5  existing=0  bad=0\n"
+    user = Caller(app.test_client(), f"{algorithm}@example.com", "wrong")
+    mine = select(User.password_hash).where(User.username == algorithm)
+    old = rows(mine)[0]
+    assert old.startswith(f"{algorithm}$")
+    assert user.try_login().status_code == 400
+    assert rows(mine)[0] == old
+    user.password = TYPED
+    assert user.try_login().status_code == 200
+    assert HASH_FORMAT.fullmatch(rows(mine)[0])
+    assert user.try_login().json["user"]["first_name"] == "Zoë"
+    assert flask("users", "import", str(dump)).output == "added=0  existing=5  bad=0\n"
+    assert user.user().status_code == 200
+
+
+def test_who_has_no_password_is_refused_like_anybody(app, flask, dump, caplog):
+    flask("users", "import", str(dump))
+    assert Caller(app.test_client(), "nobody@example.com").try_login().status_code == 400
+    assert caplog.text == ""
+
+
+def test_ids_flags_and_times_are_kept_and_the_next_user_gets_a_new_id(import_lines, anyone, rows):
+    closed = line(7, is_active=False, date_joined="2021-03-04 05:06:07+02", first_name="Ada")
+    assert import_lines(closed, line(40_000))[0] == {"added": 2, "existing": 0, "bad": 0}
+    user = rows(select(User).order_by(User.id))[0]
+    assert (user.id, user.is_active, user.first_name) == (7, False, "Ada")
+    assert user.date_joined.isoformat() == "2021-03-04T03:06:07+00:00"
+    assert anyone.register().json["user"]["id"] == 40_001
+    assert import_lines(line(9))[0]["added"] == 1
+    anyone.email = "later@example.com"
+    assert anyone.register().json["user"]["id"] == 40_002
+
+
+def test_csv_is_read_too_also_in_part_and_again(flask, tmp_path, rows):
+    file = tmp_path / "users.csv"
+    header = "id,email,username,date_joined,is_active,is_staff,password,first_name\r\n"
+    cells = '{0},u{0}@example.com,u{0},2021-03-04 05:06:07.5+00,{1},f,"{2}","Ada, née"\r\n'
+    hashed = FOREIGN["argon2"]
+    lines = [cells.format(number, "tf"[number % 2], hashed) for number in (1, 2, 3)]
+    file.write_text("\ufeff" + header + lines[0] + '2,"never closed\r\n' + "\r\n2\r\n" + lines[2])
+    done = flask("users", "import", str(file))
+    assert (done.exit_code, done.stdout) == (1, "added=2  existing=0  bad=2\n")
+    assert done.stderr.splitlines() == [
+        "line 3: line: This is not CSV in UTF-8.",
+        "line 5: line: This has 1 cells, the header 8.",
+    ]
+    file.write_text(header + "".join(lines))
+    assert flask("users", "import", str(file)).output == "added=1  existing=2  bad=0\n"
+    assert rows(select(User.is_active).order_by(User.id)) == [False, True, False]
+    assert rows(select(User.first_name)) == ["Ada, née"] * 3
+
+
+COLUMNS = "id,email,username,date_joined"
+
+
+@pytest.mark.parametrize("header", ["", "id,email", f"{COLUMNS},size", f"{COLUMNS},id"])
+def test_a_header_that_cannot_be_read_is_refused(flask, header, rows):
+    done = flask("users", "import", "-", "--csv", stdin=header)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: header: ")
+
+
+HUGE_COSTS = (
+    "pbkdf2_sha256$99999999$salt$3T8cwV0WtwNmLYZeSClE7C/cazugvoX6yhBnZe7vRVQ=",
+    "$2b$31$do2h6pcKxip6SQnh0YE9TOnisvjZrAI0oBIUYXS1tJCb63jwvDhmy",
+    FOREIGN["argon2"].replace("m=64", "m=99999999"),
+)
+
+
+BAD_LINES = [
+    ("{", "line: This is not JSON"),
+    ('{"id": 1, "id": 2}', "line: This is not JSON"),
+    ("[]", "line: This is not a JSON object"),
+    (b'{"id": "\xff"}', "line: This is not JSON in UTF-8"),
+    (b"x" * MAXIMUM_LINE * 3, "line: This is longer than 65536 bytes"),
+    (line(None), "id: Missing data"),
+    (line(0), "id: Must be"),
+    (line(2**53), "id: Must be"),
+    (line(True), "id: Not a valid integer"),
+    (line(1.5), "id: Not a valid integer"),
+    (line(1, email="ada"), "email: This is not a valid"),
+    (line(1, email=["a"]), "email: Not a valid string"),
+    (line(1, username="bob@example.com"), "username: Only"),
+    (line(1, username="a b"), "username: Only"),
+    (line(1, first_name="a\nb"), "first_name: "),
+    (line(1, last_name="b" * 151), "last_name: "),
+    (line(1, date_joined="yesterday"), "date_joined: Not a valid datetime"),
+    (line(1, date_joined="0001-01-01T00:00:00+14:00"), "date_joined: Not a valid datetime"),
+    (line(1, is_active="perhaps"), "is_active: Not a valid boolean"),
+    (line(1, shoe_size=42), "shoe_size: Unknown field"),
+    (line(1, **{"\x1b[2J\n": 1}), "?[2J?: Unknown field"),
+    (line(1, password="md5$salt$secret"), "password: This is not a password hash"),
+    (line(1, password=f"bcrypt$${'x' * 60}"), "password: This is not a password hash"),
+    *[(line(1, password=hashed), "password: This is not") for hashed in HUGE_COSTS],
+    (line(2, email="other@example.com", username="other"), "id: It belongs to another"),
+    (line(1, email="USER2@example.com"), "email: An account with this e-mail"),
+    (line(1, username="User2"), "username: An account with this username"),
+    (line(2, date_joined="2020-03-04T05:06:07Z"), "id: It belongs to another"),
+]
+
+
+def test_every_bad_line_is_told_with_its_number_and_reason_and_loses_no_other(import_lines, rows):
+    lines = [line(2), "", line(3)]
+    for number, (bad, _) in enumerate(BAD_LINES, start=100):
+        lines += [bad, line(number)]
+    verdicts, reasons = import_lines(*lines, line(2))
+    assert list(reasons) == [4 + 2 * number for number in range(len(BAD_LINES))]
+    for told, (_, reason) in zip(reasons.values(), BAD_LINES, strict=True):
+        assert told.startswith(reason)
+        assert "secret" not in told
+    assert verdicts == {"added": 2 + len(BAD_LINES), "existing": 1, "bad": len(BAD_LINES)}
+    assert len(rows(select(User.id))) == verdicts["added"]
+
+
+def test_argon2_without_its_package_is_a_bad_line(import_lines, monkeypatch):
+    monkeypatch.setattr("pycoder.passwords.hashing.find_spec", lambda name: None)
+    _, reasons = import_lines(line(1, password=FOREIGN["argon2"]), line(2))
+    assert reasons == {
+        1: "password: Verifying argon2 needs the package argon2-cffi, which is not installed."
+    }
+
+
+def test_names_that_django_allowed_are_kept(import_lines, app):
+    verdicts, _ = import_lines(line(1, username="al"), line(2, username="USER2@example.com"))
+    assert verdicts["added"] == 2
+    for name in ("al", "user2@example.com"):
+        assert Caller(app.test_client(), name, KNOWN).try_login().status_code == 200
+
+
+def test_many_are_added_in_batches_and_each_batch_is_on_record(import_lines, rows, monkeypatch):
+    monkeypatch.setattr(transfer, "BATCH", 10)
+    users = [line(number) for number in range(1, 26)]
+    assert import_lines(*users[:15])[0]["added"] == 15
+    assert import_lines(*users) == ({"added": 10, "existing": 15, "bad": 0}, {})
+    on_record = rows(select(AuditEvent.event)), rows(select(AuditEvent.reason))
+    assert on_record == (
+        [Event.USERS_IMPORTED] * 4,
+        ["10 users", "5 users", "5 users", "5 users"],
+    )
+
+
+def test_two_imports_at_once_add_every_user_once(app, rows, monkeypatch):
+    monkeypatch.setattr(transfer, "BATCH", 10)
+    file = "\n".join(line(number) for number in range(1, 201)).encode()
+
+    def take_over(_):
+        with app.app_context():
+            outcomes = transfer.import_users(io.BytesIO(file), as_csv=False)
+            return Counter(outcome.verdict for outcome in outcomes)
+
+    with ThreadPoolExecutor(2) as threads:
+        verdicts = sum(threads.map(take_over, range(2)), Counter())
+    assert verdicts == {"added": 200, "existing": 200}
+    assert len(rows(select(User.id))) == 200
+
+
+def test_a_batch_is_added_while_the_file_is_still_being_read(app, rows, monkeypatch):
+    monkeypatch.setattr(transfer, "BATCH", 1)
+    with app.app_context():
+        file = io.BytesIO(b"\n".join(line(number).encode() for number in (1, 2, 3)))
+        outcomes = transfer.import_users(file, as_csv=False)
+        assert next(outcomes) == (1, "added", "")
+        assert rows(select(User.id)) == [1]
+
+
+def test_a_deleted_account_is_not_revived(import_lines, flask, rows):
+    import_lines(line(1), line(2))
+    flask("users", "delete", "1", "--yes")
+    assert import_lines(line(1), line(2))[1] == {1: "id: This account was deleted here."}
+    assert rows(select(User.id)) == [2]
+
+
+def test_what_is_exported_can_be_imported_again(app, ada, bob, flask, rows, trail):
+    flask("users", "deactivate", "bob")
+    without = flask("users", "export").output
+    assert "password" not in without
+    whole = flask("users", "export", "--with-password-hashes").output
+    before = rows(select(User).order_by(User.id))
+    assert flask("users", "import", "-", stdin=whole).output == "added=0  existing=2  bad=0\n"
+    assert trail()[-2:] == [Event.USERS_EXPORTED] * 2
+    empty_tables(app)
+    assert flask("users", "import", "-", stdin=whole).output == "added=2  existing=0  bad=0\n"
+    after = rows(select(User).order_by(User.id))
+    names = [column.key for column in User.__table__.columns]
+    assert [[getattr(user, name) for name in names] for user in after] == [
+        [getattr(user, name) for name in names] for user in before
+    ]
+    assert ada.try_login().status_code == 200
+    empty_tables(app)
+    assert flask("users", "import", "-", stdin=without).output == "added=2  existing=0  bad=0\n"
+    assert ada.try_login().status_code == 400

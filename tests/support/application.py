@@ -1,0 +1,47 @@
+"""Applications that tests make, with their databases."""
+
+import contextlib
+from pathlib import Path
+
+from flask_migrate import upgrade
+
+from config import TestingConfig
+from pycoder import create_app
+from pycoder.db.base import Base
+from pycoder.extensions import db
+from tests.support.constants import SECRET_KEY
+
+
+@contextlib.contextmanager
+def application(folder, kind=TestingConfig, **settings):
+    """Make an application, and close its connections at the end."""
+    app = create_app(kind({"SECRET_KEY": SECRET_KEY} | settings, Path(folder)))
+    yield app
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+@contextlib.contextmanager
+def migrated(folder, kind=TestingConfig, **settings):
+    """Make an application whose database has all tables."""
+    with application(folder, kind, **settings) as app:
+        with app.app_context():
+            upgrade()
+        yield app
+
+
+def empty_tables(app):
+    """Empty all tables but that of the signing keys, which the application caches."""
+    with app.app_context(), db.engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            if table.name != "signing_keys":
+                connection.execute(table.delete())
+    return app
+
+
+def change(app, statement):
+    """Execute a statement in a transaction of its own."""
+    with app.app_context():
+        db.session.execute(statement)
+        db.session.commit()

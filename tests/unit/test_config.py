@@ -1,0 +1,246 @@
+"""The settings: defaults, sources, and values that are refused."""
+
+import os
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import config
+from config import Config, ConfigError, DevelopmentConfig, ProductionConfig, TestingConfig
+from pycoder import create_app
+from tests.support.constants import SECRET_KEY
+
+
+def test_a_secret_of_31_bytes_is_refused_at_start_and_one_of_32_is_not(tmp_path):
+    with pytest.raises(ConfigError, match="SECRET_KEY"):
+        create_app(TestingConfig({"SECRET_KEY": SECRET_KEY[:31]}, tmp_path))
+    create_app(TestingConfig({"SECRET_KEY": SECRET_KEY[:32]}, tmp_path))
+
+
+SAFE = {"SECRET_KEY": SECRET_KEY, "PUBLIC_URL": "https://auth.pycoder.dev"}
+
+
+def refused(tmp_path, kind=ProductionConfig, **settings):
+    return kind({**SAFE, **settings}, tmp_path).complaints()
+
+
+def test_the_settings_are_the_documented_ones():
+    assert list(Config.settings()) == [
+        "PYCODER_ENV", "SECRET_KEY", "DATABASE_URL", "PORT", "WEB_CONCURRENCY",
+        "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES",
+        "SESSION_LIFETIME", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN",
+        "PASSWORD_BLOCKLIST",
+        "PUBLIC_URL", "MAIL_URL", "CORS_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT_STORAGE",
+        "RATE_LIMITS", "AUDIT_RETENTION", "WEB_TRANSPORT",
+    ]  # fmt: skip
+
+
+def test_development_needs_no_setting_and_keeps_its_secret(tmp_path):
+    first = DevelopmentConfig({}, tmp_path)
+    assert first.complaints() == {}
+    assert first.SECRET_KEY == DevelopmentConfig({}, tmp_path).SECRET_KEY
+    assert len(first.SECRET_KEY) >= 32
+    kept = tmp_path / "instance" / "secret_key"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert os.listdir(tmp_path / "instance") == ["secret_key"]
+    assert (tmp_path / "instance").stat().st_mode & 0o077 == 0
+    assert first.PUBLIC_URL == "http://localhost:8000"
+    assert str(tmp_path) in first.DATABASE_URL
+
+
+def test_a_kept_secret_that_others_may_read_is_refused(tmp_path):
+    assert DevelopmentConfig({}, tmp_path).SECRET_KEY
+    (tmp_path / "instance" / "secret_key").chmod(0o644)
+    assert "chmod 600" in DevelopmentConfig({}, tmp_path).complaints()["SECRET_KEY"]
+
+
+def test_production_starts_with_a_secret_and_an_address(tmp_path):
+    assert refused(tmp_path) == {}
+
+
+UNSAFE = [
+    ("SECRET_KEY", ""),
+    ("SECRET_KEY", "x7Kq0pW3nV9zB2mT5yR8uL1cD4fG6h"),
+    ("SECRET_KEY", "0123456789" * 2 + "a" * 11),
+    ("SECRET_KEY", "change-me-change-me-change-me-change-me"),
+    ("SECRET_KEY", "a-string-secret-at-least-256-bits-long"),
+    ("SECRET_KEY", "ababababababababababababababababababab"),
+    ("PUBLIC_URL", ""),
+    ("PUBLIC_URL", "http://auth.pycoder.dev"),
+    ("PUBLIC_URL", "auth.pycoder.dev"),
+    ("BCRYPT_ROUNDS", "11"),
+    ("RATE_LIMITS", "off"),
+    ("RATE_LIMIT_STORAGE", "memory:"),
+    ("CORS_ORIGINS", "*"),
+    ("CORS_ORIGINS", "https://*.pycoder.dev"),
+    ("CORS_ORIGINS", "http://app.pycoder.dev"),
+    ("CORS_ORIGINS", "https://app.pycoder.dev/path"),
+    ("TRUSTED_PROXIES", "*"),
+    ("TRUSTED_PROXIES", "-1"),
+    ("DATABASE_URL", "sqlite://"),
+    ("DATABASE_URL", "sqlite:///:memory:"),
+    ("DATABASE_URL", "sqlite:///file::memory:?uri=true"),
+    ("DATABASE_URL", "sqlite:///file:x?mode=memory&uri=true"),
+    ("DATABASE_URL", "mysql://root@localhost/x"),
+    ("PORT", "eighty"),
+    ("PORT", "70000"),
+    ("WEB_CONCURRENCY", "0"),
+    ("JWT_ALGORITHM", "none"),
+    ("JWT_ALGORITHM", "eddsa"),
+    ("JWT_ALGORITHM", "HS512"),
+    ("JWT_ACCESS_TOKEN_EXPIRES", "604801"),
+    ("JWT_ACCESS_TOKEN_EXPIRES", "60m"),
+    ("JWT_REFRESH_TOKEN_EXPIRES", "7776001"),
+    ("REGISTRATION_OPEN", "maybe"),
+    ("MAIL_URL", "http://mail"),
+    ("PYCODER_ENV", "prod"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), UNSAFE)
+def test_production_refuses_an_unsafe_setting_by_name_and_not_by_value(tmp_path, name, value):
+    settings = {"WEB_CONCURRENCY": "2", name: value}
+    assert list(refused(tmp_path, **settings)) == [name]
+    with pytest.raises(ConfigError) as caught:
+        ProductionConfig({**SAFE, **settings}, tmp_path).check()
+    line = next(line for line in str(caught.value).splitlines() if line.startswith("REFUSED"))
+    assert name in line
+    if len(value) > 9:
+        assert value not in str(caught.value)
+
+
+def test_debug_does_not_go_with_production(tmp_path):
+    assert list(refused(tmp_path, FLASK_DEBUG="1")) == ["PYCODER_ENV"]
+
+
+def test_good_values_are_read(tmp_path):
+    read = Config(
+        {
+            "DATABASE_URL": "postgres://u:p@db/x",
+            "CORS_ORIGINS": "https://app.pycoder.dev, https://x.dev:8443/",
+            "REGISTRATION_OPEN": "off",
+            "PUBLIC_URL": "https://auth.pycoder.dev/",
+        },
+        tmp_path,
+    )
+    assert read.DATABASE_URL == "postgresql+psycopg://u:p@db/x"
+    assert read.CORS_ORIGINS == ["https://app.pycoder.dev", "https://x.dev:8443"]
+    assert read.REGISTRATION_OPEN is False
+    assert read.PUBLIC_URL == "https://auth.pycoder.dev"
+
+
+def test_limits_can_be_changed_one_by_one(tmp_path):
+    read = Config({"RATE_LIMITS": "login.ip=200/5minute; register.ip=5/hour"}, tmp_path)
+    changed = {"login.ip": "200/5minute", "register.ip": "5/hour"}
+    assert config.DEFAULT_LIMITS | changed == read.RATE_LIMITS
+    assert Config({"RATE_LIMITS": "on"}, tmp_path).RATE_LIMITS == config.DEFAULT_LIMITS
+
+
+@pytest.mark.parametrize("text", ["login.ip=", "login.ip=0/hour", "nothing.ip=5/hour", "5/hour=1"])
+def test_limits_that_are_none_are_refused(text, tmp_path):
+    assert list(Config({"RATE_LIMITS": text}, tmp_path).complaints()) == ["RATE_LIMITS"]
+
+
+def test_no_token_may_outlive_what_it_belongs_to(tmp_path):
+    shorter = {"JWT_REFRESH_TOKEN_EXPIRES": "3599"}
+    assert list(Config(shorter, tmp_path).complaints()) == ["JWT_ACCESS_TOKEN_EXPIRES"]
+
+
+def test_processes_that_start_together_keep_one_secret(tmp_path):
+    together = threading.Barrier(8)
+
+    def start(_):
+        together.wait()
+        return DevelopmentConfig({}, tmp_path).SECRET_KEY
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(start, range(8)))) == 1
+    assert os.listdir(tmp_path / "instance") == ["secret_key"]
+
+
+def test_the_report_hides_passwords_and_tells_sources(tmp_path):
+    environ = {"DATABASE_URL": "postgresql://u:hunter2@db/x?password=hunter2", "PORT": "9000"}
+    report = DevelopmentConfig(environ, tmp_path, {"PORT": "9000"}).report()
+    by_name = {name: (shown, source) for name, shown, source, _ in report}
+    assert "hunter2" not in str(report)
+    assert by_name["PORT"] == ("9000", ".env")
+    assert by_name["DATABASE_URL"] == ("postgresql+psycopg://***@db/x?***", "environment")
+    assert by_name["SECRET_KEY"] == ("(hidden)", "default")
+    assert "***" not in by_name["CORS_ORIGINS"][0]  # a pattern's ? is no query
+
+
+def test_settings_come_from_the_environment_before_dot_env(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in Config.settings():
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / ".env").write_text("PORT=9001\nBCRYPT_ROUNDS=13\n")
+    monkeypatch.setenv("PORT", "9002")
+    loaded = config.load()
+    assert (loaded.PORT, loaded.BCRYPT_ROUNDS) == (9002, 13)
+    assert (loaded.source("PORT"), loaded.source("BCRYPT_ROUNDS")) == ("environment", ".env")
+    assert type(loaded) is DevelopmentConfig
+
+
+def test_an_empty_variable_takes_nothing_back(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("PYCODER_ENV=production\n")
+    monkeypatch.setenv("PYCODER_ENV", "")
+    assert type(config.load()) is ProductionConfig
+
+
+@pytest.mark.parametrize(("mode", "refused"), [(0o644, True), (0o640, False), (0o600, False)])
+def test_a_secret_that_everybody_may_read_is_none_in_production(tmp_path, mode, refused):
+    (tmp_path / ".env").touch(mode)
+    (tmp_path / ".env").chmod(mode)
+    assert ("SECRET_KEY" in ProductionConfig(SAFE, tmp_path, SAFE).complaints()) == refused
+    assert not ProductionConfig(SAFE, tmp_path).complaints()  # of the environment
+
+
+def test_an_unknown_environment_is_refused_as_production(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYCODER_ENV", "prod")
+    loaded = config.load()
+    assert type(loaded) is ProductionConfig
+    assert "PYCODER_ENV" in loaded.complaints()
+
+
+def test_the_defaults_are_the_documented_ones(tmp_path):
+    settings = DevelopmentConfig({}, tmp_path)
+    defaults = {
+        "PYCODER_ENV": "development", "PORT": 8000, "WEB_CONCURRENCY": os.cpu_count(),
+        "JWT_ACCESS_TOKEN_EXPIRES": 3600, "JWT_REFRESH_TOKEN_EXPIRES": 604_800,
+        "SESSION_LIFETIME": 7_776_000, "REFRESH_REUSE_LEEWAY": 0, "BCRYPT_ROUNDS": 12,
+        "REGISTRATION_OPEN": True, "PASSWORD_BLOCKLIST": False, "MAIL_URL": "console:",
+        "TRUSTED_PROXIES": 0, "RATE_LIMIT_STORAGE": "database",
+    }  # fmt: skip
+    assert {name: getattr(settings, name) for name in defaults} == defaults
+    assert settings.RATE_LIMITS == {
+        "login.account": "10/15minute", "login.ip": "100/5minute", "register.ip": "30/hour",
+        "refresh.session": "60/minute", "reset.account": "3/hour", "reset.ip": "30/hour",
+        "introspect.ip": "100/5minute",
+    }  # fmt: skip
+    production = ProductionConfig(SAFE, tmp_path)
+    assert (production.PASSWORD_BLOCKLIST, production.CORS_ORIGINS) == (True, [])
+
+
+@pytest.mark.parametrize("where", ["DATABASE_URL", "MAIL_URL", "RATE_LIMIT_STORAGE"])
+@pytest.mark.parametrize("mark", ["/", "?", "#:", "@", "@@", "/@", "[", "："])
+def test_no_part_of_a_password_in_an_address_is_shown(where, mark, tmp_path):
+    """SQLAlchemy takes a password up to the next @, Python's urlsplit up to the last one."""
+    scheme = {"DATABASE_URL": "postgresql", "MAIL_URL": "smtp"}.get(where, "redis")
+    environ = {where: f"{scheme}://u:hunter2{mark}hunter2@db/x"}
+    assert "hunter2" not in str(DevelopmentConfig(environ, tmp_path).report())
+
+
+def test_limits_are_counted_at_no_address_without_slashes(tmp_path):
+    settings = DevelopmentConfig({"RATE_LIMIT_STORAGE": "redis:host"}, tmp_path)
+    assert "redis://" in settings.complaints()["RATE_LIMIT_STORAGE"]
+
+
+@pytest.mark.parametrize("where", ["MAIL_URL", "RATE_LIMIT_STORAGE"])
+def test_an_address_that_cannot_be_read_is_refused_in_words(where, tmp_path):
+    scheme = "smtp" if where == "MAIL_URL" else "redis"
+    settings = DevelopmentConfig({where: f"{scheme}://u:with/slash@host"}, tmp_path)
+    assert "write / as %2F" in settings.complaints()[where]
