@@ -34,7 +34,6 @@ def create_app(config: settings.Config | None = None) -> Flask:
     logs.init_app(app)
     middleware.init_app(app)
     request.init_app(app)
-    problems.init_app(app)
     store.init_app(app)
     db.init_app(app)
     migrate.init_app(app, db, directory=str(MIGRATIONS))
@@ -44,6 +43,7 @@ def create_app(config: settings.Config | None = None) -> Flask:
     jwt.init_app(app)
     cors.init_app(app, **cors_settings.cors_options(config.CORS_ORIGINS))
     api.init_app(app)
+    problems.init_app(app)  # after flask-smorest, whose error handler it replaces
 
     api.register_blueprint(auth.bp)
     api.register_blueprint(system.bp)

@@ -1,6 +1,7 @@
-"""flask-smorest as PyCoder uses it: strict bodies in, and every problem in the document."""
+"""flask-smorest subclasses: strict request parsing, and problems in the OpenAPI document."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from copy import deepcopy
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, NoReturn
@@ -11,22 +12,8 @@ from marshmallow import Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 
 from config import ProductionConfig
-from pycoder.errors import (
-    BadRequest,
-    BodyTooLarge,
-    CsrfFailed,
-    DatabaseUnavailable,
-    InternalError,
-    InvalidInput,
-    KeysUnreadable,
-    LimitsUnavailable,
-    MalformedJSON,
-    Problem,
-    TokenProblem,
-    TokenReused,
-    TooManyRequests,
-    UnsupportedMediaType,
-)
+from pycoder import errors
+from pycoder.errors import InvalidInput, Problem, TokenProblem
 from pycoder.http.problems import PROBLEM_JSON
 
 FORM = "application/x-www-form-urlencoded"
@@ -38,38 +25,41 @@ REQUEST_ID = {
 }
 HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": "The scheme, and the error (RFC 6750 §3)."},
-    405: {"Allow": "The methods that this address takes."},
-    429: {"Retry-After": "Seconds to wait before the next try."},
-    503: {"Retry-After": "Seconds to wait before the next try."},
+    405: {"Allow": "The methods that this path supports."},
+    429: {"Retry-After": "Seconds to wait before the next request."},
+    503: {"Retry-After": "Seconds to wait before the next request."},
 }
 
 ALWAYS = (
-    BadRequest,
-    InternalError,
-    DatabaseUnavailable,
-    KeysUnreadable,
+    errors.BadRequest,
+    errors.InternalError,
+    errors.DatabaseUnavailable,
+    errors.KeysUnreadable,
 )
-WITH_BODY = (InvalidInput, MalformedJSON, BodyTooLarge, UnsupportedMediaType)
+WITH_BODY = (InvalidInput, errors.MalformedJSON, errors.BodyTooLarge, errors.UnsupportedMediaType)
+ACCESS_TOKEN_PROBLEMS = tuple(
+    problem for problem in TokenProblem.__subclasses__() if problem is not errors.TokenReused
+)
 
 COOKIES = {
     "cookie": {
         "type": "apiKey",
         "in": "cookie",
         "name": ProductionConfig.JWT_ACCESS_COOKIE_NAME,
-        "description": "Of a session by cookie. Outside production, without its prefix.",
+        "description": "The access token of a cookie session. No prefix outside production.",
     },
     "refresh_cookie": {
         "type": "apiKey",
         "in": "cookie",
         "name": ProductionConfig.JWT_REFRESH_COOKIE_NAME,
-        "description": "Only sent to /api/token/. Outside production, without its prefix.",
+        "description": "Only sent to /api/token/. No prefix outside production.",
     },
 }
 CSRF = {
     "type": "apiKey",
     "in": "header",
     "name": "X-CSRF-TOKEN",
-    "description": "The csrf_token of the sign-in, with every call by cookie but GET.",
+    "description": "The csrf_token of the login, with every request by cookie except GET.",
 }
 
 View = Callable[..., Any]
@@ -92,12 +82,12 @@ class ProblemSchema(Schema):
 
 
 class StrictParser(FlaskParser):
-    """Reads bodies through ``WireRequest``, and answers bad input as a Problem."""
+    """Parse JSON bodies strictly, and report bad input as a problem."""
 
     DEFAULT_VALIDATION_STATUS = 400
 
     def load_json(self, req: Request, schema: Schema) -> Any:
-        """Return the JSON body, or the form where the schema takes one; no body is ``{}``."""
+        """Return the JSON body, or the form where the schema accepts one. No body is ``{}``."""
         if not req.get_data(cache=True, parse_form_data=False):
             return {}
         if getattr(schema, "takes_forms", False) and req.mimetype == FORM:
@@ -109,129 +99,55 @@ class StrictParser(FlaskParser):
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
     ) -> NoReturn:
-        found = next(iter(error.messages_dict.values()))
-        raise InvalidInput({"body" if name == "_schema" else name: found[name] for name in found})
+        """Raise ``InvalidInput`` with the messages of each field."""
+        messages = next(iter(error.messages_dict.values()))
+        raise InvalidInput(
+            {"body" if name == "_schema" else name: messages[name] for name in messages}
+        )
 
 
 class Blueprint(flask_smorest.Blueprint):
-    """A blueprint whose views say which problems they raise."""
+    """A blueprint whose views document the problems that they raise."""
 
     ARGUMENTS_PARSER = StrictParser()
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self._prepare_doc_cbks.append(self._prepare_problems_doc)
-
     def route(self, rule: str, **options: Any) -> Callable[[View], View]:
-        """Register a view; its name is the operation's name in the document."""
+        """Register a view under its name as ``operationId``."""
         register = super().route(rule, **options)
         return lambda view: register(self.doc(operationId=view.__name__)(view))
 
     def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:
-        """Take arguments by one instance of the schema, not by a new one for each request."""
-        return super().arguments(schema(), **options)  # type: ignore[no-any-return]
+        """Parse arguments with one instance of the schema, not with a new one for each request."""
+        parse: Callable[[View], View] = super().arguments(schema(), **options)
+        if not getattr(schema, "takes_forms", False):
+            return parse
+        return lambda view: parse(self.doc(**{"x-form": True})(view))
 
-    @staticmethod
-    def links(at: str) -> Callable[[View], View]:
-        """Say where in the answer the tokens are: the document links them to what takes them."""
+    def errors(self, *problems: type[Problem]) -> Callable[[View], View]:
+        """Document the problems of a view, besides those that every view has."""
+        return self.doc(**{"x-problems": {problem.code: True for problem in problems}})  # type: ignore[no-any-return]
 
-        def decorate(view: View) -> View:
-            view.__dict__.setdefault("_apidoc", {})["tokens_at"] = at
-            return view
-
-        return decorate
-
-    @staticmethod
-    def errors(*problems: type[Problem]) -> Callable[[View], View]:
-        """Name the problems of a view; those that every view has go without saying."""
-
-        def decorate(view: View) -> View:
-            documentation = view.__dict__.setdefault("_apidoc", {})
-            documentation["problems"] = (*documentation.get("problems", ()), *problems)
-            return view
-
-        return decorate
-
-    @staticmethod
-    def _prepare_problems_doc(doc: Any, doc_info: Any, *, method: str, **kwargs: Any) -> Any:
-        """Write the problems of an operation into its document, by status, with examples."""
-        problems = (*doc_info.get("problems", ()), *ALWAYS)
-        for way in doc_info.get("manual_doc", {}).get("security", []):
-            if method != "get" and way.keys() & COOKIES.keys():
-                way["csrf"] = []
-                problems = (*problems, CsrfFailed)
-        if TooManyRequests in problems:
-            problems = (*problems, LimitsUnavailable)
-        if "requestBody" in doc:
-            problems = (*WITH_BODY, *problems)
-            content = doc["requestBody"]["content"]
-            if getattr(content["application/json"]["schema"], "takes_forms", False):
-                content[FORM] = content["application/json"]
-        responses = doc.setdefault("responses", {})
-        if "tokens_at" in doc_info:
-            (success,) = doc_info["success_status_codes"]
-            responses[success]["links"] = _links(doc_info["tokens_at"])
-        for status in {problem.status for problem in problems}:
-            alike = [problem for problem in problems if problem.status == status]
-            responses[status] = _response(status, alike)
-        for response in responses.values():
-            response.setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
-        return doc
-
-
-def _links(at: str) -> dict[str, Any]:
-    """Tell what the tokens of an answer can be used for (OpenAPI, "Link Object")."""
-    access, refresh = (f"$response.body#{at}/{kind}" for kind in ("access", "refresh"))
-    bodies = {
-        "refresh": {"refresh": refresh},
-        "verify": {"token": access},
-        "revoke": {"token": refresh},
-        "logout": {"refresh": refresh},
-    }
-    return {name: {"operationId": name, "requestBody": body} for name, body in bodies.items()}
-
-
-def _response(status: int, problems: list[type[Problem]]) -> dict[str, Any]:
-    """Describe the answer of one status, with an example for each of its problems."""
-    examples = {p.code: {"summary": p.detail, "value": _example(p)} for p in problems}
-    headers = {
-        name: {"description": text, "schema": {"type": "string"}, "required": True}
-        for name, text in HEADERS.get(status, {}).items()
-    }
-    return {
-        "description": ", ".join(examples),
-        "headers": headers,
-        "content": {PROBLEM_JSON: {"schema": ProblemSchema, "examples": examples}},
-    }
-
-
-def _example(problem: type[Problem]) -> dict[str, Any]:
-    example: dict[str, Any] = {
-        "type": f"urn:pycoder:problem:{problem.code}",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-        "code": problem.code,
-        "request_id": "b883f9df8041c7c6dc0b1f3f5a1c9d2e",
-    }
-    if problem is InvalidInput:
-        example["errors"] = {"email": ["This is not a valid e-mail address."]}
-    return example
+    def links(self, pointer: str) -> Callable[[View], View]:
+        """Document where the tokens are in a response, and which operations accept them."""
+        return self.doc(**{"x-tokens": pointer})  # type: ignore[no-any-return]
 
 
 class ProblemApi(flask_smorest.Api):
-    """flask-smorest without its wording of errors, which errors.py does."""
+    """flask-smorest with a document of the problems that http/problems.py renders."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
+    ERROR_SCHEMA = ProblemSchema
 
-    def _register_error_handlers(self) -> None:
-        """Register none."""
-
-    def _register_responses(self) -> None:
-        """Register none: its error is not ours."""
-
-    def _register_pagination_header(self) -> None:
-        """Register none: nothing comes in pages."""
+    def document(self) -> dict[str, Any]:
+        """Return the complete OpenAPI document."""
+        document: dict[str, Any] = deepcopy(self.spec.to_dict())
+        del document["components"]["responses"]  # flask-smorest's own, which nothing refers to
+        del document["components"]["schemas"]["PaginationMetadata"]
+        for path in document["paths"].values():
+            for method, operation in path.items():
+                if method != "parameters":
+                    _complete(operation, method)
+        return document
 
 
 api = ProblemApi(
@@ -250,6 +166,83 @@ api = ProblemApi(
     }
 )
 
-ACCESS_TOKEN_PROBLEMS = tuple(
-    problem for problem in TokenProblem.__subclasses__() if problem is not TokenReused
-)
+
+def _complete(operation: dict[str, Any], method: str) -> None:
+    """Add the links, the problem responses by status, and ``X-Request-ID`` to an operation."""
+    responses = operation["responses"]
+    if operation.pop("x-form", False):
+        content = operation["requestBody"]["content"]
+        content[FORM] = content["application/json"]
+    pointer = operation.pop("x-tokens", None)
+    if pointer is not None:
+        success = next(status for status in responses if status.startswith("2"))
+        responses[success]["links"] = _links(pointer)
+    problems = _problems(operation, method)
+    for status in {problem.status for problem in problems}:
+        alike = [problem for problem in problems if problem.status == status]
+        responses[str(status)] = _response(status, alike)
+    for response in responses.values():
+        response.setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
+
+
+def _problems(operation: dict[str, Any], method: str) -> list[type[Problem]]:
+    """Return the problems of an operation, and document CSRF tokens and form bodies."""
+    by_code = {problem.code: problem for problem in _all_problems(Problem)}
+    problems = [by_code[code] for code in operation.pop("x-problems", ())] + list(ALWAYS)
+    for requirement in operation.get("security", []):
+        if method != "get" and requirement.keys() & COOKIES.keys():
+            requirement["csrf"] = []
+            problems.append(errors.CsrfFailed)
+    if errors.TooManyRequests in problems:
+        problems.append(errors.LimitsUnavailable)
+    if "requestBody" in operation:
+        problems = [*WITH_BODY, *problems]
+    return problems
+
+
+def _all_problems(kind: type[Problem]) -> Iterable[type[Problem]]:
+    for problem in kind.__subclasses__():
+        yield from _all_problems(problem)
+        if "code" in vars(problem):
+            yield problem
+
+
+def _links(pointer: str) -> dict[str, Any]:
+    """Return the links from the tokens of a response to operations (OpenAPI, "Link Object")."""
+    access, refresh = (f"$response.body#{pointer}/{kind}" for kind in ("access", "refresh"))
+    bodies = {
+        "refresh": {"refresh": refresh},
+        "verify": {"token": access},
+        "revoke": {"token": refresh},
+        "logout": {"refresh": refresh},
+    }
+    return {name: {"operationId": name, "requestBody": body} for name, body in bodies.items()}
+
+
+def _response(status: int, problems: list[type[Problem]]) -> dict[str, Any]:
+    """Return the response of one status, with an example for each of its problems."""
+    examples = {p.code: {"summary": p.detail, "value": _example(p)} for p in problems}
+    headers = {
+        name: {"description": text, "schema": {"type": "string"}, "required": True}
+        for name, text in HEADERS.get(status, {}).items()
+    }
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        "description": ", ".join(examples),
+        "headers": headers,
+        "content": {PROBLEM_JSON: {"schema": schema, "examples": examples}},
+    }
+
+
+def _example(problem: type[Problem]) -> dict[str, Any]:
+    example: dict[str, Any] = {
+        "type": f"urn:pycoder:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "request_id": "b883f9df8041c7c6dc0b1f3f5a1c9d2e",
+    }
+    if problem is InvalidInput:
+        example["errors"] = {"email": ["This is not a valid e-mail address."]}
+    return example

@@ -1,16 +1,13 @@
 """Health checks and metrics for load balancers and monitors."""
 
-from functools import cache
 from ipaddress import ip_address
 
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from flask import Response, current_app, request
+from flask import Response, request
 from marshmallow import Schema, fields
 
 from pycoder import metrics
+from pycoder.db.revision import is_up_to_date
 from pycoder.errors import MigrationsPending, NotFound
-from pycoder.extensions import db, migrate
 from pycoder.keys.ring import current_ring
 from pycoder.system import bp
 
@@ -30,19 +27,11 @@ def healthz() -> dict[str, str]:
 @bp.response(200, StatusSchema)
 @bp.errors(MigrationsPending)
 def readyz() -> dict[str, str]:
-    """Tell that the database answers, is migrated, and holds keys that open: requests may come."""
-    with db.engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-    if present != _head_revision(current_app.extensions["migrate"].directory):
+    """Check that the database responds, is migrated, and holds keys that can be decrypted."""
+    if not is_up_to_date():
         raise MigrationsPending
     current_ring()
     return {"status": "ok"}
-
-
-@cache
-def _head_revision(directory: str) -> str | None:
-    """Return the newest revision in the migrations folder."""
-    return ScriptDirectory.from_config(migrate.get_config(directory)).get_current_head()
 
 
 @bp.get("/metrics")

@@ -54,4 +54,4 @@ def status(number: int) -> Response:
 @bp.response(200, {"type": "object"})
 def openapi() -> Response:
     """Return this document."""
-    return jsonify(api.spec.to_dict())
+    return jsonify(api.document())

@@ -1,6 +1,5 @@
 """The mail queue: filled and sent."""
 
-from pycoder.client_info import COMMAND_LINE
 from pycoder.extensions import db
 from pycoder.mail import queue as mail_queue
 from pycoder.mail import worker
@@ -17,5 +16,5 @@ def queue(app, count):
     """Queue so many mails in one transaction."""
     with app.app_context():
         for n in range(count):
-            mail_queue.enqueue(Template.PASSWORD_CHANGED, f"user{n}@example.com", COMMAND_LINE)
+            mail_queue.enqueue(Template.PASSWORD_CHANGED, f"user{n}@example.com")
         db.session.commit()

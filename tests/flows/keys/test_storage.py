@@ -43,7 +43,7 @@ def test_what_is_stored_of_a_key_gives_it_away_to_nobody(app, store, setting, ri
     ring()
     with app.app_context():
         [kept] = keys_store.load_stored_keys()
-        private = kept.decrypt()().private_key
+        private = kept.decrypt().private_key
     if algorithm != "HS256":
         private = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     assert not any(private[i : i + 8] in kept.encrypted_key for i in range(len(private) - 7))
@@ -73,7 +73,7 @@ def test_another_secret_key_is_told_and_what_to_do_helps(
     assert len(rows(select(Session.user_id))) == 1  # or each try would make one, and bob exist
     assert {answer.status_code for answer in answers} == {503}
     assert ada.client.get("/healthz").status_code == 200
-    assert f"SECRET_KEY does not open the signing key {kid}" in caplog.text
+    assert f"SECRET_KEY does not decrypt the signing key {kid}" in caplog.text
     assert "Traceback" not in caplog.text
     done = flask("keys", "rotate")
     assert (done.exit_code, "signing keys cannot be opened" in done.stderr) == (1, True)

@@ -179,13 +179,15 @@ def test_a_fault_of_the_database_is_no_failed_login_and_opens_no_way_around_the_
             raise OperationalError(statement, None, Exception("the disk is full"))
 
     with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", fail)
+        engines = list(db.engines.values())
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", fail)
     try:
         assert [visitor(app).try_login().status_code for _ in range(11)] == [503] * 11
         assert guesses(12, app, "nobody@example.com") == [503] * 10 + [429] * 2
     finally:
-        event.remove(engine, "before_cursor_execute", fail)
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", fail)
     assert visitor(app).try_login().status_code == 200
 
 

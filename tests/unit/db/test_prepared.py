@@ -13,7 +13,7 @@ from pycoder.db.queries import fetch_one
 from pycoder.extensions import db
 from pycoder.models.session import Session
 from pycoder.models.user import User
-from pycoder.tokens.state import _TOKEN_STATE, TokenState
+from pycoder.tokens.state import _TOKEN_STATE, load_token_state
 
 
 @pytest.fixture
@@ -30,6 +30,11 @@ def session(app, rows):
     return rows(select(Session))[0]
 
 
+def load(app, values):
+    with app.app_context():
+        return load_token_state({**values, "sid": str(values["sid"])})
+
+
 def test_a_prepared_select_answers_what_sqlalchemy_answers(app, session):
     values = {"jti": "none", "sid": session.id, "user_id": session.user_id}
     with app.app_context():
@@ -37,7 +42,7 @@ def test_a_prepared_select_answers_what_sqlalchemy_answers(app, session):
         assert _TOKEN_STATE.fetch_one({**values, "sid": uuid4()}) is None
     assert prepared == list(usual)
     assert [type(value) for value in prepared] == [type(value) for value in usual]
-    assert TokenState._make(prepared).created_at == session.created_at
+    assert load(app, values).created_at == session.created_at
 
 
 def test_a_prepared_update_sets_what_its_values_name_and_counts_the_rows(app, session, rows):

@@ -94,7 +94,7 @@ def test_the_first_key_signs_and_all_of_them_open(ring):
 
 def test_a_key_that_has_left_the_ring_opens_nothing():
     with pytest.raises(InvalidTokenError):
-        KeyRing([secret_key(SECRET_KEY[::-1])]).open(GOOD)
+        KeyRing([secret_key(SECRET_KEY[::-1])]).verify(GOOD)
 
 
 def test_a_pair_of_keys_signs_and_opens_beside_a_secret_one(asymmetric):

@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy import event
 
-from pycoder.client_info import COMMAND_LINE
 from pycoder.clock import now
 from pycoder.db.leases import Lease
 from pycoder.extensions import db
@@ -29,7 +28,7 @@ from tests.support.outbox import queue, send
 
 def test_a_mail_of_a_transaction_that_is_rolled_back_is_never_sent(app, mails, waiting):
     with app.app_context():
-        mail_queue.enqueue(Template.PASSWORD_CHANGED, "ada@example.com", COMMAND_LINE)
+        mail_queue.enqueue(Template.PASSWORD_CHANGED, "ada@example.com")
         db.session.rollback()
     assert mails() == []
     assert waiting() == 0

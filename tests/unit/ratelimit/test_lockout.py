@@ -1,12 +1,23 @@
 """The lockout of accounts."""
 
+import pytest
+
+from pycoder.audit import Event
+from pycoder.errors import InvalidCredentials, TooManyRequests
 from pycoder.ratelimit import lockout
 from tests.support.login_attempts import MINUTE
 
 
-def test_a_try_given_back_late_does_not_make_room_for_one_more(app, clock):
+def attempt():
+    return lockout.guard("login.account", "slow", Event.LOGIN_REFUSED, "wrong password", None)
+
+
+def test_an_attempt_released_late_does_not_make_room_for_one_more(app, clock):
     with app.app_context():
-        lockout.reserve("login.account", "slow")
-        clock.shift(15 * MINUTE)
-        lockout.release("login.account", "slow")
-        assert [lockout.reserve("login.account", "slow") for _ in range(10)] == [*range(1, 11)]
+        with attempt():
+            clock.shift(15 * MINUTE)
+        for _ in range(10):
+            with pytest.raises(InvalidCredentials), attempt():
+                raise InvalidCredentials
+        with pytest.raises(TooManyRequests), attempt():
+            pass

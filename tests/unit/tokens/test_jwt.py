@@ -17,8 +17,8 @@ pytestmark = pytest.mark.usefixtures("signed_by_hand")
 
 
 def test_a_thousand_tokens_have_ids_of_their_own_of_128_bits(app_without_tables):
-    class Family(NamedTuple):
-        sid: UUID
+    class Subject(NamedTuple):
+        session_id: UUID
         user_id: int
         refresh_jti: str
         created_at: datetime
@@ -26,10 +26,10 @@ def test_a_thousand_tokens_have_ids_of_their_own_of_128_bits(app_without_tables)
         expires_at: datetime
 
     now = datetime.now(UTC)
-    family = Family(uuid4(), 7, new_jti(), now, None, now + timedelta(days=7))
+    subject = Subject(uuid4(), 7, new_jti(), now, None, now + timedelta(days=7))
     with app_without_tables.app_context():
-        said = [read(issue_tokens(family).access)[1] for _ in range(1000)]
-    assert len({claims["jti"] for claims in said} | {family.refresh_jti}) == 1001
+        said = [read(issue_tokens(subject).access)[1] for _ in range(1000)]
+    assert len({claims["jti"] for claims in said} | {subject.refresh_jti}) == 1001
     assert {len(unb64(claims["jti"])) for claims in said} == {16}
     assert all(claims.keys() == CLAIMS.keys() for claims in said)
 
