@@ -266,7 +266,8 @@ def test_no_library_is_patched(path):
         if isinstance(node, (ast.Assign, ast.AugAssign))
         for target in getattr(node, "targets", [getattr(node, "target", None)])
         if isinstance(target, ast.Attribute)
-        and ast.unparse(target).partition(".")[0] in imported_names(path)
+        and ast.unparse(target).partition(".")[0]
+        in imported_names(path) - {"g"}  # where Flask wants a value
     ]
     assert patched == []
 
