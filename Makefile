@@ -17,7 +17,7 @@ run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=81
 	exec $(BIN)/$(SERVE_WITH_$(SERVER))
 
 PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
-QUICK := tests/unit tests/flows $(wildcard tests/test_*.py)
+QUICK_TESTS := -m "not untraced" -k "not postgresql" -n 2 tests/unit tests/flows $(wildcard tests/test_*.py)
 test test-quick: export PYTHONDONTWRITEBYTECODE =# what pytest compiles is kept, also where that is set
 test: .venv/test .venv/tools  ## run the test suite, on SQLite and on PostgreSQL (COVERAGE=1 measures, too)
 ifdef COVERAGE
@@ -29,8 +29,8 @@ else
 	$(BIN)/python -m $(PYTEST)
 endif
 
-test-quick: .venv/test  ## run the tests without servers and browsers, in about a minute
-	$(BIN)/python -m $(PYTEST) $(QUICK)
+test-quick: .venv/test  ## run unit/ and flows/ on SQLite, without what takes long, in about a minute
+	$(BIN)/python -m $(PYTEST) $(QUICK_TESTS)
 
 soak: .venv/test .venv/tools  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
 	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest tests/servers/races \

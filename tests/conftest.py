@@ -4,11 +4,13 @@ import contextlib
 import gc
 import itertools
 import math
+import os
 import shutil
 import tempfile
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import coverage
 import psycopg
@@ -32,12 +34,19 @@ from tests.support.forgeries import KEYS
 from tests.support.mail_server import MailServer
 from tests.support.postgres import run_postgres
 
+GIGABYTE = 1024**3
 counter = itertools.count(1)
 
 
 def pytest_configure(config):
-    """Keep temporary files in one folder, which is deleted at the end."""
-    config.option.basetemp = tempfile.mkdtemp(prefix="pycoder-")
+    """Keep temporary files in one folder, in memory if there is room, and delete it at the end.
+
+    Databases wait for the disk at every commit, which takes most of the time on a slow one.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > 2 * GIGABYTE
+    folder = memory if roomy else None
+    config.option.basetemp = tempfile.mkdtemp(prefix="pycoder-", dir=folder)
 
 
 def pytest_unconfigure(config):

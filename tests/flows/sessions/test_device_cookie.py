@@ -98,6 +98,7 @@ def test_it_opens_nothing(ada, app):
     assert fail(thief, 1) == [400]
 
 
+@pytest.mark.untraced  # it takes long
 @on_sqlite
 def test_a_thousand_failures_of_strangers_do_not_lock_the_owner_out(ada, app, rows):
     for n in range(10):
