@@ -1,4 +1,4 @@
-"""flask-smorest as PyCoder uses it: strict bodies in, and every problem in the document."""
+"""flask-smorest subclasses: strict request parsing, and documented problems."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -32,15 +32,15 @@ from pycoder.http.problems import PROBLEM_JSON
 FORM = "application/x-www-form-urlencoded"
 
 REQUEST_ID = {
-    "description": "Name it when you report a problem.",
+    "description": "The id of the request. Include it when you report a problem.",
     "schema": {"type": "string"},
     "required": True,
 }
 HEADERS: dict[int, dict[str, str]] = {
-    401: {"WWW-Authenticate": "The scheme, and the error (RFC 6750 §3)."},
-    405: {"Allow": "The methods that this address takes."},
-    429: {"Retry-After": "Seconds to wait before the next try."},
-    503: {"Retry-After": "Seconds to wait before the next try."},
+    401: {"WWW-Authenticate": "The scheme and the error (RFC 6750 §3)."},
+    405: {"Allow": "The methods that this address accepts."},
+    429: {"Retry-After": "Seconds to wait before the next attempt."},
+    503: {"Retry-After": "Seconds to wait before the next attempt."},
 }
 
 ALWAYS = (
@@ -56,20 +56,20 @@ COOKIES = {
         "type": "apiKey",
         "in": "cookie",
         "name": ProductionConfig.JWT_ACCESS_COOKIE_NAME,
-        "description": "Of a session by cookie. Outside production, without its prefix.",
+        "description": "The access token in cookie mode. Without prefix outside production.",
     },
     "refresh_cookie": {
         "type": "apiKey",
         "in": "cookie",
         "name": ProductionConfig.JWT_REFRESH_COOKIE_NAME,
-        "description": "Only sent to /api/token/. Outside production, without its prefix.",
+        "description": "Only sent to /api/token/. Without prefix outside production.",
     },
 }
 CSRF = {
     "type": "apiKey",
     "in": "header",
     "name": "X-CSRF-TOKEN",
-    "description": "The csrf_token of the sign-in, with every call by cookie but GET.",
+    "description": "The csrf_token of the login. Required with cookies, except for GET.",
 }
 
 View = Callable[..., Any]
@@ -81,40 +81,41 @@ class ProblemSchema(Schema):
     type = fields.String(required=True, metadata={"format": "uri"})
     title = fields.String(required=True)
     status = fields.Integer(required=True)
-    detail = fields.String(required=True, metadata={"description": "A sentence to show as it is."})
-    code = fields.String(required=True, metadata={"description": "Stable; decide by this one."})
+    detail = fields.String(required=True, metadata={"description": "A sentence for the user."})
+    code = fields.String(required=True, metadata={"description": "Stable. Clients decide by it."})
     request_id = fields.String(required=True)
     errors = fields.Dict(
         keys=fields.String(),
         values=fields.List(fields.String()),
-        metadata={"description": "Bad input: the reasons, field by field."},
+        metadata={"description": "The reasons by field, of a validation_error."},
     )
 
 
 class StrictParser(FlaskParser):
-    """Reads bodies through ``WireRequest``, and answers bad input as a Problem."""
+    """Read bodies strictly, and raise ``InvalidInput`` for invalid ones."""
 
     DEFAULT_VALIDATION_STATUS = 400
 
     def load_json(self, req: Request, schema: Schema) -> Any:
-        """Return the JSON body, or the form where the schema takes one; no body is ``{}``."""
+        """Return the JSON body, or the form if the schema accepts one. No body is ``{}``."""
         if not req.get_data(cache=True, parse_form_data=False):
             return {}
-        if getattr(schema, "takes_forms", False) and req.mimetype == FORM:
+        if getattr(schema, "accepts_forms", False) and req.mimetype == FORM:
             if any(len(values) > 1 for _, values in req.form.lists()):
-                raise InvalidInput({"body": ["A parameter stands twice."]})  # RFC 6749 §3.2
+                raise InvalidInput({"body": ["A parameter is repeated."]})  # RFC 6749 §3.2
             return req.form.to_dict()
         return req.get_json()
 
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
     ) -> NoReturn:
-        found = next(iter(error.messages_dict.values()))
-        raise InvalidInput({"body" if name == "_schema" else name: found[name] for name in found})
+        """Raise ``InvalidInput``. Errors of the whole body are listed under ``body``."""
+        errors = next(iter(error.messages_dict.values()))  # of the location that was parsed
+        raise InvalidInput({"body" if name == "_schema" else name: errors[name] for name in errors})
 
 
 class Blueprint(flask_smorest.Blueprint):
-    """A blueprint whose views say which problems they raise."""
+    """A blueprint that documents which problems its views raise."""
 
     ARGUMENTS_PARSER = StrictParser()
 
@@ -123,27 +124,30 @@ class Blueprint(flask_smorest.Blueprint):
         self._prepare_doc_cbks.append(self._prepare_problems_doc)
 
     def route(self, rule: str, **options: Any) -> Callable[[View], View]:
-        """Register a view; its name is the operation's name in the document."""
+        """Register a view. Its name becomes the ``operationId``."""
         register = super().route(rule, **options)
         return lambda view: register(self.doc(operationId=view.__name__)(view))
 
     def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:
-        """Take arguments by one instance of the schema, not by a new one for each request."""
+        """Parse arguments with one instance of the schema, not a new one a request."""
         return super().arguments(schema(), **options)  # type: ignore[no-any-return]
 
     @staticmethod
-    def links(at: str) -> Callable[[View], View]:
-        """Say where in the answer the tokens are: the document links them to what takes them."""
+    def links(pointer: str) -> Callable[[View], View]:
+        """Document the operations that accept the tokens of the response.
+
+        ``pointer`` is the JSON pointer of the object with ``access`` and ``refresh``.
+        """
 
         def decorate(view: View) -> View:
-            view.__dict__.setdefault("_apidoc", {})["tokens_at"] = at
+            view.__dict__.setdefault("_apidoc", {})["tokens_at"] = pointer
             return view
 
         return decorate
 
     @staticmethod
     def errors(*problems: type[Problem]) -> Callable[[View], View]:
-        """Name the problems of a view; those that every view has go without saying."""
+        """Document the problems that a view raises, besides those of every view."""
 
         def decorate(view: View) -> View:
             documentation = view.__dict__.setdefault("_apidoc", {})
@@ -154,34 +158,34 @@ class Blueprint(flask_smorest.Blueprint):
 
     @staticmethod
     def _prepare_problems_doc(doc: Any, doc_info: Any, *, method: str, **kwargs: Any) -> Any:
-        """Write the problems of an operation into its document, by status, with examples."""
+        """Add the problems of an operation to its document, by status, with examples."""
         problems = (*doc_info.get("problems", ()), *ALWAYS)
-        for way in doc_info.get("manual_doc", {}).get("security", []):
-            if method != "get" and way.keys() & COOKIES.keys():
-                way["csrf"] = []
+        for requirement in doc_info.get("manual_doc", {}).get("security", []):
+            if method != "get" and requirement.keys() & COOKIES.keys():
+                requirement["csrf"] = []
                 problems = (*problems, CsrfFailed)
         if TooManyRequests in problems:
             problems = (*problems, LimitsUnavailable)
         if "requestBody" in doc:
             problems = (*WITH_BODY, *problems)
             content = doc["requestBody"]["content"]
-            if getattr(content["application/json"]["schema"], "takes_forms", False):
+            if getattr(content["application/json"]["schema"], "accepts_forms", False):
                 content[FORM] = content["application/json"]
         responses = doc.setdefault("responses", {})
         if "tokens_at" in doc_info:
             (success,) = doc_info["success_status_codes"]
             responses[success]["links"] = _links(doc_info["tokens_at"])
         for status in {problem.status for problem in problems}:
-            alike = [problem for problem in problems if problem.status == status]
-            responses[status] = _response(status, alike)
+            same_status = [problem for problem in problems if problem.status == status]
+            responses[status] = _response(status, same_status)
         for response in responses.values():
             response.setdefault("headers", {})["X-Request-ID"] = REQUEST_ID
         return doc
 
 
-def _links(at: str) -> dict[str, Any]:
-    """Tell what the tokens of an answer can be used for (OpenAPI, "Link Object")."""
-    access, refresh = (f"$response.body#{at}/{kind}" for kind in ("access", "refresh"))
+def _links(pointer: str) -> dict[str, Any]:
+    """Return links to the operations that accept the tokens (OpenAPI "Link Object")."""
+    access, refresh = (f"$response.body#{pointer}/{kind}" for kind in ("access", "refresh"))
     bodies = {
         "refresh": {"refresh": refresh},
         "verify": {"token": access},
@@ -192,7 +196,7 @@ def _links(at: str) -> dict[str, Any]:
 
 
 def _response(status: int, problems: list[type[Problem]]) -> dict[str, Any]:
-    """Describe the answer of one status, with an example for each of its problems."""
+    """Return the response object of a status, with an example of each problem."""
     examples = {p.code: {"summary": p.detail, "value": _example(p)} for p in problems}
     headers = {
         name: {"description": text, "schema": {"type": "string"}, "required": True}
@@ -220,18 +224,18 @@ def _example(problem: type[Problem]) -> dict[str, Any]:
 
 
 class ProblemApi(flask_smorest.Api):
-    """flask-smorest without its wording of errors, which errors.py does."""
+    """flask-smorest without its own error responses, which http/problems.py renders."""
 
     DEFAULT_ERROR_RESPONSE_NAME = None
 
     def _register_error_handlers(self) -> None:
-        """Register none."""
+        """Register no handlers: http/problems.py does."""
 
     def _register_responses(self) -> None:
-        """Register none: its error is not ours."""
+        """Register no default error response."""
 
     def _register_pagination_header(self) -> None:
-        """Register none: nothing comes in pages."""
+        """Register no pagination header: no response is paginated."""
 
 
 api = ProblemApi(

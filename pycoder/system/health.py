@@ -16,13 +16,15 @@ from pycoder.system import bp
 
 
 class StatusSchema(Schema):
+    """The response of a health check."""
+
     status = fields.String(required=True)
 
 
 @bp.get("/healthz")
 @bp.response(200, StatusSchema)
 def healthz() -> dict[str, str]:
-    """Tell that the process is up; asks nothing else."""
+    """Respond 200 while the process is running. No other system is checked."""
     return {"status": "ok"}
 
 
@@ -30,10 +32,13 @@ def healthz() -> dict[str, str]:
 @bp.response(200, StatusSchema)
 @bp.errors(MigrationsPending)
 def readyz() -> dict[str, str]:
-    """Tell that the database answers, is migrated, and holds keys that open: requests may come."""
+    """Respond 200 if the node is ready to serve requests.
+
+    The database must respond and be migrated, and the signing keys must be readable.
+    """
     with db.engine.connect() as connection:
-        present = MigrationContext.configure(connection).get_current_revision()
-    if present != _head_revision(current_app.extensions["migrate"].directory):
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision != _head_revision(current_app.extensions["migrate"].directory):
         raise MigrationsPending
     current_ring()
     return {"status": "ok"}
@@ -41,7 +46,7 @@ def readyz() -> dict[str, str]:
 
 @cache
 def _head_revision(directory: str) -> str | None:
-    """Return the newest revision in the migrations folder."""
+    """Return the newest revision in the migrations directory."""
     return ScriptDirectory.from_config(migrate.get_config(directory)).get_current_head()
 
 
@@ -49,9 +54,9 @@ def _head_revision(directory: str) -> str | None:
 @bp.response(200, content_type="text/plain")
 @bp.errors(NotFound)
 def exposition() -> Response:
-    """Return the metrics in Prometheus' text format, to monitors inside only.
+    """Return the metrics in Prometheus' text format, for the internal network only.
 
-    Who comes through a proxy, or from the open internet, finds nothing here.
+    A request through a proxy or from a public address gets 404.
     """
     if "X-Forwarded-For" in request.headers or ip_address(request.remote_addr or "::").is_global:
         raise NotFound
