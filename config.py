@@ -1,7 +1,7 @@
-"""Settings: read from the environment and ``.env``, judged before anything starts.
+"""Settings, read from the environment and ``.env``, and checked before the start.
 
-``load()`` picks the class by ``PYCODER_ENV``; ``create_app`` calls ``check()``, which refuses an
-unsafe setting by its name and reason, never by its value. README.md explains each.
+``load()`` chooses the class by ``PYCODER_ENV``. ``create_app`` calls ``check()``, which rejects an
+unsafe setting. docs/operations.md describes the settings.
 """
 
 import os
@@ -33,13 +33,13 @@ DEFAULT_LIMITS = {
 
 
 class ConfigError(Exception):
-    """The settings are unsafe or unreadable; the message is the report of ``flask doctor``."""
+    """The settings are unsafe or invalid. The message is that of ``flask doctor``."""
 
 
 class Setting:
-    """One line of the settings table: how its text is read, its default, and whether it is secret.
+    """A setting: its parser, its default, and whether it is secret.
 
-    A default may be a function of the configuration. Reading raises ``ValueError`` with a reason
+    A default may be a function of the configuration. A parser raises ``ValueError`` with a reason
     that does not quote the text, because the text may be a secret.
     """
 
@@ -68,7 +68,7 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def on_or_off(text: str) -> bool:
-    """Read a switch."""
+    """Parse a boolean."""
     if text.lower() in ("1", "true", "yes", "on"):
         return True
     if text.lower() in ("0", "false", "no", "off"):
@@ -86,14 +86,14 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def secret_key(text: str) -> str:
-    """Read a key that is long enough for HS256 (RFC 7518 §3.2)."""
+    """Parse a key that is long enough for HS256 (RFC 7518 §3.2)."""
     if len(text.encode()) < MINIMUM_SECRET_BYTES:
         raise ValueError(f"must be {MINIMUM_SECRET_BYTES} bytes or more")
     return text
 
 
 def database_url(text: str) -> str:
-    """Read a database URL; PostgreSQL is always reached through psycopg 3."""
+    """Parse a database URL. The driver of PostgreSQL is always psycopg 3."""
     scheme, _, rest = text.partition("://")
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         return f"postgresql+psycopg://{rest}"
@@ -102,25 +102,25 @@ def database_url(text: str) -> str:
     raise ValueError("must be a postgresql:// URL, or sqlite:/// and a file")
 
 
-def parsed(url: str) -> SplitResult:
-    """Take a URL apart. Python's own words for a bad one quote it, and what it holds of secrets."""
+def split_url(url: str) -> SplitResult:
+    """Split a URL. Python's own error for an invalid URL may quote a secret."""
     try:
         _ = urlsplit(url).port
     except ValueError:
-        raise ValueError("is no URL; in a password write / as %2F, @ as %40, # as %23") from None
+        raise ValueError("is not a URL; in a password write / as %2F, @ as %40, # as %23") from None
     return urlsplit(url)
 
 
 def web_url(text: str) -> str:
-    """Read the address that links are built from."""
-    parts = parsed(text)
+    """Parse the URL that links are built from."""
+    parts = split_url(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be a http:// or https:// URL without query or fragment")
+        raise ValueError("must be an http:// or https:// URL without query or fragment")
     return text.rstrip("/")
 
 
 def origins(text: str) -> list[str]:
-    """Read exact origins; a pattern or ``*`` is none."""
+    """Parse exact origins. Patterns and ``*`` are rejected."""
     listed = [origin.strip().rstrip("/") for origin in text.split(",") if origin.strip()]
     for origin in listed:
         if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", origin):
@@ -129,28 +129,30 @@ def origins(text: str) -> list[str]:
 
 
 def mail_url(text: str) -> str:
-    """Read where mails go: a mail server, a folder, or standard output."""
-    parts = parsed(text)
+    """Parse the target of mails: a mail server, a directory, or standard output."""
+    parts = split_url(text)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     sender = options.pop("from", "a@b")
     known = options in ({}, {"tls": "0"}, {"tls": "1"}) and re.fullmatch(r"[!-~]+@[!-~]+", sender)
     server = parts.scheme == "smtp" and parts.hostname and parts.port != 0 and known
     if text == "console:" or re.match(r"file:[^/\s]|file:/[^/\s]", text) or server:
         return text
-    raise ValueError("must be console:, file: and a folder, or smtp://host:port?tls=1&from=address")
+    raise ValueError(
+        "must be console:, file: and a directory, or smtp://host:port?tls=1&from=address"
+    )
 
 
 def limit_storage(text: str) -> str:
-    """Read where limits are counted."""
+    """Parse the storage of rate limits."""
     if text in ("database", "memory:"):
         return text
-    if text.startswith(("redis://", "rediss://")) and parsed(text):
+    if text.startswith(("redis://", "rediss://")) and split_url(text):
         return text
     raise ValueError("must be database, memory:, or start with redis:// or rediss://")
 
 
 def limits(text: str) -> dict[str, str]:
-    """Read ``on``, ``off``, or limits that replace their defaults: ``login.ip=200/5minute;…``."""
+    """Parse ``on``, ``off``, or replaced defaults as ``login.ip=200/5minute;…``."""
     if "=" not in text:
         return DEFAULT_LIMITS if on_or_off(text) else {}
     changed = {}
@@ -163,29 +165,25 @@ def limits(text: str) -> dict[str, str]:
 
 
 def stored_secret(config: "Config") -> str:
-    """Return the secret kept in ``instance/``, made at the first start.
-
-    Linking a finished file into place makes one winner of workers that start together.
-    """
-    kept = config.instance / "secret_key"
-    if not kept.exists():
+    """Return the secret in ``instance/secret_key``, generated at the first start."""
+    file = config.instance / "secret_key"
+    if not file.exists():
         config.instance.mkdir(0o700, parents=True, exist_ok=True)  # the database, too
         draft = config.instance / f"secret_key.{secrets.token_hex(4)}"
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        with suppress(FileExistsError):
-            os.link(draft, kept)
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):  # of workers that start together, one succeeds
+            os.link(draft, file)
         draft.unlink()
-    if kept.stat().st_mode & 0o077:
-        raise ValueError("is kept in a file that others may read; chmod 600 instance/secret_key")
-    return kept.read_text().strip()
+    if file.stat().st_mode & 0o077:
+        raise ValueError("is in a file that others can read; chmod 600 instance/secret_key")
+    return file.read_text().strip()
 
 
 class Config:
-    """What every environment shares: the contract's settings, then constants of the libraries.
+    """The settings of every environment, and constants of PyCoder and its libraries.
 
-    ``environ`` holds the settings as text; ``folder`` is where ``instance/`` stands, the directory
-    that the process was started in.
+    ``environ`` maps settings to their text. ``folder`` contains ``instance/`` and ``.env``.
     """
 
     PYCODER_ENV = Setting(one_of("development", "testing", "production"), "development")
@@ -212,12 +210,12 @@ class Config:
 
     COOKIE_SECURE = False
     JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "access_token", "refresh_token"
-    JWT_COOKIE_CSRF_PROTECT = False  # binds to one token, and fails at é; guards.py does it
-    MAIL_TO_CONSOLE = True  # not where others read the log: links open accounts
-    HASHING_QUEUE = 24  # passwords that may wait in one worker
+    JWT_COOKIE_CSRF_PROTECT = False  # bound to one token, and fails at é; see auth/csrf.py
+    MAIL_TO_CONSOLE = True  # off in production: a link in the log gives access to an account
+    HASHING_QUEUE = 24  # passwords that can wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
     REFRESH_RETRY_WINDOW = 300  # seconds in which a refresh may be repeated with its key
-    SESSIONS_PER_USER = 100  # one more, and the one used least recently ends
+    SESSIONS_PER_USER = 100  # the surplus session that was used least recently ends
     MAX_CONTENT_LENGTH = 64 * 1024
     JWT_REFRESH_JSON_KEY = "refresh"
 
@@ -227,13 +225,13 @@ class Config:
 
     @property
     def HASHING_THREADS(self) -> int:
-        """How many threads hash in each worker: one for each core that it has to itself."""
+        """The number of hashing threads of a worker: its share of the cores."""
         cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         return int(max(1, cores // self.WEB_CONCURRENCY))
 
     @property
     def THREADS(self) -> int:
-        """How many requests a worker serves at once: seven more than can wait for a hash."""
+        """The number of request threads of a worker: seven more than can wait for a hash."""
         return self.HASHING_THREADS + self.HASHING_QUEUE + 7
 
     @property
@@ -242,14 +240,14 @@ class Config:
 
     @property
     def SQLALCHEMY_BINDS(self) -> dict[str, Any]:
-        """A second engine on the same database, whose connections are always in autocommit."""
+        """A second engine on the same database, with connections in autocommit."""
         bind = {"url": self.DATABASE_URL, "isolation_level": "AUTOCOMMIT"}
         bind["pool_reset_on_return"] = None  # there is never anything to roll back
         return {"autocommit": bind | self.SQLALCHEMY_ENGINE_OPTIONS}
 
     @property
     def SQLALCHEMY_ENGINE_OPTIONS(self) -> dict[str, Any]:
-        """Engine options: parameters (e-mails, hashes) never reach a log; waits are short."""
+        """Engine options. Parameters are not logged, because they can be personal data."""
         postgresql = self.DATABASE_URL.startswith("postgresql")
         return {
             "hide_parameters": True,
@@ -257,43 +255,44 @@ class Config:
             "pool_timeout": 2,
             "pool_size": 8,
             "max_overflow": 0,
-            "pool_use_lifo": True,  # the connection used last: its server process is the warmest
+            "pool_use_lifo": True,  # prefer the connection used last, whose caches are warm
         }
 
     @classmethod
     def settings(cls) -> dict[str, Setting]:
         """Return every setting by name, in the order of the table above."""
-        named = {name: one for kind in reversed(cls.__mro__) for name, one in vars(kind).items()}
-        return {name: one for name, one in named.items() if isinstance(one, Setting)}
+        members = {name: m for base in reversed(cls.__mro__) for name, m in vars(base).items()}
+        return {name: m for name, m in members.items() if isinstance(m, Setting)}
 
     def source(self, name: str) -> str:
+        """Return the source of a setting: ``default``, ``.env`` or ``environment``."""
         if not self.environ.get(name):
             return "default"
         return ".env" if self.from_file.get(name) == self.environ[name] else "environment"
 
     def complaints(self) -> dict[str, str]:
-        """Name every setting that cannot be started with, and the reason."""
-        found = {}
+        """Return the reason by setting for every invalid or unsafe setting."""
+        errors = {}
         for name in self.settings():
             try:
                 getattr(self, name)
             except (ValueError, OSError) as error:
-                found[name] = error.strerror or "" if isinstance(error, OSError) else str(error)
-        return found or self.cross_check()
+                errors[name] = error.strerror or "" if isinstance(error, OSError) else str(error)
+        return errors or self.cross_check()
 
     def cross_check(self) -> dict[str, str]:
-        """Name the settings that are readable and yet do not fit together."""
-        found = {}
+        """Return the reason by setting for settings that contradict others."""
+        errors = {}
         if self.JWT_ACCESS_TOKEN_EXPIRES > self.JWT_REFRESH_TOKEN_EXPIRES:
-            found["JWT_ACCESS_TOKEN_EXPIRES"] = "must not outlive JWT_REFRESH_TOKEN_EXPIRES"
+            errors["JWT_ACCESS_TOKEN_EXPIRES"] = "must not exceed JWT_REFRESH_TOKEN_EXPIRES"
         if self.JWT_REFRESH_TOKEN_EXPIRES > self.SESSION_LIFETIME:
-            found["JWT_REFRESH_TOKEN_EXPIRES"] = "must not outlive SESSION_LIFETIME"
+            errors["JWT_REFRESH_TOKEN_EXPIRES"] = "must not exceed SESSION_LIFETIME"
         if self.RATE_LIMIT_STORAGE.startswith("memory:") and self.WEB_CONCURRENCY > 1:
-            found["RATE_LIMIT_STORAGE"] = "memory: is for one worker; WEB_CONCURRENCY is more"
-        return found
+            errors["RATE_LIMIT_STORAGE"] = "memory: supports only WEB_CONCURRENCY=1"
+        return errors
 
     def report(self) -> list[tuple[str, str, str, str]]:
-        """List (name, value as it may be shown, source, complaint) of every setting."""
+        """Return (name, masked value, source, complaint) of every setting."""
         complaints = self.complaints()
         rows = []
         for name, setting in self.settings().items():
@@ -303,72 +302,72 @@ class Config:
         return rows
 
     def check(self) -> None:
-        """Refuse to go on with an unsafe setting; raises ``ConfigError``."""
+        """Raise ``ConfigError`` for invalid or unsafe settings."""
         if self.complaints():
             raise ConfigError(format_report(self.report()))
 
 
 class DevelopmentConfig(Config):
-    """One person's machine: works without a single setting."""
+    """The development environment. Every setting has a default."""
 
     CORS_ORIGINS = Setting(origins, [re.compile(r"http://(localhost|127\.0\.0\.1)(:\d+)?\Z")])
 
 
 class TestingConfig(Config):
-    """The test suite: the real hash at its lowest cost."""
+    """The environment of the tests, with the lowest bcrypt cost."""
 
     TESTING = True
-    __test__ = False  # pytest takes a class of this name for one of its own
+    __test__ = False  # pytest would collect a class of this name
     BCRYPT_ROUNDS = Setting(whole_number(4, 18), 4)
 
 
 class ProductionConfig(Config):
-    """Strangers can reach it: every unsafe default is an error at start."""
+    """The production environment. An unsafe setting prevents the start."""
 
     PASSWORD_BLOCKLIST = Setting(on_or_off, True)
     COOKIE_SECURE = True
     JWT_ACCESS_COOKIE_NAME = "__Host-access_token"
-    JWT_REFRESH_COOKIE_NAME = "__Secure-refresh_token"  # __Host- would need Path=/
+    JWT_REFRESH_COOKIE_NAME = "__Secure-refresh_token"  # __Host- requires Path=/
     MAIL_TO_CONSOLE = False
 
     def cross_check(self) -> dict[str, str]:
-        found = super().cross_check()
+        """Return the reason by setting for settings that are unsafe in production."""
+        errors = super().cross_check()
         if self.source("SECRET_KEY") == "default":
-            found["SECRET_KEY"] = "is required in production"
+            errors["SECRET_KEY"] = "is required in production"
         elif is_weak_secret(self.SECRET_KEY):
-            found["SECRET_KEY"] = "can be guessed; make one with: openssl rand -base64 48"
+            errors["SECRET_KEY"] = "can be guessed; generate one: openssl rand -base64 48"
         elif self.source("SECRET_KEY") == ".env" and self.dotenv.stat().st_mode & 0o007:
-            found["SECRET_KEY"] = "is in a file that everybody may read; chmod 640 .env"
+            errors["SECRET_KEY"] = "is in a file that every user can read; chmod 640 .env"
         if self.source("PUBLIC_URL") == "default" or not self.PUBLIC_URL.startswith("https://"):
-            found["PUBLIC_URL"] = "is required in production, and must be https://"
+            errors["PUBLIC_URL"] = "is required in production, and must be https://"
         if self.BCRYPT_ROUNDS < MINIMUM_PRODUCTION_ROUNDS:
-            found["BCRYPT_ROUNDS"] = f"must be {MINIMUM_PRODUCTION_ROUNDS} or more in production"
+            errors["BCRYPT_ROUNDS"] = f"must be {MINIMUM_PRODUCTION_ROUNDS} or more in production"
         if not self.RATE_LIMITS:
-            found["RATE_LIMITS"] = "may be off only outside production"
+            errors["RATE_LIMITS"] = "must not be off in production"
         if any(origin.startswith("http://") for origin in self.CORS_ORIGINS):
-            found["CORS_ORIGINS"] = "must be https:// in production"
+            errors["CORS_ORIGINS"] = "must be https:// in production"
         if self.environ.get("FLASK_DEBUG", "0").lower() not in ("", "0", "false", "no"):
-            found["PYCODER_ENV"] = "production does not go with FLASK_DEBUG"
-        return found
+            errors["PYCODER_ENV"] = "production does not allow FLASK_DEBUG"
+        return errors
 
 
 def masked(text: str) -> str:
-    """Hide what a URL may carry of passwords: the part before the last @, and the query."""
+    """Mask the credentials and the query of a URL."""
     return re.sub(r"(?<=://).*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
 
 
 def is_weak_secret(secret: str) -> bool:
-    """Tell a typed-in or copied secret from a random one: few characters, or a known word."""
+    """Return whether a secret has few distinct characters or contains a known word."""
     return len(set(secret)) < 10 or any(word in secret.lower() for word in PLACEHOLDERS)
 
 
 def format_report(report: list[tuple[str, str, str, str]]) -> str:
-    """Write a report as aligned lines, the refused settings marked."""
-    lines = [
+    """Format a report as aligned lines. Rejected settings are marked."""
+    return "\n".join(
         f"{'REFUSED' if complaint else 'ok':8}{name:27}{complaint or shown}  [{source}]"
         for name, shown, source, complaint in report
-    ]
-    return "\n".join(lines)
+    )
 
 
 CLASSES = {
@@ -379,10 +378,10 @@ CLASSES = {
 
 
 def load() -> Config:
-    """Read the settings of this process: the environment, then ``.env`` beside ``instance/``.
+    """Load the settings of this process from the environment and ``.env``.
 
-    An empty variable is none, or it would take ``PYCODER_ENV=production`` back. An unknown
-    ``PYCODER_ENV`` is judged as production, so that a typing error opens nothing.
+    The environment takes precedence, except that an empty variable is ignored. An unknown
+    ``PYCODER_ENV`` is checked as production.
     """
     folder = Path.cwd()
     file = {name: text or "" for name, text in dotenv_values(folder / ".env").items()}
@@ -392,10 +391,10 @@ def load() -> Config:
 
 
 def load_or_exit() -> Config:
-    """Read the settings, or end the process with the report if one of them is unsafe."""
+    """Load the settings, or exit with the report if one of them is unsafe."""
     config = load()
     try:
         config.check()
-    except ConfigError as refusal:
-        sys.exit(f"PyCoder refuses to start with these settings:\n{refusal}")
+    except ConfigError as error:
+        sys.exit(f"PyCoder refuses to start with these settings:\n{error}")
     return config

@@ -1,7 +1,7 @@
 """The WSGI entry point: ``gunicorn wsgi:app``, ``flask --app wsgi``.
 
-What is loaded here stays: to search it for garbage takes a fifth of a start, and some of every
-request after it.
+Objects created at import live as long as the process. Excluding them from garbage collection makes
+a start a fifth faster, and saves time in every request.
 """
 
 import gc

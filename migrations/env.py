@@ -1,4 +1,4 @@
-"""Run migrations on the application's own engine, all in one transaction where that can be."""
+"""Run the migrations on the engine of the application, in one transaction."""
 
 import time
 from contextlib import contextmanager
@@ -8,25 +8,26 @@ from flask import current_app
 
 from pycoder.db.base import Base
 
-TURN = "SELECT pg_try_advisory_xact_lock(7241907)"
+LOCK = "SELECT pg_try_advisory_xact_lock(7241907)"
 
 
 @contextmanager
-def turn(engine):
-    """On PostgreSQL, let nodes that start together migrate one after the other.
+def migration_lock(engine):
+    """Serialize the migrations of nodes that start together, on PostgreSQL.
 
-    The turn is held by a connection of its own, since a revision that builds an index concurrently
-    commits before. Whoever waits asks again and again: such a build waits for every statement that
-    was begun earlier, and so would never end if one of those waited for it.
+    A connection of its own has the advisory lock, because a revision that builds an index
+    concurrently commits before the build. A waiting node polls for the lock. Such a build waits for
+    all statements that began earlier, so it would never end if one of them waited for the lock.
     """
     with engine.connect() as connection:
-        while not connection.exec_driver_sql(TURN).scalar():
+        while not connection.exec_driver_sql(LOCK).scalar():
             connection.rollback()
             time.sleep(0.2)
         yield
 
 
 def run(engine):
+    """Run the migrations."""
     with engine.connect() as connection:
         context.configure(
             connection=connection,
@@ -38,15 +39,16 @@ def run(engine):
             context.run_migrations()
 
 
-def run_patiently(engine):
+def run_on_postgresql(engine):
+    """Run the migrations under the lock, and without the timeout of requests."""
     from pycoder.db.postgresql import without_timeout
 
-    with without_timeout(), turn(engine):
+    with without_timeout(), migration_lock(engine):
         run(engine)
 
 
 engine = current_app.extensions["migrate"].db.engine
 if engine.name == "postgresql":
-    run_patiently(engine)
+    run_on_postgresql(engine)
 else:
     run(engine)

@@ -1,4 +1,4 @@
-"""PyCoder: a Flask service that signs people in with JWTs."""
+"""PyCoder: a Flask service that authenticates users with JSON Web Tokens."""
 
 from pathlib import Path
 

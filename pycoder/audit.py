@@ -1,4 +1,4 @@
-"""The audit trail: security events, written in the transaction of the change they describe."""
+"""The audit trail: security events, written in the transaction of their change."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -68,7 +68,7 @@ def record(
     session_id: UUID | None = None,
     reason: str | None = None,
 ) -> None:
-    """Add an event to the caller's transaction, with the client of the current request.
+    """Add an event to the caller's transaction, with the client of the request.
 
     The event must not contain what a user typed. From here on the transaction writes: on SQLite,
     count rate limits and allocate indexes before.
@@ -83,7 +83,10 @@ def record_separately(
     session_id: UUID | None = None,
     reason: str | None = None,
 ) -> None:
-    """Record an event in a transaction of its own: a rejection changes nothing else."""
+    """Record an event in a transaction of its own.
+
+    For a rejection, which changes nothing else.
+    """
     with autocommit() as connection:
         connection.execute(_INSERT, _row(event, user_id, session_id, reason))
 

@@ -1,4 +1,4 @@
-"""What a request reveals about its client: address, user agent, request id, device."""
+"""What a request reveals about its client: address, user agent, ids."""
 
 from __future__ import annotations
 

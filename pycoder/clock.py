@@ -1,8 +1,8 @@
-"""The one clock: every time in PyCoder is an aware UTC time from ``now()``."""
+"""The clock. Every time in PyCoder is an aware UTC time from ``now()``."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """Return the time, aware and in UTC."""
+    """Return the current time, aware and in UTC."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Every refusal and fault, and their one rendering (RFC 9457, ``application/problem+json``).
+"""The problems that the service reports to its clients (RFC 9457).
 
     Problem
     ├── InternalError                    500 internal_error
@@ -13,7 +13,7 @@
     │   ├── TokenExpired                 401 token_expired
     │   ├── TokenRevoked                 401 token_revoked
     │   └── TokenReused                  401 token_reused
-    ├── ProofNeeded                      401 insufficient_user_authentication
+    ├── ReauthenticationRequired         401 insufficient_user_authentication
     ├── InvalidClient                    401 invalid_client
     ├── CsrfFailed                       403 csrf_failed
     ├── RegistrationClosed               403 registration_closed
@@ -29,8 +29,9 @@
         ├── KeysUnreadable               503 keys_unreadable
         └── MigrationsPending            503 migrations_pending
 
-Rooms raise them, ``render`` words them. ``code`` is stable; ``detail`` is a sentence that a page
-can show as it is. The cause goes to the log and never to the client.
+Use cases and building blocks raise them, and ``http.problems.render`` turns them into responses.
+Clients decide by ``code``, which is stable. ``detail`` is a sentence that a page can show. The
+cause of a fault is logged and never sent.
 """
 
 from collections.abc import Mapping
@@ -38,7 +39,7 @@ from typing import ClassVar
 
 
 class Problem(Exception):
-    """A refusal or fault that the client is told about."""
+    """A rejected request or a fault, as the client learns of it."""
 
     status: ClassVar[int]
     code: ClassVar[str]
@@ -48,12 +49,14 @@ class Problem(Exception):
 
 
 class InternalError(Problem):
+    """An unhandled exception. The log has its traceback."""
+
     status, code = 500, "internal_error"
     detail = "Something went wrong on our side. Please try again later."
 
 
 class InvalidInput(Problem):
-    """What was sent does not fit; ``errors`` tells the reasons field by field."""
+    """Invalid input. ``errors`` lists the reasons by field."""
 
     status, code = 400, "validation_error"
     detail = "Please check the marked fields."
@@ -65,7 +68,7 @@ class InvalidInput(Problem):
 
 class MalformedJSON(Problem):
     status, code = 400, "malformed_json"
-    detail = "The body is not valid JSON in UTF-8."
+    detail = "The request body is not valid JSON in UTF-8."
 
 
 class BadRequest(Problem):
@@ -74,6 +77,8 @@ class BadRequest(Problem):
 
 
 class InvalidCredentials(Problem):
+    """A wrong identifier or password. ``detail`` can be replaced."""
+
     status, code = 400, "invalid_credentials"
     detail = "Wrong e-mail, username or password."
 
@@ -84,17 +89,22 @@ class InvalidCredentials(Problem):
 
 class LinkInvalid(Problem):
     status, code = 400, "link_invalid"
-    detail = "This link was used before, or is too old. Please ask for a new one."
+    detail = "This link was used before, or is no longer valid. Please request a new one."
 
 
 class TokenProblem(Problem):
-    """RFC 6750 §3: a 401 names the scheme, and the error unless no token was sent."""
+    """A request without a valid token.
+
+    ``WWW-Authenticate`` names the scheme, and the error unless no token was sent (RFC 6750 §3).
+    """
 
     status = 401
     headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 class TokenMissing(TokenProblem):
+    """A request without a token."""
+
     code = "token_missing"
     detail = "Please sign in."
     headers = {"WWW-Authenticate": "Bearer"}
@@ -102,75 +112,80 @@ class TokenMissing(TokenProblem):
 
 class TokenInvalid(TokenProblem):
     code = "token_invalid"
-    detail = "This token is not valid. Please sign in again."
+    detail = "This token is invalid. Please sign in again."
 
 
 class TokenExpired(TokenProblem):
     code = "token_expired"
-    detail = "This token has expired."
+    detail = "This token has expired. Refresh it, or sign in again."
 
 
 class TokenRevoked(TokenProblem):
     code = "token_revoked"
-    detail = "This session is over. Please sign in again."
+    detail = "This session has ended. Please sign in again."
 
 
 class TokenReused(TokenProblem):
     code = "token_reused"
-    detail = "This token was used before, so its session was ended. Please sign in again."
+    detail = "This refresh token was used before, so its session was ended. Please sign in again."
 
 
 class ReauthenticationRequired(Problem):
-    """RFC 9470 §3: the token is good, and not enough for this call."""
+    """A valid token whose login is too old for a sensitive operation (RFC 9470 §3)."""
 
     status, code = 401, "insufficient_user_authentication"
-    detail = "Please enter your password again."
+    detail = "Your login is more than five minutes old. Please enter your password again."
     headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication", max_age="300"'}
 
 
 class InvalidClient(Problem):
-    """RFC 6749 §5.2: a service that is none of ours, or that does not say who it is."""
+    """A service without valid client credentials (RFC 6749 §5.2)."""
 
     status, code = 401, "invalid_client"
-    detail = "Send the id and the secret of a service."
+    detail = "The id or the secret of the service is wrong or missing. Send both by HTTP Basic."
     headers = {"WWW-Authenticate": 'Basic realm="pycoder", charset="UTF-8"'}
 
 
 class CsrfFailed(Problem):
-    """A cookie came along, and nothing shows that a page of ours has sent it."""
+    """A request with cookies that may come from a page of another site (CSRF)."""
 
     status, code = 403, "csrf_failed"
-    detail = "This page is not up to date. Please reload it and try again."
+    detail = "The request may not come from our pages. Please reload the page and try again."
 
 
 class RegistrationClosed(Problem):
     status, code = 403, "registration_closed"
-    detail = "New accounts are not open at the moment."
+    detail = "Registration is closed. Please ask the operator of this service for an account."
 
 
 class NotFound(Problem):
     status, code = 404, "not_found"
-    detail = "There is nothing here."
+    detail = "The requested resource does not exist. Please check the address."
 
 
 class MethodNotAllowed(Problem):
     status, code = 405, "method_not_allowed"
-    detail = "This address does not take that method."
+    detail = "This address does not accept the request method. Use one that the Allow header lists."
 
 
 class BodyTooLarge(Problem):
     status, code = 413, "body_too_large"
-    detail = "The body is larger than 64 KiB."
+    detail = "The request body is larger than 64 KiB. Please send less."
 
 
 class UnsupportedMediaType(Problem):
     status, code = 415, "unsupported_media_type"
-    detail = "Send the body as application/json in UTF-8."
+    detail = "The request body has an unsupported type. Send it as application/json in UTF-8."
 
 
 class TooManyRequests(Problem):
+    """A request over a rate limit, or during the pause of a lockout.
+
+    ``retry_after`` is the number of seconds to wait.
+    """
+
     status, code = 429, "too_many_requests"
-    detail = "Too many tries. Please wait a moment."
+    detail = "Too many attempts. Please wait a while, and try again."
 
     def __init__(self, retry_after: int = 60):
         super().__init__()
@@ -178,7 +193,7 @@ class TooManyRequests(Problem):
 
 
 class Unavailable(Problem):
-    """A fault that passes: the client keeps its tokens and tries again."""
+    """A temporary fault. The client keeps its tokens, and repeats the request."""
 
     status = 503
     headers = {"Retry-After": "2"}
@@ -186,24 +201,24 @@ class Unavailable(Problem):
 
 class Overloaded(Unavailable):
     code = "overloaded"
-    detail = "Too many people are signing in at this moment. Please try again."
+    detail = "Too many users are signing in at the moment. Please try again."
 
 
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
-    detail = "The service is not available for a moment. Please try again."
+    detail = "The service is temporarily unavailable. Please try again in a moment."
 
 
 class LimitsUnavailable(Unavailable):
     code = "limits_unavailable"
-    detail = "The service is not available for a moment. Please try again."
+    detail = "The service is temporarily unavailable. Please try again in a moment."
 
 
 class KeysUnreadable(Unavailable):
     code = "keys_unreadable"
-    detail = "The signing keys cannot be opened; the log says which, and what to do."
+    detail = "The service cannot decrypt its signing keys. Its log names the key and the remedy."
 
 
 class MigrationsPending(Unavailable):
     code = "migrations_pending"
-    detail = "The database is not up to date; run flask db upgrade."
+    detail = "The database schema is out of date. Run flask db upgrade."

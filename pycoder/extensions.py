@@ -1,4 +1,4 @@
-"""The Flask extensions, unbound; ``create_app`` binds them."""
+"""The Flask extensions. ``create_app`` initializes them."""
 
 from typing import Any
 
@@ -13,14 +13,12 @@ from pycoder.db.sqlite import BusyRetryConnection
 
 db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
 migrate = Migrate(render_as_batch=True)
-
-
 cors = CORS()
 
 
 @event.listens_for(Engine, "do_connect")
 def _connect(dialect: Any, record: Any, cargs: Any, cparams: Any) -> Any:
-    """Connect with timeouts: both databases respond or fail within seconds."""
+    """Connect to a database with a timeout: it responds or fails within seconds."""
     if dialect.driver != "psycopg":
         cparams["factory"] = BusyRetryConnection
         return None  # SQLAlchemy connects

@@ -1,4 +1,4 @@
-"""Strict JSON: reject what two parsers could read differently."""
+"""Strict JSON: reject input that two parsers could read differently."""
 
 import json
 import math
@@ -8,10 +8,10 @@ from flask.json.provider import DefaultJSONProvider
 
 
 def strict_loads(text: str | bytes) -> Any:
-    """Parse JSON, and refuse what two parsers could read differently.
+    """Parse JSON, and reject input that two parsers could read differently.
 
-    That is: anything but UTF-8, a byte order mark, a name twice in one object, NaN, infinities,
-    numbers that overflow, lone surrogates, and nesting deeper than the parser's stack
+    Rejected are encodings other than UTF-8, a byte order mark, duplicate names in an object, NaN,
+    infinities, numbers that overflow, lone surrogates, and nesting deeper than the parser's stack
     (RFC 8259 §4, §6, §8; RFC 8725 §2.4). Raises ``ValueError``.
     """
     try:
@@ -23,7 +23,7 @@ def strict_loads(text: str | bytes) -> Any:
             parse_constant=_reject_constant,
             parse_float=_parse_finite,
         )
-        if "\\u" in text:  # the only way in for a lone surrogate; encoding finds it
+        if "\\u" in text:  # only an escape can be a lone surrogate, which cannot be encoded
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except RecursionError:
         raise ValueError("nested too deeply") from None
@@ -31,10 +31,10 @@ def strict_loads(text: str | bytes) -> Any:
 
 
 def _reject_duplicate_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return found
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("duplicate name in an object")
+    return members
 
 
 def _reject_constant(name: str) -> Any:
@@ -49,7 +49,7 @@ def _parse_finite(text: str) -> float:
 
 
 class StrictJSONProvider(DefaultJSONProvider):
-    """Flask's JSON, strict in what it takes."""
+    """Flask's JSON provider with a strict parser."""
 
     sort_keys = False
 

@@ -1,4 +1,4 @@
-"""The tables of 1.0.0.
+"""Create the tables of 1.0.0.
 
 Revision ID: 0001
 Revises:

@@ -19,7 +19,7 @@ from pycoder.sessions.lifecycle import revoke_all_sessions
 
 
 def find_user(identifier: str) -> User:
-    """Return the user with this id, e-mail address or username. Raises ``InvalidInput``."""
+    """Return a user by id, e-mail address or username. Raises ``InvalidInput``."""
     key = normalize_identifier(identifier)
     condition: ColumnElement[bool] = (User.email_key == key) | (User.username_key == key)
     if re.fullmatch(r"[0-9]{1,18}", identifier):  # digits are always an id

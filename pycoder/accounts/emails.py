@@ -17,7 +17,10 @@ from pycoder.tokens.state import TokenState
 
 
 def resend_verification(current: TokenState) -> None:
-    """Mail the link that verifies the e-mail address again. Requests over the limit are dropped."""
+    """Mail the link that verifies the e-mail address again.
+
+    Requests over the limit are dropped.
+    """
     user_id = current.user_id
     try:
         limiter.hit("reset.account", f"verify/{user_id}", user_id)
@@ -31,8 +34,8 @@ def resend_verification(current: TokenState) -> None:
 def request_email_change(current: TokenState, email: str, password: str | None) -> None:
     """Mail a link to a new e-mail address, and a notice to the old one.
 
-    Whether the new address is taken is decided when the link is used, so that only its owner
-    learns it. Raises ``InvalidInput``, ``TooManyRequests``, ``TokenRevoked``, and what
+    Whether the new address is taken is decided when the link is used, so that only its owner learns
+    it. Raises ``InvalidInput``, ``TooManyRequests``, ``TokenRevoked``, and what
     ``require_recent_authentication`` raises.
     """
     email, user_id = normalize_email(email), current.user_id
@@ -70,8 +73,8 @@ def confirm_email(token: str) -> None:
 def _change_email(user: User, email: str) -> None:
     """Change the address of an account. The unique index decides between two accounts.
 
-    A username that equals the old address changes along, because no username may be the address
-    of another account.
+    A username that equals the old address changes along, because no username may be the address of
+    another account.
     """
     queue.cancel(user)
     old = user.email

@@ -19,9 +19,10 @@ INVALID_NAME = "Use at most 150 characters, and no control characters."
 
 
 def is_valid_username(username: str, email: str) -> bool:
-    """Return whether a username is well-formed, or the e-mail address of the same account.
+    """Return whether a username is well-formed.
 
-    An ``@`` is allowed nowhere else, so that no username poses as another account's address.
+    An ``@`` is allowed only if the username is the e-mail address of the same account, so that it
+    cannot impersonate another account's address.
     """
     is_own_address = normalize_identifier(username) == normalize_identifier(email)
     well_formed = (
@@ -39,9 +40,9 @@ def suggest_usernames(email: str) -> Iterator[str]:
 
 
 def normalize_email(email: str) -> str:
-    """Return an e-mail address in its stored form: lower case and NFC. Raises ``InvalidInput``.
+    """Return an e-mail address in its stored form: lower case and NFC.
 
-    The syntax is checked, and no DNS lookup is done.
+    Raises ``InvalidInput`` for invalid syntax. No DNS lookup is done.
     """
     try:
         checked = validate_email(email, check_deliverability=False)

@@ -47,10 +47,11 @@ def change_password(current: TokenState, password: str, new: str) -> TokenPair:
 
 
 def request_password_reset(email: str) -> None:
-    """Queue a password reset e-mail. The work done does not depend on whether an account exists.
+    """Queue a password reset e-mail.
 
-    The worker looks the account up later. Requests over the limit are dropped. The mail is stored
-    under the normalized address, so that a password change finds it however it was spelled.
+    The work done does not depend on whether an account exists: the worker looks it up later.
+    Requests over the limit are dropped. The mail is stored under the normalized address, so that a
+    password change finds it however it was spelled.
     """
     key = normalize_identifier(email)
     try:

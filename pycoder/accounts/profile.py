@@ -28,8 +28,8 @@ ACTIVITY_LENGTH = 50  # events
 def update_profile(current: TokenState, **profile: str) -> User:
     """Change any of ``username``, ``first_name`` and ``last_name``.
 
-    The response reveals whether a username is taken, so the limit of registrations applies to a
-    new one. Raises ``InvalidInput``, ``TooManyRequests`` and ``TokenRevoked``.
+    The response reveals whether a username is taken, so the limit of registrations applies to a new
+    one. Raises ``InvalidInput``, ``TooManyRequests`` and ``TokenRevoked``.
     """
     username, user_id = profile.get("username"), current.user_id
     if username not in (None, current.user.username):
@@ -67,9 +67,10 @@ def list_activity(user_id: int) -> Sequence[AuditEvent]:
 
 
 def export_account(current: TokenState) -> dict[str, Any]:
-    """Return everything that is stored about the account, without secrets (GDPR Art. 15, 20).
+    """Return everything that is stored about the account, without secrets.
 
-    Raises ``NotFound`` if the account has been deleted meanwhile.
+    It fulfils the rights of access and data portability (GDPR Art. 15 and 20). Raises ``NotFound``
+    if the account has been deleted meanwhile.
     """
     user_id = current.user_id
     user = db.session.get(User, user_id)

@@ -62,10 +62,11 @@ def create_user(*, email: str, password: str, **profile: str) -> User:
 
 
 def _add_user(email: str, password: str, username: str = "", **names: str) -> User:
-    """Add a user to the caller's transaction. The unique indexes decide simultaneous attempts.
+    """Add a user to the caller's transaction.
 
-    The password is hashed before the identifiers are looked up, so that a taken one takes as long.
-    Without a username, one is derived from the e-mail address.
+    The unique indexes decide between simultaneous attempts. The password is hashed before the
+    identifiers are looked up, so that the response to a taken one takes as long. Without a
+    username, one is derived from the e-mail address.
     """
     username = unicodedata.normalize("NFC", username)
     email = validate_registration(email, password, username, names)
@@ -111,7 +112,10 @@ def validate_registration(email: str, password: str, username: str, names: dict[
 
 
 def _reject_taken(email: str, username: str) -> None:
-    """Raise ``InvalidInput`` for a taken identifier. Return if only a derived username was."""
+    """Raise ``InvalidInput`` for each identifier that is taken.
+
+    Returns if only a derived username was taken.
+    """
     identifiers = {
         "email": (User.email_key, email, EMAIL_TAKEN),
         "username": (User.username_key, username, USERNAME_TAKEN),

@@ -1,4 +1,4 @@
-"""Import and export of accounts."""
+"""Import accounts from another system, and export them."""
 
 import csv
 import re
@@ -27,15 +27,15 @@ from pycoder.strict_json import strict_loads
 
 BATCH = 1000
 MAXIMUM_LINE = 64 * 1024  # bytes
-MAXIMUM_ID = 2**53 - 1  # the last one that every reader of JSON keeps exact
+MAXIMUM_ID = 2**53 - 1  # the largest integer that every JSON parser preserves
 IGNORED_COLUMNS = {"last_login", "is_staff", "is_superuser", "groups", "user_permissions"}
 
 
 class ImportResult(NamedTuple):
-    """What became of a line: ``added``, ``existing`` or ``bad``, and of a bad one the reason."""
+    """The result of a line: ``added``, ``existing`` or ``bad``, and the reason."""
 
     line: int
-    verdict: str
+    status: str
     reason: str = ""
 
 
@@ -61,11 +61,12 @@ _SCHEMA = _UserSchema()
 
 
 def import_users(file: IO[bytes], *, as_csv: bool) -> Iterator[ImportResult]:
-    """Add the users of a file, and yield what became of each line.
+    """Import the users of a file, and yield the result of each line.
 
-    JSON lines, as ``dumpdata --format jsonl`` or ``flask users export`` write them, or CSV with a
-    header; names are those of Django's columns. Each batch is a transaction, so a file can be
-    given again after a fault. Raises ``InvalidInput`` for a header that cannot be read.
+    The file contains JSON lines, as ``dumpdata --format jsonl`` or ``flask users export`` write
+    them, or CSV with a header. The names are those of Django's columns. Each batch is a
+    transaction, so that an import can be repeated after a fault. Raises ``InvalidInput`` for an
+    invalid header.
     """
     batch: dict[int, tuple[int, dict[str, Any]]] = {}
     lines = _read_lines(file)
@@ -73,8 +74,8 @@ def import_users(file: IO[bytes], *, as_csv: bool) -> Iterator[ImportResult]:
     for number, line in lines:
         try:
             user = parse_user(_parse_line(line, header))
-        except InvalidInput as bad:
-            yield ImportResult(number, "bad", _format_errors(bad.errors or {}))
+        except InvalidInput as invalid:
+            yield ImportResult(number, "bad", _format_errors(invalid.errors or {}))
             continue
         if len(batch) == BATCH or user["id"] in batch:
             yield from _insert_batch(batch)
@@ -85,7 +86,7 @@ def import_users(file: IO[bytes], *, as_csv: bool) -> Iterator[ImportResult]:
 
 
 def _read_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield the numbered lines that are not blank; of one that is too long only the start."""
+    """Yield the non-blank lines with their numbers. An overlong one is truncated."""
     number = 0
     while line := file.readline(MAXIMUM_LINE + 1):
         number += 1
@@ -99,22 +100,25 @@ def _read_lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _read_header(lines: Iterator[tuple[int, bytes]]) -> list[str]:
+    """Return the column names of a CSV file. Raises ``InvalidInput``."""
     _, first = next(lines, (0, b""))
     header = _parse_cells(first)
-    needed = {name for name, field in _SCHEMA.fields.items() if field.required}
-    if missing := needed - set(header):
-        raise InvalidInput({"header": [f"lacks {', '.join(sorted(missing))}"]})
+    required = {name for name, field in _SCHEMA.fields.items() if field.required}
+    if missing := required - set(header):
+        raise InvalidInput({"header": [f"Missing columns: {', '.join(sorted(missing))}."]})
     if len(header) != len(set(header)):
-        raise InvalidInput({"header": ["names a column twice"]})
+        raise InvalidInput({"header": ["A column name is repeated."]})
     if unknown := set(header) - set(_SCHEMA.fields) - IGNORED_COLUMNS:
-        raise InvalidInput(
-            {"header": [f"has unknown columns: {', '.join(map(ascii, sorted(unknown)))}"]}
-        )
+        names = ", ".join(map(ascii, sorted(unknown)))
+        raise InvalidInput({"header": [f"Unknown columns: {names}."]})
     return header
 
 
 def _parse_cells(line: bytes) -> list[str]:
-    """Read one line of CSV; a record never goes on in the next line, so no quote swallows it."""
+    """Return the cells of a line of CSV. Raises ``InvalidInput``.
+
+    A record cannot span lines, so that an unclosed quote affects only its own line.
+    """
     try:
         return next(csv.reader([line.decode()], strict=True), [])
     except (csv.Error, UnicodeDecodeError):
@@ -122,47 +126,51 @@ def _parse_cells(line: bytes) -> list[str]:
 
 
 def _parse_line(line: bytes, header: list[str] | None) -> dict[str, Any]:
-    """Return what a line says, without what is empty or has no place here."""
+    """Return the values of a line by column, without empty and ignored ones."""
     if len(line) > MAXIMUM_LINE:
         raise InvalidInput({"line": [f"This is longer than {MAXIMUM_LINE} bytes."]})
-    said = _parse_json(line) if header is None else _parse_csv(line, header)
+    values = _parse_json(line) if header is None else _parse_csv(line, header)
     return {
         name: value
-        for name, value in said.items()
+        for name, value in values.items()
         if name not in IGNORED_COLUMNS and value is not None and value != ""
     }
 
 
 def _parse_csv(line: bytes, header: list[str]) -> dict[str, Any]:
+    """Return the values of a line of CSV. Raises ``InvalidInput``."""
     cells = _parse_cells(line)
     if len(cells) != len(header):
         raise InvalidInput({"line": [f"This has {len(cells)} cells, the header {len(header)}."]})
-    said: dict[str, Any] = dict(zip(header, cells, strict=True))
-    if re.fullmatch(r"[0-9]{1,18}", said["id"]):
-        said["id"] = int(said["id"])
-    return said
+    values: dict[str, Any] = dict(zip(header, cells, strict=True))
+    if re.fullmatch(r"[0-9]{1,18}", values["id"]):
+        values["id"] = int(values["id"])
+    return values
 
 
 def _parse_json(line: bytes) -> dict[str, Any]:
-    """Read one line of JSON, flat or in the form of Django's serializers."""
-    try:
-        said = strict_loads(line)
-    except ValueError:
-        raise InvalidInput({"line": ["This is not JSON in UTF-8."]}) from None
-    if isinstance(said, dict) and isinstance(said.get("fields"), dict):
-        said = {"id": said.get("pk")} | said["fields"]
-    if not isinstance(said, dict):
-        raise InvalidInput({"line": ["This is not a JSON object."]})
-    return said
+    """Return the values of a line of JSON.
 
-
-def parse_user(said: dict[str, Any]) -> dict[str, Any]:
-    """Return the row that a line makes; raises ``InvalidInput`` with all that does not fit.
-
-    Names of one or two characters, which Django allows, are taken as they are.
+    The object is flat, or in the format of Django's serializers. Raises ``InvalidInput``.
     """
     try:
-        row: dict[str, Any] = _SCHEMA.load(said)
+        values = strict_loads(line)
+    except ValueError:
+        raise InvalidInput({"line": ["This is not JSON in UTF-8."]}) from None
+    if isinstance(values, dict) and isinstance(values.get("fields"), dict):
+        values = {"id": values.get("pk")} | values["fields"]
+    if not isinstance(values, dict):
+        raise InvalidInput({"line": ["This is not a JSON object."]})
+    return values
+
+
+def parse_user(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the database row of a user. Raises ``InvalidInput``.
+
+    Usernames of one or two characters are accepted, because Django allows them.
+    """
+    try:
+        row: dict[str, Any] = _SCHEMA.load(values)
         row["date_joined"] = row["date_joined"].astimezone(UTC)
     except ValidationError as invalid:
         raise InvalidInput(invalid.messages_dict) from None
@@ -172,7 +180,9 @@ def parse_user(said: dict[str, Any]) -> dict[str, Any]:
         row[name] = unicodedata.normalize("NFC", row[name])
     row["email"] = normalize_email(row["email"])
     if not is_valid_username(row["username"].ljust(3, "_"), row["email"]):
-        raise InvalidInput({"username": ["Only letters, digits and . + - _ or the own address."]})
+        raise InvalidInput(
+            {"username": ["Only letters, digits and . + - _ or the own e-mail address."]}
+        )
     hashed = row.pop("password")
     if hashed.startswith("!"):
         hashed = _unusable_password_hash()
@@ -184,22 +194,25 @@ def parse_user(said: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _unusable_password_hash() -> str:
-    """Return the hash of a password that nobody knows, for who has none yet.
+    """Return the hash of a random password, for an account without a password.
 
-    So that trying to sign in takes as long, and tells as much, as with any other account.
+    A login with a wrong password then takes as long as at any other account.
     """
     return hash_password(secrets.token_urlsafe())
 
 
 def _insert_batch(batch: dict[int, tuple[int, dict[str, Any]]]) -> Iterator[ImportResult]:
-    """Add a batch in one transaction; the unique indexes decide which of its rows are new."""
+    """Insert a batch in one transaction, and yield the result of each line.
+
+    The unique indexes decide which rows are new.
+    """
     deleted = _deleted_accounts(batch)
     rows = [row for user_id, (_, row) in batch.items() if user_id not in deleted]
     added: set[int] = set()
     if rows:
         _advance_id_sequence(max(batch))
-        new = insert_into(User).on_conflict_do_nothing().returning(User.id)
-        added = set(db.session.connection().execute(new, rows).scalars())
+        insert = insert_into(User).on_conflict_do_nothing().returning(User.id)
+        added = set(db.session.connection().execute(insert, rows).scalars())
     reasons = deleted | _conflicts([row for row in rows if row["id"] not in added])
     if added:
         audit.record(Event.USERS_IMPORTED, reason=f"{len(added)} users")
@@ -212,16 +225,20 @@ def _insert_batch(batch: dict[int, tuple[int, dict[str, Any]]]) -> Iterator[Impo
 
 
 def _deleted_accounts(ids: Any) -> dict[int, str]:
-    """Name the ids whose accounts were deleted here: giving a file again revives nobody."""
-    on_record = (AuditEvent.event == Event.USER_DELETED, AuditEvent.user_id.in_(ids))
-    found = db.session.scalars(select(AuditEvent.user_id).where(*on_record))
-    return {user_id: "id: This account was deleted here." for user_id in found if user_id}
+    """Return the reason by id for accounts that were deleted here.
+
+    A repeated import does not restore them.
+    """
+    deletion = (AuditEvent.event == Event.USER_DELETED, AuditEvent.user_id.in_(ids))
+    deleted = db.session.scalars(select(AuditEvent.user_id).where(*deletion))
+    return {user_id: "id: This account was deleted here." for user_id in deleted if user_id}
 
 
 def _advance_id_sequence(highest: int) -> None:
-    """Let PostgreSQL count on from behind the highest id; SQLite does so by itself.
+    """Advance PostgreSQL's id sequence past the highest id. SQLite does so by itself.
 
-    Before the rows are there, so that who registers meanwhile is given none of their ids.
+    It is advanced before the rows are inserted, so that a simultaneous registration gets no id of
+    theirs.
     """
     if db.engine.name == "postgresql":
         db.session.execute(
@@ -235,13 +252,13 @@ def _advance_id_sequence(highest: int) -> None:
 
 
 def _conflicts(rows: list[dict[str, Any]]) -> dict[int, str]:
-    """Tell why rows were not added; nothing is told of one that is there already."""
+    """Return by id why rows were not added. An identical account is no conflict."""
     if not rows:
         return {}
     columns = (User.id, User.email_key, User.username_key, User.date_joined)
-    alike = [column.in_([row[column.key] for row in rows]) for column in columns[:3]]
-    there = db.session.execute(select(*columns).where(alike[0] | alike[1] | alike[2])).all()
-    same = {tuple(user) for user in there}
+    equal = [column.in_([row[column.key] for row in rows]) for column in columns[:3]]
+    existing = db.session.execute(select(*columns).where(equal[0] | equal[1] | equal[2])).all()
+    identical = {tuple(user) for user in existing}
     taken = {
         "id": "It belongs to another account.",
         "email_key": "An account with this e-mail address exists already.",
@@ -249,25 +266,28 @@ def _conflicts(rows: list[dict[str, Any]]) -> dict[int, str]:
     }
     reasons = {}
     for row in rows:
-        if tuple(row[column.key] for column in columns) not in same:
-            against = {
+        if tuple(row[column.key] for column in columns) not in identical:
+            errors = {
                 name.removesuffix("_key"): [reason]
                 for name, reason in taken.items()
-                if any(getattr(user, name) == row[name] for user in there)
+                if any(getattr(user, name) == row[name] for user in existing)
             }
-            changed = {"line": ["The accounts changed meanwhile; give the file again."]}
-            reasons[row["id"]] = _format_errors(against or changed)
+            changed = {"line": ["The accounts changed during the import. Import the file again."]}
+            reasons[row["id"]] = _format_errors(errors or changed)
     return reasons
 
 
 def _format_errors(errors: Mapping[str, list[str]]) -> str:
-    """Word the reasons for a terminal: names of unknown fields are what somebody typed."""
-    words = " ".join(f"{field}: {' '.join(why)}" for field, why in errors.items())
-    return "".join(letter if letter.isprintable() else "?" for letter in words)[:500]
+    """Return errors as one line for a terminal.
+
+    Unprintable characters are replaced, because the names of unknown fields come from the file.
+    """
+    line = " ".join(f"{field}: {' '.join(reasons)}" for field, reasons in errors.items())
+    return "".join(letter if letter.isprintable() else "?" for letter in line)[:500]
 
 
 def export_users(*, with_hashes: bool) -> Iterator[User]:
-    """Yield all users for an export, which is on record."""
+    """Record an export, and yield all users."""
     reason = "with password hashes" if with_hashes else None
     audit.record(Event.USERS_EXPORTED, reason=reason)
     db.session.commit()

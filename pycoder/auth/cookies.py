@@ -19,10 +19,10 @@ def token_response(result: LoginResult, transport: str) -> dict[str, Any]:
 
 
 def token_pair_response(pair: TokenPair, transport: str) -> dict[str, Any]:
-    """Return the body of a token pair. The tokens of a cookie session are only in cookies.
+    """Return the body of a token pair, and set the cookies of a cookie session.
 
-    All cookies live as long as the refresh token, so that a browser can log out with an expired
-    access token.
+    The tokens of a cookie session are only in cookies. All cookies live as long as the refresh
+    token, so that a browser can log out with an expired access token.
     """
     if transport == "body":
         return {"tokens": pair}
@@ -45,7 +45,10 @@ def _set_token_cookies(access: str, refresh: str, csrf: str, max_age: int) -> No
 
 
 def _set_cookie(name: str, value: str, max_age: int, path: str, *, httponly: bool = True) -> None:
-    """Set a cookie on the response, unless it is an error: a retry needs the present cookies."""
+    """Set a cookie on the response, unless it is an error.
+
+    A client that retries needs its present cookies.
+    """
     secure = current_app.config["COOKIE_SECURE"]
 
     @after_this_request

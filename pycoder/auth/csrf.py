@@ -19,7 +19,10 @@ def csrf_token(sid: str) -> str:
 
 
 def check_csrf(claims: dict[str, Any]) -> None:
-    """Check origin and CSRF token of a request with these cookies. Raises ``CsrfFailed``."""
+    """Check the origin and the CSRF token of a cookie session's request.
+
+    Raises ``CsrfFailed``, and records it.
+    """
     submitted = request.headers.get("X-CSRF-TOKEN", "")
     try:
         check_origin()

@@ -30,7 +30,7 @@ View = Callable[..., Any]
 
 
 def access_token_required(view: View) -> View:
-    """Require a valid access token in the ``Authorization`` header or the access cookie.
+    """Require a valid access token in the ``Authorization`` header or its cookie.
 
     A request that carries both is rejected, unless the cookie has expired.
     """
@@ -122,10 +122,11 @@ def cookie_token(token_type: str) -> str:
 
 
 def verify_token_in(location: str, **options: bool) -> None:
-    """Verify the token found in ``location``, and that its session was created for that transport.
+    """Verify the token found in ``location``, and the transport of its session.
 
-    A token that leaked out of a browser's cookies is useless elsewhere, and a token that an
-    attacker plants in the cookies of a browser is not accepted from there.
+    The session must have been created for that transport. A token that leaked out of a browser's
+    cookies is useless elsewhere, and a token that an attacker plants in the cookies of a browser is
+    not accepted from there.
     """
     verify_jwt_in_request(locations=[location], **options)
     transport = "cookie" if location == "cookies" else "body"
@@ -142,10 +143,11 @@ def current_jti() -> str:
 
 
 def claims_from_request(refresh: str | None) -> list[dict[str, Any]]:
-    """Return the claims of the access token in the header, the refresh token in the body, or both.
+    """Return the claims of the tokens in the header and the body, to log out.
 
-    One token that has not expired is enough. Without either, the access cookie is used. Raises
-    ``TokenMissing``, or the error of the first token.
+    The header may hold an access token, and the body a refresh token. One token that has not
+    expired is enough. Without either, the access cookie is used. Raises ``TokenMissing``, or the
+    error of the first token.
     """
     submitted = [(header_token(), "access"), (refresh, "refresh")]
     if not any(token for token, _ in submitted):

@@ -1,4 +1,4 @@
-"""The ``flask`` commands: the same use cases as the API, for operators."""
+"""The ``flask`` commands: use cases for operators."""
 
 from flask import Flask
 

@@ -1,4 +1,4 @@
-"""What all commands share: errors as one line, JSON output, password prompts."""
+"""Shared parts of the commands: error output, JSON output, password prompts."""
 
 import sys
 from typing import Any, NoReturn
@@ -12,25 +12,28 @@ from pycoder.errors import Problem
 
 
 class ProblemGroup(AppGroup):
-    """A group whose commands end a Problem as one line on standard error and exit 1."""
+    """A group of commands that report an error in one line and exit with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and report a ``Problem`` or a fault of the database."""
         try:
             return super().invoke(ctx)
         except Problem as problem:
-            reasons = [f"{field}: {' '.join(why)}" for field, why in (problem.errors or {}).items()]
+            errors = (problem.errors or {}).items()
+            reasons = [f"{field}: {' '.join(messages)}" for field, messages in errors]
             fail(" ".join(reasons) or problem.detail)
         except SQLAlchemyError as error:
             fail(f"the database does not answer: {getattr(error, 'orig', None) or error}")
 
 
 def fail(reason: str) -> NoReturn:
+    """Write an error as one line to standard error, and exit with status 1."""
     click.echo(f"Error: {' '.join(reason.split())}", err=True)
     sys.exit(1)
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-identifier_argument = click.argument("who", metavar="ID|EMAIL|USERNAME")
+identifier_argument = click.argument("identifier", metavar="ID|EMAIL|USERNAME")
 
 
 def _read_password(ctx: click.Context, option: click.Parameter, from_stdin: bool) -> str:
@@ -44,9 +47,10 @@ new_password = click.option(
     "password",
     is_flag=True,
     callback=_read_password,
-    help="Read the password from standard input instead of asking for it.",
+    help="Read the password from standard input instead of a prompt.",
 )
 
 
-def show(facts: dict[str, Any], as_json: bool) -> None:
-    click.echo(json.dumps(facts) if as_json else "  ".join(f"{k}={v}" for k, v in facts.items()))
+def show(fields: dict[str, Any], as_json: bool) -> None:
+    """Write fields as one line: a JSON object, or ``name=value`` pairs."""
+    click.echo(json.dumps(fields) if as_json else "  ".join(f"{k}={v}" for k, v in fields.items()))

@@ -1,4 +1,4 @@
-"""A drill: rotate the keys, and follow a session through it at the running service."""
+"""The key drill: rotate the keys of a running service, and check a session."""
 
 import json
 import secrets
@@ -18,30 +18,33 @@ STEPS = 40  # requests of each kind until the new key signs; refreshes are limit
 
 
 class ServiceUnderTest:
-    """The running service as its clients see it, with a list of the requests that it rejects."""
+    """A client of the running service that collects rejected requests."""
 
     def __init__(self, url: str):
         self.url, self.calls = url, 0
         self.refused: list[str] = []
 
-    def ask(self, path: str, *, access: str = "", **body: str) -> Any:
-        """Send a GET, or a POST of ``body``. Return the response, or ``None`` if it is an error."""
+    def call(self, path: str, *, access: str = "", **body: str) -> Any:
+        """Send a GET, or a POST of ``body``, and return the JSON of the response.
+
+        Returns ``None`` for an error, and adds it to ``refused``.
+        """
         self.calls += 1
         headers = {"Content-Type": "application/json"}
         if access:
             headers["Authorization"] = f"Bearer {access}"
-        sent = json.dumps(body).encode() if body else None
+        data = json.dumps(body).encode() if body else None
         try:
-            request = Request(self.url + path, sent, headers)  # noqa: S310 - a http(s) URL, see cli
-            with urlopen(request, timeout=10) as answer:  # noqa: S310
-                return json.load(answer)
+            request = Request(self.url + path, data, headers)  # noqa: S310 - an http(s) URL, see cli/keys.py
+            with urlopen(request, timeout=10) as response:  # noqa: S310
+                return json.load(response)
         except OSError as error:
             self.refused.append(f"{path}: {error}")
             return None
 
 
 def run_drill(url: str) -> Iterator[dict[str, Any]]:
-    """Rotate the keys, and follow a session through it. Yield each step, and the result at last.
+    """Rotate the keys, and use a session throughout. Yield each step and the result.
 
     The session belongs to a temporary account, which receives no mail.
     """
@@ -55,7 +58,7 @@ def run_drill(url: str) -> Iterator[dict[str, Any]]:
 
 
 def _follow_rotation(service: ServiceUnderTest, pair: TokenPair) -> Iterator[dict[str, Any]]:
-    """Call the service until it signs with the new key, and once more."""
+    """Call the service until it signs with the new key, and verify old and new tokens."""
     began, key = monotonic(), rotation.rotate()
     yield {"made": key.kid, "signs_from": str(key.signs_from)}
     period = store.publication_period().total_seconds()
@@ -63,16 +66,16 @@ def _follow_rotation(service: ServiceUnderTest, pair: TokenPair) -> Iterator[dic
     signs = False
     while not (signs or service.refused) and monotonic() < began + 2 * period:
         sleep(period / STEPS)
-        if not published and (jwks := service.ask("/.well-known/jwks.json")):
+        if not published and (jwks := service.call("/.well-known/jwks.json")):
             published = any(jwk["kid"] == key.kid for jwk in jwks["keys"])
             if published:
                 yield {"published_after": round(monotonic() - began, 1)}
-        service.ask("/api/user/", access=pair.access)
-        before, answer = pair, service.ask("/api/token/refresh/", refresh=pair.refresh)
-        pair = TokenPair(**answer) if answer else pair
+        service.call("/api/user/", access=pair.access)
+        previous, response = pair, service.call("/api/token/refresh/", refresh=pair.refresh)
+        pair = TokenPair(**response) if response else pair
         signs = get_unverified_header(pair.access)["kid"] == key.kid
-    for access in (before.access, pair.access):
-        service.ask("/api/user/", access=access)
+    for access in (previous.access, pair.access):
+        service.call("/api/user/", access=access)
     if signs:
         yield {"signs_after": round(monotonic() - began, 1)}
     passed = published and signs and not service.refused

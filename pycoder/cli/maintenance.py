@@ -1,4 +1,4 @@
-"""``flask tokens``, ``mail``, ``audit`` and ``doctor``: look after an installation."""
+"""``flask tokens``, ``mail``, ``audit`` and ``doctor``: maintain an installation."""
 
 from importlib.metadata import version
 
@@ -13,9 +13,9 @@ from pycoder.cli.base import ProblemGroup, as_json, fail, show
 from pycoder.mail import worker
 from pycoder.sessions import pruning
 
-tokens = ProblemGroup("tokens", help="Look after the store of sessions and tokens.")
-mail = ProblemGroup("mail", help="Look after the mails that wait to be sent.")
-audit_group = ProblemGroup("audit", help="Read the trail of security events.")
+tokens = ProblemGroup("tokens", help="Maintain the tables of sessions and tokens.")
+mail = ProblemGroup("mail", help="Send queued mails.")
+audit_group = ProblemGroup("audit", help="Read the audit trail.")
 
 EVENT_FIELDS = ("reason", "user_id", "session_id", "ip", "user_agent", "request_id")
 
@@ -23,30 +23,33 @@ EVENT_FIELDS = ("reason", "user_id", "session_id", "ip", "user_agent", "request_
 @tokens.command("prune")
 @as_json
 def prune(as_json: bool) -> None:
-    """Delete sessions and blocklist entries whose time is over; safe at any time."""
+    """Delete expired sessions, blocklist entries and audit events.
+
+    The command is safe at any time.
+    """
     show({"deleted": pruning.prune()}, as_json)
 
 
 @audit_group.command("tail")
-@click.option("-n", "count", default=20, show_default=True, help="How many events.")
-@click.option("--user", "who", metavar="ID|EMAIL|USERNAME", help="Of one user only.")
+@click.option("-n", "count", default=20, show_default=True, help="The number of events.")
+@click.option("--user", "identifier", metavar="ID|EMAIL|USERNAME", help="Only events of this user.")
 @as_json
-def tail(count: int, who: str | None, as_json: bool) -> None:
-    """Print the latest security events, the newest last."""
-    user_id = administration.find_user(who).id if who else None
+def tail(count: int, identifier: str | None, as_json: bool) -> None:
+    """Print the latest security events, newest last."""
+    user_id = administration.find_user(identifier).id if identifier else None
     for event in reversed(audit.latest_events(count, user_id)):
-        facts = {name: getattr(event, name) for name in ("id", "at", "event", *EVENT_FIELDS)}
-        show({name: str(fact) for name, fact in facts.items() if fact is not None}, as_json)
+        fields = {name: getattr(event, name) for name in ("id", "at", "event", *EVENT_FIELDS)}
+        show({name: str(value) for name, value in fields.items() if value is not None}, as_json)
 
 
 @mail.command("send")
 @as_json
 def send(as_json: bool) -> None:
-    """Send the mails that are due now; the server does so by itself."""
+    """Send the queued mails that are due. The server does so by itself."""
     sent, failed = worker.send_due()
     show({"sent": sent, "waiting": worker.count_queued()}, as_json)
     if failed:
-        fail("a mail could not be sent; the log says why, and it is tried again later")
+        fail("a mail could not be sent, and will be retried; the log has the reason")
 
 
 @click.command("doctor")

@@ -1,4 +1,4 @@
-"""``flask users``: create, inspect and change accounts."""
+"""``flask users``: manage, import and export accounts."""
 
 import sys
 from collections import Counter
@@ -11,7 +11,7 @@ from pycoder.accounts import administration, registration, transfer
 from pycoder.cli.base import ProblemGroup, as_json, identifier_argument, new_password, show
 from pycoder.models.user import User
 
-users = ProblemGroup("users", help="Create, look at and change accounts.")
+users = ProblemGroup("users", help="Manage accounts.")
 
 
 def _fields(user: User) -> dict[str, Any]:
@@ -23,20 +23,20 @@ def _fields(user: User) -> dict[str, Any]:
 
 @users.command("create")
 @click.argument("email")
-@click.option("--username", default="", help="Default: from the e-mail address.")
+@click.option("--username", default="", help="Default: derived from the e-mail address.")
 @click.option("--first-name", default="")
 @click.option("--last-name", default="")
 @new_password
 @as_json
 def create(as_json: bool, **profile: str) -> None:
-    """Create a user."""
+    """Create an account."""
     show(_fields(registration.create_user(**profile)), as_json)
 
 
 @users.command("list")
 @as_json
 def list_users(as_json: bool) -> None:
-    """List all users, one a line."""
+    """List all accounts, one per line."""
     for user in administration.list_users():
         show(_fields(user), as_json)
 
@@ -44,78 +44,83 @@ def list_users(as_json: bool) -> None:
 @users.command("show")
 @identifier_argument
 @as_json
-def show_user(who: str, as_json: bool) -> None:
-    """Show one user."""
-    show(_fields(administration.find_user(who)), as_json)
+def show_user(identifier: str, as_json: bool) -> None:
+    """Show an account."""
+    show(_fields(administration.find_user(identifier)), as_json)
 
 
 @users.command("activate")
 @identifier_argument
-def activate(who: str) -> None:
-    """Let a user sign in again."""
-    administration.set_active(administration.find_user(who), True)
+def activate(identifier: str) -> None:
+    """Activate a deactivated account."""
+    administration.set_active(administration.find_user(identifier), True)
 
 
 @users.command("deactivate")
 @identifier_argument
-def deactivate(who: str) -> None:
-    """Close an account; all its sessions end at once."""
-    administration.set_active(administration.find_user(who), False)
+def deactivate(identifier: str) -> None:
+    """Deactivate an account. All its sessions end at once."""
+    administration.set_active(administration.find_user(identifier), False)
 
 
 @users.command("unlock")
 @identifier_argument
-def unlock(who: str) -> None:
-    """Let a user try to sign in again after too many failures."""
-    administration.unlock_user(administration.find_user(who))
+def unlock(identifier: str) -> None:
+    """Lift the lockout of an account after failed logins."""
+    administration.unlock_user(administration.find_user(identifier))
 
 
 @users.command("set-password")
 @identifier_argument
 @new_password
-def set_password(who: str, password: str) -> None:
-    """Replace a user's password; all sessions of the user end."""
-    administration.set_password(administration.find_user(who), password)
+def set_password(identifier: str, password: str) -> None:
+    """Set the password of an account. All its sessions end."""
+    administration.set_password(administration.find_user(identifier), password)
 
 
 @users.command("delete")
 @identifier_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(who: str, yes: bool) -> None:
-    """Delete a user with all sessions. There is no way back."""
-    user = administration.find_user(who)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def delete(identifier: str, yes: bool) -> None:
+    """Delete an account and its sessions. This cannot be undone."""
+    user = administration.find_user(identifier)
     if not yes:
-        click.confirm(f"Delete {user.email} for good?", abort=True)
+        click.confirm(f"Delete {user.email} permanently?", abort=True)
     administration.delete_user(user)
 
 
 @users.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--csv", "as_csv", is_flag=True, help="CSV with a header; default for *.csv.")
+@click.option("--csv", "as_csv", is_flag=True, help="Read CSV with a header. Default for *.csv.")
 @as_json
 def import_users(file: str, as_csv: bool, as_json: bool) -> None:
-    """Add the users of a file, one a line, or of standard input (-).
+    """Import users from a file, one per line, or from standard input (-).
 
-    Lines that do not fit are named with their reason and exit with 1; all others are added.
-    Giving the same file again adds nothing.
+    Invalid lines are reported with a reason, and the command exits with status 1. All other lines
+    are imported. Importing the same file again adds nothing.
     """
-    verdicts = Counter(added=0, existing=0, bad=0)
+    counts = Counter(added=0, existing=0, bad=0)
     with click.open_file(file, "rb") as lines:
         as_csv = as_csv or file.endswith(".csv")
-        for outcome in transfer.import_users(lines, as_csv=as_csv):
-            verdicts[outcome.verdict] += 1
-            if outcome.reason:
-                click.echo(f"line {outcome.line}: {outcome.reason}", err=True)
+        for result in transfer.import_users(lines, as_csv=as_csv):
+            counts[result.status] += 1
+            if result.reason:
+                click.echo(f"line {result.line}: {result.reason}", err=True)
                 if as_json:
-                    show({"line": outcome.line, "reason": outcome.reason}, as_json)
-    show(dict(verdicts), as_json)
-    sys.exit(1 if verdicts["bad"] else 0)
+                    show({"line": result.line, "reason": result.reason}, as_json)
+    show(dict(counts), as_json)
+    sys.exit(1 if counts["bad"] else 0)
 
 
 @users.command("export")
-@click.option("--with-password-hashes", "hashes", is_flag=True, help="Secrets: keep the file so.")
+@click.option(
+    "--with-password-hashes",
+    "hashes",
+    is_flag=True,
+    help="Include the password hashes. Keep the file secret.",
+)
 def export_users(hashes: bool) -> None:
-    """Write all users as JSON lines, which import reads."""
+    """Write all users as JSON lines, as import reads them."""
     for user in transfer.export_users(with_hashes=hashes):
         password = {"password": user.password_hash} if hashes else {}
         click.echo(json.dumps(_fields(user) | password))

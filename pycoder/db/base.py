@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeDecorator
 
 
 class Base(DeclarativeBase):
-    """The declarative base; named constraints, so that migrations can drop what they made."""
+    """The declarative base. Constraints are named, so that migrations can drop them."""
 
     metadata = MetaData(
         naming_convention={
@@ -21,19 +21,21 @@ class Base(DeclarativeBase):
     )
 
 
-BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only INTEGER keys up
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates only INTEGER keys
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware UTC time, also where the database stores none of the two."""
+    """An aware UTC time, also on SQLite, which stores no time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert a time to UTC."""
         return value.astimezone(UTC) if value else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return a stored time as aware and in UTC."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)

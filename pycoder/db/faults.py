@@ -9,9 +9,9 @@ TRANSIENT_SQLSTATES = ("25006", "42P01")  # read-only; no such table, before the
 
 
 def is_unavailable(error: Exception) -> bool:
-    """Return whether the database is away, full, locked, read-only or not migrated yet.
+    """Return whether the database is away, full, locked, read-only or unmigrated.
 
-    Everything else that it reports is a defect of the application.
+    Every other error that it reports is a defect of the application.
     """
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeout)):
         return True
@@ -19,7 +19,7 @@ def is_unavailable(error: Exception) -> bool:
 
 
 def is_unresponsive(error: Exception) -> bool:
-    """Return whether the next statement would only wait for the database in vain, too."""
+    """Return whether the next statement would wait for the database in vain, too."""
     if isinstance(error, DBAPIError):
         busy = getattr(error.orig, "sqlite_errorcode", None) in BUSY_CODES
         return busy or error.connection_invalidated

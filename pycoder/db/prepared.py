@@ -1,7 +1,8 @@
-"""The statements that nearly every request runs: compiled once, then run by the driver alone.
+"""Prepared statements: compiled once by SQLAlchemy, executed by the driver.
 
-SQLAlchemy's own way makes a context and a result for each execution, a third of what a request
-took. The pool, the types and the judgement of faults are SQLAlchemy's still.
+SQLAlchemy creates a context and a result for each execution. Without them, ``GET /api/user/`` takes
+28 % less CPU time in-process. SQLAlchemy's pool, types and handling of faults are still used. To do
+without this module, use ``fetch_one`` and ``execute`` of db/queries.py.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ Convert = Callable[[Any], Any]
 
 
 class CompiledStatement(NamedTuple):
-    """A statement in one dialect, and what converts its values and columns, where need be."""
+    """A statement in one dialect, and the converters of its values and columns."""
 
     sql: str
     by_position: bool
@@ -28,42 +29,42 @@ class CompiledStatement(NamedTuple):
 
 
 class PreparedStatement:
-    """A statement, and each use of it a transaction of its own.
+    """A statement whose every execution is a transaction of its own.
 
-    Each of its values is a ``bindparam``; an UPDATE also sets the columns that the values name.
+    Each of its values is a ``bindparam``. An UPDATE also sets the columns that the values name.
     """
 
     def __init__(self, statement: ClauseElement):
         self._statement = statement
-        self._form = lru_cache(8)(self._compile)
+        self._compiled = lru_cache(8)(self._compile)
 
     def fetch_one(self, values: dict[str, Any]) -> list[Any] | None:
-        """Answer one row of a SELECT."""
-        return self._run(values)[1]
+        """Return the first row of a SELECT, or ``None``."""
+        return self._execute(values)[1]
 
     def execute(self, values: dict[str, Any]) -> int:
-        """Run an UPDATE; its row count is the verdict."""
-        return self._run(values)[0]
+        """Execute an UPDATE, and return its row count."""
+        return self._execute(values)[0]
 
-    def _run(self, values: dict[str, Any]) -> tuple[int, list[Any] | None]:
+    def _execute(self, values: dict[str, Any]) -> tuple[int, list[Any] | None]:
         """Return the row count, and the first row.
 
-        A fault is handed to the method in which SQLAlchemy's own executions end: it words it
-        without the values, and has its pool throw away a dead connection and all as old as that.
+        SQLAlchemy handles a fault as one of its own executions: it reports it without the values,
+        and discards a dead connection together with all connections of the pool as old as that.
         """
         with autocommit() as connection:
-            form = self._form(connection.dialect, tuple(values))
-            given = {name: to(values[name]) if to else values[name] for name, to in form.values}
+            statement = self._compiled(connection.dialect, tuple(values))
+            bound = {key: to(values[key]) if to else values[key] for key, to in statement.values}
             cursor = connection.connection.cursor()
             try:
-                cursor.execute(form.sql, [*given.values()] if form.by_position else given)
-                found = cursor.fetchone() if form.columns else None
+                cursor.execute(statement.sql, [*bound.values()] if statement.by_position else bound)
+                row = cursor.fetchone() if statement.columns else None
             except BaseException as error:
-                connection._handle_dbapi_exception(error, form.sql, None, cursor, None)
+                connection._handle_dbapi_exception(error, statement.sql, None, cursor, None)
             count = cursor.rowcount
             cursor.close()
-        row = found and [to(it) if to else it for to, it in zip(form.columns, found, strict=True)]
-        return count, row
+        converters = statement.columns
+        return count, row and [to(v) if to else v for to, v in zip(converters, row, strict=True)]
 
     def _compile(self, dialect: Dialect, names: tuple[str, ...]) -> CompiledStatement:
         compiled = cast(SQLCompiler, self._statement.compile(dialect=dialect, column_keys=names))

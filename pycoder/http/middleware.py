@@ -20,11 +20,11 @@ SECURITY_HEADERS = [
 
 
 class Middleware:
-    """Canonicalize the request, and add a request id and security headers to the response.
+    """Canonicalize the request, and add headers to the response.
 
-    An API path is routed with and without its trailing slash, and never by a redirect, which
-    breaks CORS preflights and POST bodies. (Werkzeug's ``strict_slashes=False`` responds 404 to a
-    wrong method of a path without its slash.)
+    An API path is routed with and without its trailing slash, and never by a redirect, which breaks
+    CORS preflights and POST bodies. (Werkzeug's ``strict_slashes=False`` responds 404 to a wrong
+    method of a path without its slash.)
     """
 
     def __init__(self, wsgi_app: Any):
@@ -62,7 +62,7 @@ def canonical_credentials(header: str) -> str:
 
 
 def new_request_id() -> str:
-    """Return 128 random bits. They need not be secret, so the faster generator will do."""
+    """Return 128 random bits. They are not secret, so the faster generator suffices."""
     return f"{random.getrandbits(128):032x}"
 
 

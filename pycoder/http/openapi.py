@@ -1,4 +1,4 @@
-"""flask-smorest subclasses: strict request parsing, and problems in the OpenAPI document."""
+"""flask-smorest subclasses: strict request parsing, and documented problems."""
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -19,7 +19,7 @@ from pycoder.http.problems import PROBLEM_JSON
 FORM = "application/x-www-form-urlencoded"
 
 REQUEST_ID = {
-    "description": "Name it when you report a problem.",
+    "description": "The id of the request. Include it when you report a problem.",
     "schema": {"type": "string"},
     "required": True,
 }
@@ -71,13 +71,13 @@ class ProblemSchema(Schema):
     type = fields.String(required=True, metadata={"format": "uri"})
     title = fields.String(required=True)
     status = fields.Integer(required=True)
-    detail = fields.String(required=True, metadata={"description": "A sentence to show as it is."})
-    code = fields.String(required=True, metadata={"description": "Stable; decide by this one."})
+    detail = fields.String(required=True, metadata={"description": "A sentence for the user."})
+    code = fields.String(required=True, metadata={"description": "Stable. Clients decide by it."})
     request_id = fields.String(required=True)
     errors = fields.Dict(
         keys=fields.String(),
         values=fields.List(fields.String()),
-        metadata={"description": "Bad input: the reasons, field by field."},
+        metadata={"description": "The reasons by field, of a validation_error."},
     )
 
 
@@ -90,9 +90,9 @@ class StrictParser(FlaskParser):
         """Return the JSON body, or the form where the schema accepts one. No body is ``{}``."""
         if not req.get_data(cache=True, parse_form_data=False):
             return {}
-        if getattr(schema, "takes_forms", False) and req.mimetype == FORM:
+        if getattr(schema, "accepts_forms", False) and req.mimetype == FORM:
             if any(len(values) > 1 for _, values in req.form.lists()):
-                raise InvalidInput({"body": ["A parameter stands twice."]})  # RFC 6749 §3.2
+                raise InvalidInput({"body": ["A parameter is repeated."]})  # RFC 6749 §3.2
             return req.form.to_dict()
         return req.get_json()
 
@@ -119,7 +119,7 @@ class Blueprint(flask_smorest.Blueprint):
     def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:
         """Parse arguments with one instance of the schema, not with a new one for each request."""
         parse: Callable[[View], View] = super().arguments(schema(), **options)
-        if not getattr(schema, "takes_forms", False):
+        if not getattr(schema, "accepts_forms", False):
             return parse
         return lambda view: parse(self.doc(**{"x-form": True})(view))
 

@@ -25,7 +25,6 @@ from pycoder.metrics import PROBLEMS
 
 PROBLEM_JSON = "application/problem+json"
 
-
 PROBLEM_BY_STATUS: dict[int | None, type[Problem]] = {
     problem.status: problem
     for problem in (BadRequest, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)
@@ -33,7 +32,7 @@ PROBLEM_BY_STATUS: dict[int | None, type[Problem]] = {
 
 
 def render(problem: Problem) -> Response:
-    """Word a problem as its RFC 9457 answer, and count it."""
+    """Return the problem document of a problem, and count it (RFC 9457)."""
     PROBLEMS.labels(problem.code).inc()
     body: dict[str, Any] = {
         "type": f"urn:pycoder:problem:{problem.code}",
@@ -49,7 +48,7 @@ def render(problem: Problem) -> Response:
 
 
 def from_http_exception(error: HTTPException) -> Problem:
-    """Word an exception of Werkzeug or Flask; 405 keeps its ``Allow``."""
+    """Convert an exception of Werkzeug or Flask. 405 keeps its ``Allow`` header."""
     problem = PROBLEM_BY_STATUS.get(
         error.code, BadRequest if (error.code or 500) < 500 else InternalError
     )()
@@ -66,19 +65,19 @@ def from_database_error(error: Exception) -> Problem:
 
 
 def from_storage_error(error: StorageError) -> Problem:
-    """Fail closed: without its counters, the service lets nobody try."""
+    """Convert a storage failure to 503. Rate limiting fails closed."""
     current_app.logger.error("limit storage unavailable: %s", error.storage_error)
     return LimitsUnavailable()
 
 
 def from_unhandled(error: Exception) -> Problem:
-    """Log what nobody foresaw, with its traceback, and tell the client nothing of it."""
+    """Log an unhandled exception with its traceback, and convert it to 500."""
     current_app.logger.error("unhandled exception", exc_info=error)
     return InternalError()
 
 
 def init_app(app: Flask) -> None:
-    """Make every exception leave the application as a problem document."""
+    """Render every exception of the application as a problem document."""
     app.register_error_handler(Problem, render)
     app.register_error_handler(HTTPException, lambda error: render(from_http_exception(error)))
     app.register_error_handler(DBAPIError, lambda error: render(from_database_error(error)))

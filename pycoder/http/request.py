@@ -22,11 +22,11 @@ class ApiRequest(Request):
 
     @property
     def client_ip(self) -> str | None:
-        """The address of the peer, or that of the client as ``TRUSTED_PROXIES`` proxies saw it.
+        """The address of the client: that of the peer, or the one behind trusted proxies.
 
-        Each proxy appends the address of its own peer to ``X-Forwarded-For``, so only that many
-        entries from the right are trusted. None is trusted from a peer with a public address,
-        because it has bypassed the proxies.
+        ``TRUSTED_PROXIES`` is their number. Each proxy appends the address of its own peer to
+        ``X-Forwarded-For``, so only that many entries from the right are trusted. None is trusted
+        from a peer with a public address, because it has bypassed the proxies.
         """
         trusted = current_app.config["TRUSTED_PROXIES"]
         peer = self.remote_addr
@@ -77,7 +77,7 @@ class ApiRequest(Request):
         return data
 
     def on_json_loading_failed(self, e: ValueError | None) -> Any:
-        """Raise ``UnsupportedMediaType`` for a body of another type, else ``MalformedJSON``."""
+        """Raise ``MalformedJSON``, or ``UnsupportedMediaType`` for another type."""
         raise (UnsupportedMediaType if e is None else MalformedJSON) from e
 
 
@@ -89,7 +89,7 @@ class DisabledSessionInterface(SessionInterface):
 
 
 def reject_double_slashes() -> None:
-    """Respond 404 to a path with double slashes, which could bypass the rules of a proxy."""
+    """Respond 404 to a path with double slashes, which could bypass rules of a proxy."""
     if "//" in request.environ["PATH_INFO"]:
         raise NotFound
 

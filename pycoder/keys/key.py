@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt import PyJWS
 
-PUBLIC_MEMBERS = ("crv", "e", "kty", "n", "x", "y")  # what a JWK of ours may hold of its key
+PUBLIC_MEMBERS = ("crv", "e", "kty", "n", "x", "y")  # the members of a public key
 
 jws = PyJWS()
 _GENERATORS: dict[str, Callable[[], Any]] = {
@@ -34,12 +34,12 @@ _GENERATORS: dict[str, Callable[[], Any]] = {
 
 
 class KeyDecryptionError(Exception):
-    """A stored key cannot be opened with this ``SECRET_KEY``."""
+    """A stored key cannot be decrypted with this ``SECRET_KEY``."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A signing key, its only algorithm, and the ``kid`` under which tokens refer to it.
+    """A signing key, its only algorithm, and its ``kid``.
 
     It signs from ``not_before`` on. A token that it signed is invalid after ``verify_until``. Both
     are seconds since 1970.
@@ -73,7 +73,10 @@ def generate_key(algorithm: str) -> Key:
 
 
 def name_key(algorithm: str, private: Any) -> Key:
-    """Return a key whose ``kid`` is its thumbprint (RFC 7638), or a hash of the shared secret."""
+    """Return a key with a ``kid`` derived from it.
+
+    It is the thumbprint of the public key (RFC 7638), or a hash of the shared secret.
+    """
     if algorithm == "HS256":
         kid = base64url_encode(sha256(b"kid" + private).digest()[:9])
         return Key(kid, algorithm, private, private)

@@ -27,7 +27,10 @@ class UnknownKey(InvalidTokenError):
 
 
 def signing_key(newest_first: Iterable[Any]) -> Any:
-    """Return the newest key that may sign now, or the oldest if the clock is behind all keys."""
+    """Return the newest key that may sign now.
+
+    If the clock is behind all keys, it is the oldest.
+    """
     *newer, oldest = newest_first
     at = now().timestamp()
     return next((key for key in newer if key.not_before <= at), oldest)
@@ -39,8 +42,8 @@ Validator = Callable[[dict[str, Any], Any], None]
 class KeyRing:
     """The keys in force, newest first. One signs, all of them verify.
 
-    The algorithm of a token is that of the key its ``kid`` names, never what the token claims
-    (RFC 8725 §3.1, §3.10).
+    The algorithm of a token is that of the key its ``kid`` names, never what the token claims (RFC
+    8725 §3.1, §3.10).
     """
 
     def __init__(self, keys: Iterable[Key]):
@@ -61,7 +64,7 @@ class KeyRing:
         return jws.encode(payload, signer.private_key, signer.algorithm, headers)
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Return the public keys that verify tokens now or later, as a JWK set (RFC 7517 §5)."""
+        """Return the public keys that verify tokens now or later (RFC 7517 §5)."""
         at = now().timestamp()
         jwks = [key.jwk for key in self._keys.values() if key.verify_until > at]
         return {"keys": [jwk for jwk in jwks if jwk]}
@@ -73,12 +76,12 @@ class KeyRing:
 
         ``validate`` raises if their form is wrong. The result must not be changed: ``verify``
         caches it by the full text of the token. A valid signature stays valid for as long as this
-        ring is in force, and so does the form of what was signed. Rejections are not cached, nor
-        is anything that the database or the clock can change.
+        ring is in force, and so does the form of what was signed. Rejections are not cached, nor is
+        anything that the database or the clock can change.
 
         Only the canonical text is accepted, because PyJWT also reads ``token + "="``, and only the
-        three header parameters that ``sign`` writes, so that ``jku``, ``jwk``, ``x5u`` and
-        ``crit`` have no effect. Raises PyJWT's ``InvalidTokenError``.
+        three header parameters that ``sign`` writes, so that ``jku``, ``jwk``, ``x5u`` and ``crit``
+        have no effect. Raises PyJWT's ``InvalidTokenError``.
         """
         _require_compact_form(token)
         header_segment = token.partition(".")[0]
@@ -101,7 +104,10 @@ class KeyRing:
 
 
 def current_ring(no_older_than: float | None = None) -> KeyRing:
-    """Return the keys in force, at most ``no_older_than`` seconds old (see keys/store.py)."""
+    """Return the keys in force, loaded at most ``no_older_than`` seconds ago.
+
+    keys/store.py caches them.
+    """
     return cast(KeyRing, current_app.extensions["pycoder.keys"].ring(no_older_than))
 
 
@@ -111,9 +117,9 @@ def _require_compact_form(token: str) -> None:
 
 
 def verify_token(token: str, validate: Validator) -> tuple[dict[str, Any], Any]:
-    """Verify a token with the keys in force, and reload them if its ``kid`` is unknown.
+    """Verify a token with the keys in force, and reload them for an unknown ``kid``.
 
-    Malformed tokens are rejected before the database is asked for keys.
+    Malformed tokens are rejected before the keys are loaded.
     """
     _require_compact_form(token)
     try:

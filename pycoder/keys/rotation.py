@@ -110,8 +110,8 @@ def _delete_key(key: StoredKey) -> int:
 def _revoke_sessions_signed_by(key: StoredKey) -> int:
     """Revoke the sessions that a key signed for, and return their number.
 
-    All batches but the last are committed. The times of a session tell which keys signed for it:
-    those from its creation until its last rotation, and for as long as that may be retried.
+    All batches but the last are committed. The times of a session determine the keys that signed
+    for it: those from its creation until its last rotation, and for as long as that may be retried.
     """
     retries = timedelta(seconds=current_app.config["REFRESH_RETRY_WINDOW"])
     since = datetime.fromtimestamp(key.not_before - CLOCK_SKEW, UTC) - retries

@@ -112,7 +112,10 @@ def load_stored_keys() -> list[StoredKey]:
 
 
 def _store_first_key() -> list[StoredKey]:
-    """Store the first key of an installation. Of nodes that start together, one succeeds."""
+    """Store the first key of an installation.
+
+    Of nodes that start together, one succeeds.
+    """
     key, insert = new_key(now(), number=1)
     with autocommit() as connection:
         stored = connection.execute(insert.returning(SigningKey.kid)).first()
@@ -140,7 +143,10 @@ def new_key(not_before: datetime, *, number: int) -> tuple[Key, Any]:
 
 
 def jwks_max_age() -> int:
-    """Return the seconds for which clients may cache the JWK set, at most a token's lifetime."""
+    """Return the seconds for which clients may cache the JWK set.
+
+    This is at most the lifetime of an access token.
+    """
     longest: int = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"]
     return min(600, longest)
 

@@ -1,1 +1,1 @@
-"""Mails: queued with their cause, rendered, and sent by a worker."""
+"""E-mail: a queue in the database, templates, and a worker that sends."""

@@ -1,4 +1,4 @@
-"""Delivery: Flask-Mailman configured from ``MAIL_URL``."""
+"""Deliver mails through Flask-Mailman, configured from ``MAIL_URL``."""
 
 import smtplib
 import ssl
@@ -11,18 +11,19 @@ from flask import Flask, current_app
 from flask_mailman import EmailMultiAlternatives, Mail
 from flask_mailman.backends.smtp import EmailBackend
 
-SMTP_TIMEOUT = 30  # seconds for each answer of a mail server
+SMTP_TIMEOUT = 30  # seconds for each reply of a mail server
 
 
 class NoMailServer(OSError):
-    """Where others read the log, a mail needs a ``MAIL_URL`` that names a server."""
+    """``MAIL_URL`` names no mail server, and mails must not be logged in production."""
 
 
 @contextmanager
 def deliver(message: EmailMultiAlternatives) -> Iterator[None]:
-    """Hand a mail to the mail server, and enter when that has taken it.
+    """Deliver a mail, and run the ``with`` block once the mail server has accepted it.
 
-    Raises what the server or the network answers; taking leave of the server cannot fail.
+    Raises ``OSError``, of which the errors of ``smtplib`` are subclasses. An error while the
+    connection is closed is ignored. Raises ``NoMailServer`` if there is none.
     """
     if not current_app.config["MAIL_TO_CONSOLE"] and _mailman().backend == "console":
         raise NoMailServer
@@ -32,7 +33,7 @@ def deliver(message: EmailMultiAlternatives) -> Iterator[None]:
         connection.send_messages([message])
         yield
     finally:
-        with suppress(OSError):  # smtplib's errors are among them
+        with suppress(OSError):  # smtplib's errors included
             connection.close()
 
 
@@ -41,15 +42,15 @@ def _mailman() -> Any:
 
 
 class VerifyingSMTP(smtplib.SMTP):
-    """SMTP whose STARTTLS asks the server for a certificate that is its own."""
+    """SMTP with a STARTTLS that verifies the certificate of the server."""
 
     def starttls(self, *, context: Any = None) -> Any:  # type: ignore[override]
-        """Begin TLS; by itself, smtplib would believe any certificate."""
+        """Begin TLS. By default, smtplib accepts any certificate."""
         return super().starttls(context=context or ssl.create_default_context())
 
 
 class SMTPBackend(EmailBackend):  # type: ignore[misc]
-    """Flask-Mailman's SMTP, with certificates verified also after STARTTLS."""
+    """Flask-Mailman's SMTP backend, with certificates verified after STARTTLS, too."""
 
     @property
     def connection_class(self) -> type[smtplib.SMTP]:
@@ -57,14 +58,14 @@ class SMTPBackend(EmailBackend):  # type: ignore[misc]
 
 
 def init_app(app: Flask) -> None:
-    """Tell Flask-Mailman what ``MAIL_URL`` says.
+    """Configure Flask-Mailman from ``MAIL_URL``.
 
-    A sender that it does not name is ``no-reply`` at the host of ``PUBLIC_URL``.
+    The default sender is ``no-reply`` at the host of ``PUBLIC_URL``.
     """
     url = app.config["MAIL_URL"]
     parts = urlsplit(url)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    tls, at_once = options.get("tls") == "1", parts.port == 465
+    tls, implicit = options.get("tls") == "1", parts.port == 465
     sender = options.get("from") or f"no-reply@{urlsplit(app.config['PUBLIC_URL']).hostname}"
     app.config.update(
         MAIL_BACKEND=SMTPBackend if parts.scheme == "smtp" else parts.scheme,
@@ -72,8 +73,8 @@ def init_app(app: Flask) -> None:
         MAIL_PORT=parts.port or 25,
         MAIL_USERNAME=unquote(parts.username or ""),
         MAIL_PASSWORD=unquote(parts.password or ""),
-        MAIL_USE_TLS=tls and not at_once,
-        MAIL_USE_SSL=tls and at_once,
+        MAIL_USE_TLS=tls and not implicit,
+        MAIL_USE_SSL=tls and implicit,
         MAIL_TIMEOUT=SMTP_TIMEOUT,
         MAIL_DEFAULT_SENDER=("PyCoder", sender),
         MAIL_FILE_PATH=url.removeprefix("file:"),

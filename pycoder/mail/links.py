@@ -1,7 +1,7 @@
-"""Secrets that are mailed: good for one purpose, once, and not for long.
+"""Mailed links: secrets that are valid once, for one purpose, for a limited time.
 
-256 random bits, stored as their SHA-256. An account has one of a purpose at most, so the newest
-replaces the one before it; all of them end when its password or address changes.
+A secret is 256 random bits, stored as their SHA-256. An account has at most one of a purpose: a new
+one replaces the old. All of them are revoked when its password or e-mail address changes.
 """
 
 import secrets
@@ -20,7 +20,7 @@ from pycoder.models.user import User, lock_user
 
 
 class Purpose(StrEnum):
-    """What a secret is good for."""
+    """The purpose of a link."""
 
     VERIFY = "verify_email"
     CHANGE = "change_email"
@@ -35,7 +35,7 @@ LIFETIMES = {
 
 
 class ConsumedLink(NamedTuple):
-    """What a secret opened: the account, held, and what the secret was for."""
+    """The locked account of a consumed link, its purpose, and its new address if any."""
 
     user: User
     purpose: Purpose
@@ -43,22 +43,29 @@ class ConsumedLink(NamedTuple):
 
 
 def issue(user_id: int, purpose: Purpose, email: str | None = None) -> str:
-    """Add a new secret to the caller's transaction, in place of an older one of its purpose."""
+    """Store a new secret in the caller's transaction, and return it.
+
+    It replaces the account's secret for the same purpose. ``email`` is the address that a link of
+    ``Purpose.CHANGE`` changes the account to.
+    """
     secret = secrets.token_urlsafe(32)
-    made = {
+    stored = {
         "digest": _digest(secret),
         "email": email,
         "expires_at": now() + LIFETIMES[purpose],
     }
-    added = insert_into(OneTimeToken).values(user_id=user_id, purpose=purpose, **made)
+    upsert = insert_into(OneTimeToken).values(user_id=user_id, purpose=purpose, **stored)
     execute_in_transaction(
-        added.on_conflict_do_update(index_elements=["user_id", "purpose"], set_=made)
+        upsert.on_conflict_do_update(index_elements=["user_id", "purpose"], set_=stored)
     )
     return secret
 
 
 def peek(secret: str, purpose: Purpose) -> Row[Any] | None:
-    """Return the id, e-mail and username of the account that a secret opens, and leave it good."""
+    """Return the id, e-mail address and username of a secret's account, or ``None``.
+
+    The secret stays valid.
+    """
     owner = select(User.id, User.email, User.username).join(
         OneTimeToken, OneTimeToken.user_id == User.id
     )
@@ -66,19 +73,20 @@ def peek(secret: str, purpose: Purpose) -> Row[Any] | None:
 
 
 def consume(secret: str, *purposes: Purpose) -> ConsumedLink | None:
-    """Use a secret up, in the caller's transaction; of many that try, one succeeds.
+    """Consume a secret in the caller's transaction, and return its link, or ``None``.
 
-    The DELETE's row is the verdict. The account is held first, as by all that end its secrets.
+    One DELETE decides, so that of simultaneous uses one succeeds. The account is locked first, as
+    in every transaction that revokes its secrets.
     """
-    good = _is_valid(secret, *purposes)
-    user = lock_user(User.id == select(OneTimeToken.user_id).where(good).scalar_subquery())
-    used = delete(OneTimeToken).where(good).returning(OneTimeToken.purpose, OneTimeToken.email)
-    row = user and db.session.execute(used).first()
+    valid = _is_valid(secret, *purposes)
+    user = lock_user(User.id == select(OneTimeToken.user_id).where(valid).scalar_subquery())
+    consumed = delete(OneTimeToken).where(valid).returning(OneTimeToken.purpose, OneTimeToken.email)
+    row = user and db.session.execute(consumed).first()
     return ConsumedLink(user, Purpose(row.purpose), row.email) if user and row else None
 
 
 def revoke(user_id: int, *purposes: Purpose) -> None:
-    """End the secrets of an account: those for these purposes, or all."""
+    """Revoke the secrets of an account: those for ``purposes``, or all."""
     named = OneTimeToken.purpose.in_(purposes or Purpose)
     execute_in_transaction(delete(OneTimeToken).where(OneTimeToken.user_id == user_id, named))
 

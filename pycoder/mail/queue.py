@@ -1,6 +1,6 @@
 """The mail queue: mails wait in the outbox table until the worker sends them.
 
-A mail holds nothing that a client sent, so that an attacker cannot write to a third person.
+No text of a mail comes from a client, so that an attacker cannot write to a third person.
 """
 
 import threading
@@ -54,7 +54,7 @@ def cancel(user: User, *templates: Template) -> None:
 
 
 def queued_for(user: User) -> Sequence[OutgoingMail]:
-    """Return the queued mails of a user, and the resets requested for the user's address."""
+    """Return the queued mails of a user, and the resets for the user's address."""
     requested = OutgoingMail.user_id.is_(None) & (OutgoingMail.to == user.email_key)
     theirs = select(OutgoingMail).where((OutgoingMail.user_id == user.id) | requested)
     return db.session.scalars(theirs.order_by(OutgoingMail.id)).all()

@@ -44,6 +44,9 @@ def render(template: str, to: str, *, link: str, at: datetime) -> EmailMultiAlte
 
 
 def device_name(user_agent: str | None) -> str:
-    """Name the browser and the system, in fixed words: an attacker can send any User-Agent."""
-    found = [re.search(words, user_agent or "") for words in (BROWSERS, SYSTEMS)]
-    return " on ".join(COMMON_NAMES.get(name[1], name[1]) for name in found if name)
+    """Return the names of a client's browser and system, or an empty string.
+
+    Only known names are returned, because an attacker can send any User-Agent.
+    """
+    matches = [re.search(names, user_agent or "") for names in (BROWSERS, SYSTEMS)]
+    return " on ".join(COMMON_NAMES.get(match[1], match[1]) for match in matches if match)

@@ -1,8 +1,9 @@
-"""The outbox: what waits in it is sent after its commit, by one process of all nodes at a time.
+"""The mail worker: send queued mails, in one process of the cluster at a time.
 
-A mail is claimed, sent and deleted. The claim sets when it is tried again, so that a process that
-dies loses none; only a mail that the server took in that very moment is sent twice. The secret of
-a link is made when its mail is sent: it is stored nowhere, and its hour begins with the mail.
+A mail is claimed, sent, and deleted. A claim sets the time of the next attempt, so that no mail is
+lost when a process dies. A mail is sent twice only if the process dies between its delivery and its
+deletion. The secret of a link is created when its mail is sent: it is stored nowhere, and its
+lifetime begins with the mail.
 """
 
 import secrets
@@ -31,14 +32,14 @@ from pycoder.models.mail import OneTimeToken, OutgoingMail
 from pycoder.models.user import User, lock_user, normalize_identifier
 from pycoder.ratelimit import limiter
 
-LEASE_DURATION = timedelta(minutes=1)  # after it, the turn of a process that died is over
-SEND_TIMEOUT = timedelta(minutes=10)  # longer than a mail server may take over one mail
+LEASE_DURATION = timedelta(minutes=1)  # after it, another process replaces one that died
+SEND_TIMEOUT = timedelta(minutes=10)  # longer than the delivery of a mail can take
 RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (30, 60, 120, 240, 480, 900))
 GIVE_UP_AFTER = timedelta(days=1)
-POLL_INTERVAL = 5.0  # seconds after which a process looks for what others have put off or left
-SHUTDOWN_TIMEOUT = 20.0  # seconds that a process which ends leaves to the mail that it is sending
+POLL_INTERVAL = 5.0  # seconds between two looks for mails that other processes queued or left
+SHUTDOWN_TIMEOUT = 20.0  # seconds that an exiting process waits for the mail that it is sending
 
-# the secret stands behind #, which browsers send to no server
+# The secret is in the fragment, which browsers send to no server.
 LINK_PATHS = {
     Template.VERIFY_EMAIL: "/verify-email#token=",
     Template.CHANGE_EMAIL: "/verify-email#token=",
@@ -47,14 +48,14 @@ LINK_PATHS = {
 
 
 class SendResult(NamedTuple):
-    """What came of sending: how many mails left, and whether one could not."""
+    """The number of mails that were sent, and whether one failed."""
 
     sent: int
     failed: bool
 
 
 def start(app: Flask) -> None:
-    """Send mails in a thread of this process, until it ends. For a worker, after the fork."""
+    """Send mails in a thread of this process until it ends. Call it after the fork."""
     stop = threading.Event()
     worker = threading.Thread(target=_run, args=(app, stop), name="mail worker", daemon=True)
     worker.start()
@@ -84,7 +85,7 @@ def _run(app: Flask, stop: threading.Event) -> None:
             try:
                 send_due(stop)
             except Exception:
-                app.logger.exception("sending mails failed; it goes on in a moment")
+                app.logger.exception("sending mails failed; retrying in a moment")
         queue.mail_queued.wait(POLL_INTERVAL)
 
 
@@ -94,20 +95,23 @@ def count_queued() -> int:
 
 
 def send_due(stop: threading.Event | None = None) -> SendResult:
-    """Send what is due, the oldest first, until one fails or another process is at it."""
-    me, sent, failed = secrets.token_hex(8), 0, False
+    """Send the mails that are due, oldest first.
+
+    Stops when ``stop`` is set, when a mail fails, or when another process has the lease.
+    """
+    holder, sent, failed = secrets.token_hex(8), 0, False
     if fetch_one(_DUE, {"at": now()}) is None:
         return SendResult(0, False)
     try:
         while (
             not (failed or (stop and stop.is_set()))
-            and acquire_lease("mail", me, LEASE_DURATION)
+            and acquire_lease("mail", holder, LEASE_DURATION)
             and (row := _claim())
         ):
             failed = not _send(row)
             sent += not failed
     finally:
-        release_lease("mail", me)
+        release_lease("mail", holder)
         with autocommit() as connection:
             connection.execute(delete(OneTimeToken).where(OneTimeToken.expires_at <= now()))
     return SendResult(sent, failed)
@@ -120,21 +124,21 @@ _DUE = (
     .limit(1)
 )
 _CLAIM = update(OutgoingMail).where(
-    OutgoingMail.id == bindparam("mail"), OutgoingMail.tries == bindparam("seen")
+    OutgoingMail.id == bindparam("mail"), OutgoingMail.tries == bindparam("expected_tries")
 )
 
 
 def _claim() -> Row[Any] | None:
-    """Return the mail that is due first, put off for as long as sending it may take."""
+    """Claim the mail that is due first, for as long as sending it may take."""
     while row := fetch_one(_DUE, {"at": now()}):
         claim = {"due_at": now() + SEND_TIMEOUT, "tries": row.tries + 1}
-        if execute(_CLAIM, {"mail": row.id, "seen": row.tries, **claim}):
+        if execute(_CLAIM, {"mail": row.id, "expected_tries": row.tries, **claim}):
             return row
     return None
 
 
 def _send(row: Row[Any]) -> bool:
-    """Send a mail that was claimed, and delete it; tell whether it could be."""
+    """Send a claimed mail and delete it, and return whether that succeeded."""
     try:
         message = _prepare(row)
         if message is None:
@@ -157,22 +161,22 @@ def _delete(row: Row[Any]) -> None:
 
 
 def _reschedule(row: Row[Any], error: Exception) -> None:
-    """Try again after growing pauses, for a day. The log has no address in it."""
+    """Retry after growing pauses, for a day. No address is logged."""
     reason = f"{type(error).__name__} {getattr(error, 'smtp_code', '')}".strip()
-    what = f"mail {row.id} ({row.template}) to user {row.user_id}"
+    mail = f"mail {row.id} ({row.template}) to user {row.user_id}"
     if row.created_at <= now() - GIVE_UP_AFTER:
-        current_app.logger.error("%s given up after %d tries: %s", what, row.tries + 1, reason)
+        current_app.logger.error("%s given up after %d attempts: %s", mail, row.tries + 1, reason)
         MAILS.labels("given_up").inc()
         _delete(row)
         return
     pause = RETRY_DELAYS[min(row.tries, len(RETRY_DELAYS) - 1)]
-    current_app.logger.warning("%s not sent, again in %s: %s", what, pause, reason)
+    current_app.logger.warning("%s not sent, next attempt in %s: %s", mail, pause, reason)
     MAILS.labels("put_off").inc()
-    execute(_CLAIM, {"mail": row.id, "seen": row.tries + 1, "due_at": now() + pause})
+    execute(_CLAIM, {"mail": row.id, "expected_tries": row.tries + 1, "due_at": now() + pause})
 
 
 def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
-    """Render a mail on behalf of the client that caused it, or return ``None`` to drop it."""
+    """Render a mail for the client that caused it, or return ``None`` to drop it."""
     if _is_over_limit(row):
         return None
     with bound_client(ClientInfo(**row.client)):
@@ -181,9 +185,10 @@ def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
 
 
 def _is_over_limit(row: Row[Any]) -> bool:
-    """Count mails to an unverified address, so that an attacker cannot flood a stranger's mailbox.
+    """Count a mail to an unverified address, and return whether the limit is exceeded.
 
-    They count for the address, because the account can be deleted and registered again.
+    The limit keeps an attacker from flooding the mailbox of another person. It counts for the
+    address, because the account can be deleted and registered again.
     """
     kind = "verify" if row.template == Template.VERIFY_EMAIL else "notice"
     unverified = select(User.id).where(
@@ -203,14 +208,14 @@ def _create_link(row: Row[Any]) -> tuple[str, str]:
     purpose = Purpose(row.template)
     is_reset = purpose is Purpose.RESET  # for an address that a client sent
     user = lock_user(User.email_key == row.to if is_reset else User.id == row.user_id)
-    here = select(OutgoingMail.id).where(OutgoingMail.id == row.id)
-    if user is None or db.session.scalar(here) is None:
+    queued = select(OutgoingMail.id).where(OutgoingMail.id == row.id)
+    if user is None or db.session.scalar(queued) is None:
         db.session.rollback()
         return "", ""
-    new = row.to if purpose is Purpose.CHANGE else None
-    secret = links.issue(user.id, purpose, new)
+    new_email = row.to if purpose is Purpose.CHANGE else None
+    secret = links.issue(user.id, purpose, new_email)
     if is_reset and row.tries == 0:
         audit.record(Event.PASSWORD_RESET_ASKED, user_id=user.id)
     db.session.commit()
     path = LINK_PATHS[Template(row.template)]
-    return new or user.email, f"{current_app.config['PUBLIC_URL']}{path}{secret}"
+    return new_email or user.email, f"{current_app.config['PUBLIC_URL']}{path}{secret}"

@@ -1,1 +1,1 @@
-"""The tables, and questions about single rows."""
+"""The database models."""

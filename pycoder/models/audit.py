@@ -1,4 +1,4 @@
-"""The audit trail."""
+"""The model of the audit trail."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,10 @@ from pycoder.db.base import Base, BigId, UTCDateTime
 
 
 class AuditEvent(Base):
-    """A security event. It outlives its user and session, so it refers to neither by key."""
+    """A security event.
+
+    It outlives its user and session, so neither is a foreign key.
+    """
 
     __tablename__ = "audit_events"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Signing keys."""
+"""The model of the signing keys."""
 
 from datetime import datetime
 
@@ -10,9 +10,10 @@ from pycoder.db.base import Base, UTCDateTime
 
 
 class SigningKey(Base):
-    """A key that signs tokens, encrypted by keys.py, from ``not_before`` on until a newer one does.
+    """A key that signs tokens from ``not_before`` until a newer key does.
 
-    Who makes a key gives it the next number; of two who try at once, one succeeds.
+    It is encrypted by keys/key.py. Of simultaneous attempts to store a key under the next number,
+    one succeeds.
     """
 
     __tablename__ = "signing_keys"

@@ -1,4 +1,4 @@
-"""Mailed links, and the mails that wait to be sent."""
+"""The models of mailed links and of queued mails."""
 
 from datetime import datetime
 from typing import Any
@@ -12,9 +12,9 @@ from pycoder.models.user import EMAIL_LENGTH
 
 
 class OneTimeToken(Base):
-    """The one live link of a purpose that was mailed to a user, as the SHA-256 of its secret.
+    """The one valid link of a user for a purpose, as the SHA-256 of its secret.
 
-    ``email`` is the address that it proves, where that is not the account's own yet.
+    ``email`` is the new address of a change of address.
     """
 
     __tablename__ = "one_time_tokens"
@@ -29,10 +29,11 @@ class OneTimeToken(Base):
 
 
 class OutgoingMail(Base):
-    """A mail that is still to be sent, without the secret of its link, which outbox.py makes.
+    """A queued mail. mail/worker.py creates the secret of its link when it is sent.
 
-    ``user_id`` is empty while nobody has looked whose address key ``to`` is. From its first try on,
-    ``due_at`` is when the next one is made unless this one succeeds.
+    A password reset has no ``user_id``, and its ``to`` is the normalized address that a client
+    sent. The worker looks the account up. ``due_at`` is the time of the next attempt, and ``tries``
+    the number of attempts so far.
     """
 
     __tablename__ = "outbox"

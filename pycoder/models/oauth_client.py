@@ -1,4 +1,4 @@
-"""Services that may introspect tokens."""
+"""The model of the services that may introspect tokens."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from pycoder.db.base import Base, UTCDateTime
 
 
 class OAuthClient(Base):
-    """A service that may ask about tokens, and the SHA-256 of its secret."""
+    """A service that may introspect tokens, and the SHA-256 of its secret."""
 
     __tablename__ = "oauth_clients"
 

@@ -1,4 +1,4 @@
-"""Rate limit counters."""
+"""The model of the rate limit counters."""
 
 from sqlalchemy import Double, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,7 @@ from pycoder.db.base import Base
 
 
 class RateLimit(Base):
-    """A counter of throttle.py; ``expires_at`` in seconds since 1970, as ``limits`` counts."""
+    """A counter of ratelimit/storage.py. ``expires_at`` is in seconds since 1970."""
 
     __tablename__ = "rate_limits"
 

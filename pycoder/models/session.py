@@ -1,4 +1,4 @@
-"""Sessions, revoked tokens, and the counter of the status lists."""
+"""The models of sessions, revoked tokens, and the counter of the status lists."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -12,7 +12,7 @@ from pycoder.db.base import Base, UTCDateTime
 
 
 class Session(Base):
-    """A sign-in on one device, with all tokens that were issued for it.
+    """A login on one device, and the family of tokens that were issued for it.
 
     ``refresh_jti`` is its one valid refresh token, ``previous_jti`` the one before. ``expires_at``
     moves with each refresh, up to ``SESSION_LIFETIME`` after ``created_at``. ``window_count``
@@ -39,16 +39,16 @@ class Session(Base):
     window_count: Mapped[int] = mapped_column(default=0, server_default="0")
     status_idx: Mapped[int] = mapped_column(BigInteger, index=True, unique=True)
 
-    current = False  # whether the request belongs to it; not stored
+    current = False  # whether it is the session of the request; not stored
 
     @property
     def session_id(self) -> UUID:
-        """The id, under the name that a ``TokenState`` has for it."""
+        """The id, as ``TokenSubject`` names it."""
         return self.id
 
 
 class TokenBlocklist(Base):
-    """A single token revoked before its time."""
+    """A single token that was revoked before it expires."""
 
     __tablename__ = "token_blocklist"
 
@@ -57,7 +57,7 @@ class TokenBlocklist(Base):
 
 
 class StatusCounter(Base):
-    """The last place in the status lists that was given away, in its one row."""
+    """The last index of the status lists that was allocated, in a single row."""
 
     __tablename__ = "status_counter"
 

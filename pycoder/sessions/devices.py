@@ -20,7 +20,7 @@ def _serializer() -> URLSafeSerializer:
 
 
 def _accounts() -> dict[str, str]:
-    """Return the device id of each account in the cookie, or nothing if its signature is bad."""
+    """Return the device id by account, or nothing if the signature is invalid."""
     try:
         return dict(_serializer().loads(current_client().device or ""))
     except (BadData, ValueError, TypeError):

@@ -69,9 +69,9 @@ def _delete_surplus(user_id: int) -> None:
 
 
 def session_expiry(refreshed_at: datetime, *, created_at: datetime) -> datetime:
-    """Return the expiry of a session: the lifetime of a refresh token from its last refresh.
+    """Return the expiry of a session that was refreshed at ``refreshed_at``.
 
-    ``SESSION_LIFETIME`` after its creation is the latest.
+    It is the lifetime of a refresh token later, capped by ``SESSION_LIFETIME`` after its creation.
     """
     settings = current_app.config
     idle = refreshed_at + timedelta(seconds=settings["JWT_REFRESH_TOKEN_EXPIRES"])
@@ -160,10 +160,10 @@ def end_sessions(condition: ColumnElement[bool]) -> int:
 
 
 def record_token_misuse(event: Event, claims: dict[str, Any]) -> None:
-    """Record that a token of an active session was rejected, once an hour for each session.
+    """Record that a token of an active session was rejected.
 
-    The user learns of it from the activity, and an attacker cannot flood the audit trail through
-    the browser of another user.
+    Each session records it once an hour. The user learns of it from the activity, and an attacker
+    cannot flood the audit trail through the browser of another user.
     """
     state = load_token_state(claims)
     if state is None or state.is_over():

@@ -67,10 +67,10 @@ def authenticate(account: Account, password: str) -> Row[Any]:
 
 
 def _create_session(account: Account, password: str, transport: str) -> tuple[User, Session]:
-    """Authenticate an account, then create a session under a lock of its row, and commit.
+    """Authenticate an account, create a session under a lock of its row, and commit.
 
-    No transaction is open while a password is hashed. If the account has changed meanwhile, its
-    new state decides.
+    No transaction is open while a password is hashed. If the account has changed meanwhile, its new
+    state decides.
     """
     account = authenticate(account, password)
     password_hash = _upgraded_hash(account, password)
@@ -97,7 +97,7 @@ def _upgraded_hash(account: Row[Any], password: str) -> str:
 
 
 def issue_operator_tokens(user: User) -> TokenPair:
-    """Create a session without a login, for a drill of an operator, and return its tokens."""
+    """Create a session without a login, for the drill of an operator."""
     status_idx = status_list.allocate_index()
     session = create_session(user.id, status_idx, "body")
     db.session.commit()

@@ -93,10 +93,10 @@ def _rotate(state: TokenState, key_hash: str | None) -> TokenState | None:
 
 
 def _count_refresh(state: TokenState) -> tuple[datetime, int]:
-    """Return the start and the count of the period of ``refresh.session`` after this refresh.
+    """Count this refresh, and return the start and the count of the current period.
 
-    The count is stored by the UPDATE that rotates, and is exact: a request that rotates has read
-    the row as it was before. Raises ``TooManyRequests``.
+    The limit is ``refresh.session``. The count is stored by the UPDATE that rotates, and is exact:
+    a request that rotates has read the row as it was before. Raises ``TooManyRequests``.
     """
     limit = limiter.get_limit("refresh.session")
     began = state.window_at
@@ -127,7 +127,7 @@ def _record_limit(state: TokenState, amount: int) -> None:
 
 
 def _is_retry(state: TokenState, jti: str, key_hash: str | None) -> bool:
-    """Return whether this is a client retrying the last rotation, rather than token reuse.
+    """Return whether a client retries the last rotation, rather than reuses a token.
 
     The client proves it with the key of its first request. A client that sends no key is believed
     for ``REFRESH_REUSE_LEEWAY`` seconds.

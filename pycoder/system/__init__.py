@@ -2,6 +2,6 @@
 
 from pycoder.http.openapi import Blueprint
 
-bp = Blueprint("system", __name__, description="For load balancers, monitors and tools")
+bp = Blueprint("system", __name__, description="Health checks, metrics, and documents for machines")
 
 from pycoder.system import health, well_known  # noqa: E402, F401

@@ -13,13 +13,15 @@ from pycoder.system import bp
 
 
 class StatusSchema(Schema):
+    """The response of a health check."""
+
     status = fields.String(required=True)
 
 
 @bp.get("/healthz")
 @bp.response(200, StatusSchema)
 def healthz() -> dict[str, str]:
-    """Tell that the process is up; asks nothing else."""
+    """Respond 200 while the process is running. No other system is checked."""
     return {"status": "ok"}
 
 
@@ -27,7 +29,10 @@ def healthz() -> dict[str, str]:
 @bp.response(200, StatusSchema)
 @bp.errors(MigrationsPending)
 def readyz() -> dict[str, str]:
-    """Check that the database responds, is migrated, and holds keys that can be decrypted."""
+    """Respond 200 if the node is ready to serve requests.
+
+    The database must respond and be migrated, and the signing keys must be readable.
+    """
     if not is_up_to_date():
         raise MigrationsPending
     current_ring()
@@ -38,9 +43,9 @@ def readyz() -> dict[str, str]:
 @bp.response(200, content_type="text/plain")
 @bp.errors(NotFound)
 def exposition() -> Response:
-    """Return the metrics in Prometheus' text format, to monitors inside only.
+    """Return the metrics in Prometheus' text format, for the internal network only.
 
-    Who comes through a proxy, or from the open internet, finds nothing here.
+    A request through a proxy or from a public address gets 404.
     """
     if "X-Forwarded-For" in request.headers or ip_address(request.remote_addr or "::").is_global:
         raise NotFound

@@ -13,33 +13,35 @@ from pycoder.tokens.status_list import MAX_AGE
 
 
 class JWKSSchema(Schema):
+    """A JWK set (RFC 7517 §5)."""
+
     keys = fields.List(fields.Dict(keys=fields.String(), values=fields.String()), required=True)
 
 
 @bp.get("/.well-known/jwks.json")
 @bp.response(200, JWKSSchema)
 def jwks() -> Response:
-    """Return the public keys that verify our tokens (RFC 7517 §5).
+    """Return the public keys that verify tokens (RFC 7517 §5).
 
-    A key is here before it signs, for as long as this answer may be kept; and until the last
-    token that it signed has expired.
+    A key is published before it signs, for longer than this response may be cached. It stays until
+    the last token that it signed has expired.
     """
-    answer = jsonify(current_ring().jwks())
-    answer.cache_control.public = True
-    answer.cache_control.max_age = store.jwks_max_age()
-    answer.add_etag()
-    answer.make_conditional(request)
-    return answer
+    response = jsonify(current_ring().jwks())
+    response.cache_control.public = True
+    response.cache_control.max_age = store.jwks_max_age()
+    response.add_etag()
+    response.make_conditional(request)
+    return response
 
 
 @bp.get("/.well-known/status/<int:number>.jwt")
 @bp.response(200, content_type="application/statuslist+jwt")
 @bp.errors(NotFound)
 def status(number: int) -> Response:
-    """Return a signed list of the sessions that live (draft-ietf-oauth-status-list).
+    """Return a signed list of active sessions (draft-ietf-oauth-status-list).
 
-    For services that verify tokens by themselves: a token's claim ``status`` names the list and
-    the place in it.
+    For services that verify tokens offline. The claim status of a token names the list and the
+    index of its session.
     """
     response = Response(
         status_list.status_list_token(number), mimetype="application/statuslist+jwt"
@@ -53,5 +55,5 @@ def status(number: int) -> Response:
 @bp.get("/api/openapi.json")
 @bp.response(200, {"type": "object"})
 def openapi() -> Response:
-    """Return this document."""
+    """Return this OpenAPI document."""
     return jsonify(api.document())

@@ -63,7 +63,7 @@ def validate_claims(header: dict[str, Any], claims: Any) -> None:
 
 
 def validate_claim_types(header: dict[str, Any], claims: Any) -> None:
-    """Reject a token that lacks a claim, has one of another type, or contradicts itself.
+    """Reject a token with a missing, unknown, mistyped or contradictory claim.
 
     No claim is given a default (RFC 8725 §3.8 to §3.12). Numbers are integers, because PyJWT would
     also read ``"9_999"``. Only a token that services cannot verify has no ``status``.

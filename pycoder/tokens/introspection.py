@@ -1,4 +1,4 @@
-"""Introspection (RFC 7662): services that ask whether a token is good, and who they are."""
+"""Token introspection (RFC 7662), and the services that may use it."""
 
 import re
 import secrets
@@ -22,7 +22,7 @@ from pycoder.tokens.jwt import decode_token
 from pycoder.tokens.state import load_token_state
 
 CLIENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
-INVALID_CLIENT_NAME = "Use up to 40 of a-z, 0-9 and . _ -, the first a letter or digit."
+INVALID_CLIENT_NAME = "Use at most 40 of a-z, 0-9 and . _ -, and begin with a letter or digit."
 CLIENT_NAME_TAKEN = "A service with this name exists already."
 INTROSPECTED_CLAIMS = ("sub", "sid", "jti", "iss", "aud", "iat", "exp")
 
@@ -30,12 +30,15 @@ _DIGEST = select(OAuthClient.digest).where(OAuthClient.name == bindparam("name")
 
 
 def create_client(name: str) -> str:
-    """Add a service, and return its secret, which is stored nowhere; raises ``InvalidInput``."""
+    """Add a service, and return its secret. Only a hash of it is stored.
+
+    Raises ``InvalidInput`` for an invalid or taken name.
+    """
     if not CLIENT_NAME.fullmatch(name):
         raise InvalidInput({"name": [INVALID_CLIENT_NAME]})
     secret = secrets.token_urlsafe(32)
-    made = {"name": name, "digest": _secret_digest(secret), "created_at": now()}
-    if not execute_in_transaction(insert_into(OAuthClient).values(made).on_conflict_do_nothing()):
+    row = {"name": name, "digest": _secret_digest(secret), "created_at": now()}
+    if not execute_in_transaction(insert_into(OAuthClient).values(row).on_conflict_do_nothing()):
         raise InvalidInput({"name": [CLIENT_NAME_TAKEN]})
     audit.record(Event.SERVICE_CREATED, reason=name)
     db.session.commit()
@@ -43,12 +46,12 @@ def create_client(name: str) -> str:
 
 
 def list_clients() -> Sequence[OAuthClient]:
-    """Return all services by name."""
+    """Return all services, ordered by name."""
     return db.session.scalars(select(OAuthClient).order_by(OAuthClient.name)).all()
 
 
 def delete_client(name: str) -> None:
-    """Delete a service, which is refused from then on; raises ``InvalidInput``."""
+    """Delete a service. Raises ``InvalidInput`` if there is none of this name."""
     if not execute_in_transaction(delete(OAuthClient).where(OAuthClient.name == name)):
         raise InvalidInput({"service": ["There is no such service."]})
     audit.record(Event.SERVICE_DELETED, reason=name)
@@ -56,17 +59,17 @@ def delete_client(name: str) -> None:
 
 
 def authenticate_client(name: str, secret: str) -> None:
-    """Let in a service that has its secret; only refusals are counted, and each is on record.
+    """Authenticate a service by its secret. Each failure is counted and recorded.
 
-    A service with its secret is let in also from where others have tried too often: nobody guesses
-    256 random bits, and strangers behind the same address are to shut out nobody. Raises
+    A correct secret is accepted even if the network has exceeded the limit: 256 random bits cannot
+    be guessed, so an attacker in the same network does not lock the service out. Raises
     ``InvalidClient`` and ``TooManyRequests``.
     """
-    known = fetch_one(_DIGEST, {"name": name}) if CLIENT_NAME.fullmatch(name) else None
-    if compare_digest(_secret_digest(secret), known.digest if known else "") and known:
+    client = fetch_one(_DIGEST, {"name": name}) if CLIENT_NAME.fullmatch(name) else None
+    if compare_digest(_secret_digest(secret), client.digest if client else "") and client:
         return
     limiter.hit("introspect.ip", limiter.client_network())
-    reason = "wrong secret" if known else "unknown service" if name else "no credentials"
+    reason = "wrong secret" if client else "unknown service" if name else "no credentials"
     audit.record_separately(Event.SERVICE_REFUSED, reason=reason)
     raise InvalidClient
 

@@ -1,4 +1,4 @@
-"""Flask-JWT-Extended with a key ring: issue tokens, decode them, check their state."""
+"""Flask-JWT-Extended with a key ring: issue and decode tokens, check their state."""
 
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -60,7 +60,7 @@ class TokenManager(JWTManager):
     def _decode_jwt_from_config(
         self, encoded_token: str, csrf_value: Any = None, allow_expired: bool = False
     ) -> dict[str, Any]:
-        """Return the claims of a token that the key ring signed, and ``type`` for the library.
+        """Return the claims of a token of the key ring, and ``type`` for the library.
 
         With ``allow_expired``, the token only names its session, so that its lifetime does not
         matter either.
@@ -87,7 +87,7 @@ def decode_token(
 ) -> dict[str, Any]:
     """Return the claims of a token, without checking its state.
 
-    Raises PyJWT's ``InvalidTokenError``, which Flask-JWT-Extended's handlers answer with 401.
+    Raises PyJWT's ``InvalidTokenError``, to which Flask-JWT-Extended's handlers respond 401.
     """
     claims: dict[str, Any] = fje.decode_token(token, allow_expired=allow_expired)
     if token_type and claims["token_type"] != token_type:

@@ -1,4 +1,4 @@
-"""The state of a token: one SELECT judges whether it is still valid."""
+"""The state of a token: one SELECT decides whether it is still valid."""
 
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol

@@ -1,7 +1,7 @@
-"""The status lists: which sessions live, for those who verify tokens without asking us.
+"""Status lists: publish which sessions have ended (draft-ietf-oauth-status-list).
 
-IETF Token Status List (draft-ietf-oauth-status-list): a token names a place in a list, the list
-is a signed token itself, and whoever reads ``1`` there refuses.
+A service that verifies tokens offline needs no request for each of them. A token names a list and
+an index in it. The list is a signed token itself. A bit of ``1`` means that the session has ended.
 """
 
 import base64
@@ -22,11 +22,11 @@ from pycoder.keys.ring import KeyRing, current_ring
 from pycoder.models.session import Session, StatusCounter
 from pycoder.models.user import User
 
-LIST_SIZE = 1 << 16  # places in a list
-REBUILD_INTERVAL = 15  # seconds for which a worker serves a list before it looks again
-MAX_AGE = 10  # seconds for which caches on the way may keep it
-TTL = 30  # seconds for which a verifier may use it; with the two above less than LIFETIME
-LIFETIME = 60  # seconds after which nobody believes it, whoever kept it for how long
+LIST_SIZE = 1 << 16  # sessions in a list
+REBUILD_INTERVAL = 15  # seconds for which a worker serves a list before it builds it again
+MAX_AGE = 10  # seconds for which HTTP caches may store a list
+TTL = 30  # seconds for which a verifier may use a list; the sum of the three is below LIFETIME
+LIFETIME = 60  # seconds until a list expires, wherever it was cached
 PATH = "/.well-known/status/{}.jwt"
 URI = re.compile(r"https?://\S+/\.well-known/status/[0-9]{1,14}\.jwt")
 
@@ -34,29 +34,29 @@ _building = Lock()
 
 
 def allocate_index() -> int:
-    """Return a place that no session has had, in a transaction of its own.
+    """Return an index that no session has had, in a transaction of its own.
 
-    So nobody who signs in waits until another has done so, and a place that is not used after all
-    stays empty. To be asked before the caller's transaction writes: SQLite has one writer.
+    Simultaneous logins therefore do not wait for each other. If the login fails, its index stays
+    unused. Call it before the caller's transaction writes, because SQLite has one writer.
     """
     with autocommit() as connection:
-        place: int = connection.execute(_upsert(db.engine.name)).scalar_one()
-        return place
+        idx: int = connection.execute(_upsert(db.engine.name)).scalar_one()
+        return idx
 
 
 @cache
 def _upsert(dialect: str) -> Any:
-    """Return the upsert that counts, from 1 or, should its row be lost, from the sessions on."""
-    behind = select(func.coalesce(func.max(Session.status_idx), 0) + 1).scalar_subquery()
-    started = insert_into(StatusCounter).values(id=1, last=behind)
-    return started.on_conflict_do_update(
+    """Return the upsert that counts. Without a row, it starts after the last session."""
+    first = select(func.coalesce(func.max(Session.status_idx), 0) + 1).scalar_subquery()
+    insert = insert_into(StatusCounter).values(id=1, last=first)
+    return insert.on_conflict_do_update(
         index_elements=[StatusCounter.id], set_={"last": StatusCounter.last + 1}
     ).returning(StatusCounter.last)
 
 
-def status_claim(place: int) -> dict[str, Any]:
-    """Return the claim ``status`` of a session's tokens."""
-    return {"status_list": {"idx": place % LIST_SIZE, "uri": _list_uri(place // LIST_SIZE)}}
+def status_claim(idx: int) -> dict[str, Any]:
+    """Return the ``status`` claim of the tokens of a session."""
+    return {"status_list": {"idx": idx % LIST_SIZE, "uri": _list_uri(idx // LIST_SIZE)}}
 
 
 def _list_uri(number: int) -> str:
@@ -64,23 +64,24 @@ def _list_uri(number: int) -> str:
 
 
 def is_status_claim(status: Any) -> bool:
-    """Tell whether this could be a claim ``status`` of ours."""
-    listed = status.get("status_list") if type(status) is dict and len(status) == 1 else None
+    """Return whether a value is a well-formed ``status`` claim."""
+    entry = status.get("status_list") if type(status) is dict and len(status) == 1 else None
     return (
-        type(listed) is dict
-        and listed.keys() == {"idx", "uri"}
-        and type(listed["idx"]) is int
-        and 0 <= listed["idx"] < LIST_SIZE
-        and type(listed["uri"]) is str
-        and URI.fullmatch(listed["uri"]) is not None
+        type(entry) is dict
+        and entry.keys() == {"idx", "uri"}
+        and type(entry["idx"]) is int
+        and 0 <= entry["idx"] < LIST_SIZE
+        and type(entry["uri"]) is str
+        and URI.fullmatch(entry["uri"]) is not None
     )
 
 
 def status_list_token(number: int) -> str:
-    """Return a list as it was at most ``KEPT`` seconds ago, signed.
+    """Return a signed list that is at most ``REBUILD_INTERVAL`` seconds old.
 
-    Of many who ask at once, one builds it. Raises ``NotFound`` for a list without a place that was
-    given away, and while tokens are signed with a secret, which nobody else can verify.
+    Of simultaneous requests, one builds it. Raises ``NotFound`` for a list of which no index was
+    allocated, and while tokens are signed with HS256, which services cannot verify. Raises
+    ``DatabaseUnavailable`` if building another list takes longer than a second.
     """
     if not current_ring().is_public:
         raise NotFound
@@ -93,29 +94,32 @@ def status_list_token(number: int) -> str:
 
 
 @lru_cache(maxsize=1024)  # lists, 11 KB each at most
-def _build_token(ring: KeyRing, number: int, when: int) -> str:
-    """Build and sign a list, once for each ``when``; it dates from before it was read."""
+def _build_token(ring: KeyRing, number: int, interval: int) -> str:
+    """Build and sign a list, once in each interval.
+
+    ``iat`` is the time before the sessions are read, so that the list is never older than that.
+    """
     counter = fetch_one(select(StatusCounter.last), {})
     if counter is None or number > counter.last // LIST_SIZE:
         raise NotFound
-    at = int(now().timestamp())
-    packed = base64.urlsafe_b64encode(zlib.compress(_status_bits(number), 9)).rstrip(b"=")
-    said = {
+    issued_at = int(now().timestamp())
+    lst = base64.urlsafe_b64encode(zlib.compress(_status_bits(number), 9)).rstrip(b"=")
+    claims = {
         "sub": _list_uri(number),
-        "iat": at,
-        "exp": at + LIFETIME,
+        "iat": issued_at,
+        "exp": issued_at + LIFETIME,
         "ttl": TTL,
-        "status_list": {"bits": 1, "lst": packed.decode()},
+        "status_list": {"bits": 1, "lst": lst.decode()},
     }
-    return ring.sign(said, typ="statuslist+jwt")
+    return ring.sign(claims, typ="statuslist+jwt")
 
 
-_LIVE_INDEXES = (
+_ACTIVE_INDEXES = (
     select(Session.status_idx)
     .join(User, User.id == Session.user_id)
     .where(
-        Session.status_idx >= bindparam("first"),
-        Session.status_idx < bindparam("behind"),
+        Session.status_idx >= bindparam("start"),
+        Session.status_idx < bindparam("stop"),
         Session.revoked_at.is_(None),
         Session.expires_at > bindparam("at"),
         User.is_active,
@@ -124,12 +128,12 @@ _LIVE_INDEXES = (
 
 
 def _status_bits(number: int) -> bytes:
-    """Return a list's bits: 0, valid, for a session that lives, and 1 for every other place."""
-    first = number * LIST_SIZE
+    """Return the bits of a list: 0 (valid) for active sessions, otherwise 1 (invalid)."""
+    start = number * LIST_SIZE
     bits = bytearray(b"\xff" * (LIST_SIZE // 8))
     with autocommit() as connection:
-        values = {"first": first, "behind": first + LIST_SIZE, "at": now()}
-        places: ScalarResult[Any] = connection.execute(_LIVE_INDEXES, values).scalars()
-        for place in places:
-            bits[(place - first) >> 3] ^= 1 << (place & 7)
+        values = {"start": start, "stop": start + LIST_SIZE, "at": now()}
+        indexes: ScalarResult[Any] = connection.execute(_ACTIVE_INDEXES, values).scalars()
+        for idx in indexes:
+            bits[(idx - start) >> 3] ^= 1 << (idx & 7)
     return bytes(bits)

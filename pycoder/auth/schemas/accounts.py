@@ -1,4 +1,4 @@
-"""Schemas of accounts: registration, profile, passwords, e-mail addresses, export."""
+"""Schemas of accounts: registration, profile, passwords, e-mail addresses."""
 
 from typing import Any
 
@@ -12,22 +12,34 @@ from pycoder.auth.schemas.base import (
     TransportSchema,
 )
 
+LINK_TOKEN = "The value of token= in the fragment of the mailed link."
+
 
 class RegisterSchema(TransportSchema):
+    """The body of a registration."""
+
     email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
     password = Secret(metadata={"example": "correct horse battery staple"})
-    password2 = Secret(required=False, metadata={"description": "If given: the password again."})
-    username = Text(longest=254, metadata={"description": "Default: from the e-mail address."})
+    password2 = Secret(
+        required=False,
+        metadata={"description": "The password again. Optional; must equal password."},
+    )
+    username = Text(
+        longest=254, metadata={"description": "Default: derived from the e-mail address."}
+    )
     first_name = Text(longest=150)
     last_name = Text(longest=150)
 
     @validates_schema
-    def same_password_twice(self, data: dict[str, Any], **kwargs: Any) -> None:
+    def check_password2(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """Reject a ``password2`` that differs, and remove it."""
         if data.pop("password2", data["password"]) != data["password"]:
             raise ValidationError("The two passwords differ.", "password2")
 
 
 class UserSchema(Schema):
+    """A user, as its own account shows it."""
+
     id = fields.Integer(required=True)
     email = fields.String(required=True)
     email_verified = fields.Boolean(required=True)
@@ -38,6 +50,8 @@ class UserSchema(Schema):
 
 
 class EventSchema(Schema):
+    """A security event of the user."""
+
     event = fields.String(required=True)
     at = fields.DateTime("iso", required=True)
     ip = fields.String(required=True, allow_none=True)
@@ -46,35 +60,49 @@ class EventSchema(Schema):
 
 
 class ProfileSchema(RequestSchema):
+    """The changes to a profile."""
+
     username = Text(longest=254)
     first_name = Text(longest=150)
     last_name = Text(longest=150)
 
 
 class ProofSchema(RequestSchema):
+    """The proof for a sensitive operation."""
+
     password = Secret(
         required=False,
-        metadata={"description": "Needed when the sign-in is older than five minutes."},
+        metadata={"description": "Required if the login is more than five minutes old."},
     )
 
 
 class PasswordChangeSchema(RequestSchema):
+    """The body of a password change."""
+
     current_password = Secret()
     new_password = Secret()
 
 
 class ResetSchema(RequestSchema):
+    """The body of a password reset request."""
+
     email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
 
 
 class ResetConfirmSchema(RequestSchema):
-    token = Token(metadata={"description": "As it stands in the link, behind token=."})
+    """The body of a password reset."""
+
+    token = Token(metadata={"description": LINK_TOKEN})
     new_password = Secret()
 
 
 class LinkSchema(RequestSchema):
-    token = Token(metadata={"description": "As it stands in the link, behind token=."})
+    """The token of a mailed link."""
+
+    token = Token(metadata={"description": LINK_TOKEN})
 
 
 class EmailChangeSchema(ProofSchema):
+    """The body of a change of e-mail address."""
+
     email = Text(longest=254, required=True, metadata={"example": "ada@example.org"})

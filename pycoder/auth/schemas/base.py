@@ -9,7 +9,7 @@ from pycoder.passwords.policy import MAXIMUM_INPUT
 
 
 class RequestSchema(Schema):
-    """Takes what it names, and refuses the rest."""
+    """A request body. Unknown fields are rejected."""
 
     class Meta:
         unknown = RAISE
@@ -30,7 +30,7 @@ class Text(fields.String):
 
 
 class Secret(fields.String):
-    """A password or token: taken as it is, bounded, and never sent back."""
+    """A password or token: not normalized, of bounded length, and only in requests."""
 
     def __init__(self, *, longest: int = MAXIMUM_INPUT, required: bool = True, **kwargs: Any):
         length = validate.Length(1, longest)
@@ -44,17 +44,23 @@ class Secret(fields.String):
 
 
 class Token(Secret):
+    """A token."""
+
     def __init__(self, **kwargs: Any):
         super().__init__(longest=4096, **kwargs)
 
 
 class EmptySchema(Schema):
-    """``{}``"""
+    """An empty object."""
 
 
 class TransportSchema(RequestSchema):
+    """A request that creates a session."""
+
     transport = fields.String(
         load_default="body",
         validate=validate.OneOf(["body", "cookie"]),
-        metadata={"description": "How the tokens of the session travel, for as long as it lives."},
+        metadata={
+            "description": "How the session transports its tokens. It cannot be changed later."
+        },
     )

@@ -7,23 +7,31 @@ from pycoder.auth.schemas.sessions import SessionSchema
 
 
 class ExportedSessionSchema(SessionSchema):
+    """A session, active or ended."""
+
     transport = fields.String(required=True)
     rotated_at = fields.DateTime("iso", required=True, allow_none=True)
     ended_at = fields.DateTime("iso", required=True, allow_none=True, attribute="revoked_at")
 
 
 class ExportedEventSchema(EventSchema):
+    """A security event, with everything that is stored about it."""
+
     reason = fields.String(required=True, allow_none=True)
     request_id = fields.String(required=True, allow_none=True)
 
 
 class PendingLinkSchema(Schema):
+    """A valid mailed link, without its secret."""
+
     purpose = fields.String(required=True)
     email = fields.String(required=True, allow_none=True)
     expires_at = fields.DateTime("iso", required=True)
 
 
 class WaitingMailSchema(Schema):
+    """A queued mail, and the client that caused it."""
+
     template = fields.String(required=True)
     to = fields.String(required=True)
     created_at = fields.DateTime("iso", required=True)
@@ -32,6 +40,8 @@ class WaitingMailSchema(Schema):
 
 
 class ExportSchema(Schema):
+    """Everything that is stored about an account."""
+
     user = fields.Nested(UserSchema, required=True)
     sessions = fields.List(fields.Nested(ExportedSessionSchema), required=True)
     events = fields.List(fields.Nested(ExportedEventSchema), required=True)

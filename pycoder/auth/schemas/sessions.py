@@ -13,54 +13,71 @@ from pycoder.auth.schemas.base import (
     TransportSchema,
 )
 
+ACCESS_TOKEN = "Valid for 60 minutes by default."
+REFRESH_TOKEN = "Valid once, for 7 days by default."
+
 
 class LoginSchema(TransportSchema):
-    email = Text(longest=254, metadata={"description": "Or the username."})
-    username = Text(longest=254)
+    """The body of a login."""
+
+    email = Text(longest=254, metadata={"description": "The e-mail address or the username."})
+    username = Text(longest=254, metadata={"description": "The same, instead of email."})
     password = Secret()
 
     @validates_schema
-    def one_name(self, data: dict[str, Any], **kwargs: Any) -> None:
+    def check_identifier(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """Require either an e-mail address or a username."""
         if bool(data.get("email")) == bool(data.get("username")):
             raise ValidationError("Send either an e-mail address or a username.", "email")
 
     @post_load
-    def either(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        names = data.pop("email", ""), data.pop("username", "")
-        return {**data, "identifier": "".join(names)}
+    def merge_identifier(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Return the data with one ``identifier``."""
+        identifiers = data.pop("email", ""), data.pop("username", "")
+        return {**data, "identifier": "".join(identifiers)}
 
 
 class LogoutSchema(RequestSchema):
+    """The body of a logout."""
+
     refresh = Token(required=False)
 
 
 class TokenPairSchema(Schema):
-    access = fields.String(required=True, metadata={"description": "For 60 minutes."})
-    refresh = fields.String(required=True, metadata={"description": "For one use, in 7 days."})
+    """An access token and a refresh token."""
+
+    access = fields.String(required=True, metadata={"description": ACCESS_TOKEN})
+    refresh = fields.String(required=True, metadata={"description": REFRESH_TOKEN})
 
 
 class CookieTokensSchema(Schema):
-    """What a page has to know of a pair that came in cookies."""
+    """The members of a token response in cookie mode."""
 
     expires_in = fields.Integer(
-        metadata={"description": "By cookie: seconds for which the access token is good."}
+        metadata={"description": "Cookie mode: seconds until the access token expires."}
     )
     csrf_token = fields.String(
         metadata={
-            "description": "By cookie: to send as X-CSRF-TOKEN, as long as the session lives."
+            "description": "Cookie mode: the value of X-CSRF-TOKEN in all requests of the session."
         }
     )
 
 
 class TokensSchema(CookieTokensSchema):
+    """A token response: the pair, or the members of cookie mode."""
+
     tokens = fields.Nested(TokenPairSchema)
 
 
 class LoginResultSchema(TokensSchema):
+    """The response to a login or registration."""
+
     user = fields.Nested(UserSchema, required=True)
 
 
 class SessionSchema(Schema):
+    """A session of the user."""
+
     id = fields.UUID(required=True)
     created_at = fields.DateTime("iso", required=True)
     last_used_at = fields.DateTime("iso", required=True)

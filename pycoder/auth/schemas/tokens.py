@@ -3,21 +3,28 @@
 from marshmallow import EXCLUDE, Schema, fields, validate
 
 from pycoder.auth.schemas.base import RequestSchema, Text, Token
-from pycoder.auth.schemas.sessions import CookieTokensSchema
+from pycoder.auth.schemas.sessions import ACCESS_TOKEN, REFRESH_TOKEN, CookieTokensSchema
 
 
 class RefreshSchema(RequestSchema):
-    refresh = Token(required=False, metadata={"description": "Unless it comes in its cookie."})
+    """The body of a refresh."""
+
+    refresh = Token(required=False, metadata={"description": "Required, except in cookie mode."})
 
 
 class VerifySchema(RequestSchema):
+    """The body of a verification."""
+
     token = Token()
 
 
 class RevokeSchema(RequestSchema):
-    """RFC 7009 §2.1: also as a form, and with whatever else an OAuth client library sends."""
+    """The body of a revocation (RFC 7009 §2.1).
 
-    takes_forms = True
+    A form is accepted, too. Unknown parameters of OAuth client libraries are ignored.
+    """
+
+    accepts_forms = True
 
     class Meta:
         unknown = EXCLUDE
@@ -27,17 +34,17 @@ class RevokeSchema(RequestSchema):
 
 
 class IntrospectSchema(RevokeSchema):
-    """RFC 7662 §2.1, read as a revocation is."""
+    """The body of an introspection request (RFC 7662 §2.1)."""
 
 
 class IntrospectionSchema(Schema):
-    """RFC 7662 §2.2: of a token that is not good, ``active`` alone."""
+    """The introspection response (RFC 7662 §2.2). Only ``active`` is required."""
 
     active = fields.Boolean(required=True)
     token_type = fields.String(metadata={"description": "Bearer"})
     username = fields.String()
     sub = fields.String()
-    sid = fields.String(metadata={"description": "The session."})
+    sid = fields.String(metadata={"description": "The id of the session."})
     jti = fields.String()
     iss = fields.String()
     aud = fields.String()
@@ -46,16 +53,20 @@ class IntrospectionSchema(Schema):
 
 
 class IdempotencySchema(RequestSchema):
+    """The headers of a refresh."""
+
     idempotency_key = fields.String(
         data_key="Idempotency-Key",
-        load_default=lambda: None,  # a function stays out of the document, where null is wrong
+        load_default=lambda: None,  # a function, so that the document has no default of null
         validate=validate.Regexp(r"^[\x21-\x7e]{8,128}$"),
         metadata={
-            "description": "8 to 128 visible ASCII characters; again when an answer is lost."
+            "description": "8 to 128 visible ASCII characters. Repeat it after a lost response."
         },
     )
 
 
 class RefreshResultSchema(CookieTokensSchema):
-    access = fields.String(metadata={"description": "For 60 minutes."})
-    refresh = fields.String(metadata={"description": "For one use, in 7 days."})
+    """The response to a refresh: the pair, or the members of cookie mode."""
+
+    access = fields.String(metadata={"description": ACCESS_TOKEN})
+    refresh = fields.String(metadata={"description": REFRESH_TOKEN})

@@ -42,6 +42,9 @@ def resend_verification() -> dict[str, str]:
 @bp.response(202, EmptySchema)
 @bp.errors(InvalidCredentials, ReauthenticationRequired, TooManyRequests, Overloaded)
 def change_email(body: dict[str, str]) -> dict[str, str]:
-    """Mail a link to a new e-mail address. The account changes to it when the link is used."""
+    """Mail a link to a new e-mail address.
+
+    The account changes to the address when the link is used.
+    """
     emails.request_email_change(current_token_state(), body["email"], body.get("password"))
     return {}

@@ -51,8 +51,9 @@ def login(credentials: dict[str, Any]) -> dict[str, Any]:
 @bp.errors(TokenMissing, TokenInvalid, TokenExpired)
 @bp.doc(security=[{"bearer": []}, {"cookie": []}, {}])
 def logout(body: dict[str, str]) -> None:
-    """End the session of an access token, a refresh token, or both, at once on every node.
+    """End the session of an access token, a refresh token, or both.
 
-    An access token in its cookie may have expired. The response deletes the cookies.
+    It ends at once on every node. An access token in its cookie may have expired. The response
+    deletes the cookies.
     """
     lifecycle.log_out(claims_from_request(body.get("refresh")))

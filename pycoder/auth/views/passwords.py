@@ -20,7 +20,10 @@ from pycoder.tokens.jwt import current_token_state
 @bp.links("/tokens")
 @bp.errors(InvalidCredentials, TooManyRequests, Overloaded)
 def change_password(body: dict[str, str]) -> dict[str, Any]:
-    """Change the password. Every other session ends, and this one gets a new token pair."""
+    """Change the password.
+
+    Every other session ends, and this one gets a new token pair.
+    """
     current, new = body["current_password"], body["new_password"]
     state = current_token_state()
     pair = account_passwords.change_password(state, current, new)

@@ -174,7 +174,7 @@ def test_two_imports_at_once_add_every_user_once(app, rows, monkeypatch):
     def take_over(_):
         with app.app_context():
             outcomes = transfer.import_users(io.BytesIO(file), as_csv=False)
-            return Counter(outcome.verdict for outcome in outcomes)
+            return Counter(outcome.status for outcome in outcomes)
 
     with ThreadPoolExecutor(2) as threads:
         verdicts = sum(threads.map(take_over, range(2)), Counter())

@@ -12,20 +12,20 @@ from tests.support.callers import Caller
 def test_every_hash_goes_through_the_pool(app, ada, monkeypatch):
     pool = HashingPool(threads=1, waiting=0, patience=5)
     monkeypatch.setitem(app.extensions, "pycoder.hashing", pool)
-    assert pool._room.acquire(blocking=False)
+    assert pool._slots.acquire(blocking=False)
     stranger = Caller(app.test_client(), "nobody@example.com")
     for refused in (ada.try_login(), stranger.try_login(), stranger.register()):
         assert refused.status_code == 503
         assert refused.json["code"] == "overloaded"
         assert int(refused.headers["Retry-After"]) > 0
-    pool._room.release()
+    pool._slots.release()
     assert ada.try_login().status_code == 200
     assert stranger.register().status_code == 201
 
 
 def test_a_refusal_for_want_of_room_is_no_failed_login(app, ada, monkeypatch):
     full = HashingPool(threads=1, waiting=0, patience=5)
-    assert full._room.acquire(blocking=False)
+    assert full._slots.acquire(blocking=False)
     with monkeypatch.context() as patched:
         patched.setitem(app.extensions, "pycoder.hashing", full)
         for _ in range(15):
@@ -44,7 +44,7 @@ def test_depth_wait_and_refusals_can_be_watched(ada, app):
     assert metric("pycoder_hashing_depth") == 0
     refused = metric("pycoder_hashing_refused_total")
     full = HashingPool(threads=1, waiting=0, patience=5)
-    full._room.acquire()
+    full._slots.acquire()
     with pytest.raises(Overloaded):
         full.run(lambda: None)
     assert metric("pycoder_hashing_refused_total") == refused + 1
@@ -52,7 +52,7 @@ def test_depth_wait_and_refusals_can_be_watched(ada, app):
 
 def test_a_taken_address_costs_a_hash_and_a_password_that_is_too_long_none(app, ada, monkeypatch):
     full = HashingPool(threads=1, waiting=0, patience=5)
-    assert full._room.acquire(blocking=False)
+    assert full._slots.acquire(blocking=False)
     monkeypatch.setitem(app.extensions, "pycoder.hashing", full)
     stranger = Caller(app.test_client(), "nobody@example.com")
     assert {caller.register().status_code for caller in (ada, stranger)} == {503}
