@@ -1,4 +1,4 @@
-# Everything that a newcomer needs; `make help` lists it.
+# The commands for development; `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
 SERVER ?= gunicorn
@@ -9,7 +9,7 @@ LOCK := $(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extr
     --custom-compile-command "make lock"
 
 .PHONY: help run test test-quick soak bench lint format declarations lock clean
-help:   ## list these targets
+help:   ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
 
 run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=8123, SERVER=granian)
@@ -18,8 +18,8 @@ run: .venv/run  ## install, migrate, and serve on http://localhost:8000 (PORT=81
 
 PYTEST := pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 QUICK_TESTS := -m "not untraced" -k "not postgresql" -n 2 tests/unit tests/flows $(wildcard tests/test_*.py)
-test test-quick: export PYTHONDONTWRITEBYTECODE =# what pytest compiles is kept, also where that is set
-test: .venv/test .venv/tools  ## run the test suite, on SQLite and on PostgreSQL (COVERAGE=1 measures, too)
+test test-quick: export PYTHONDONTWRITEBYTECODE =# pytest keeps its compiled tests even if the user sets this
+test: .venv/test .venv/tools  ## run all tests, on SQLite and PostgreSQL (COVERAGE=1 measures coverage)
 ifdef COVERAGE
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m $(PYTEST)
@@ -29,58 +29,58 @@ else
 	$(BIN)/python -m $(PYTEST)
 endif
 
-test-quick: .venv/test  ## run unit/ and flows/ on SQLite, without what takes long, in about a minute
+test-quick: .venv/test  ## run the short tests of unit/ and flows/ on SQLite, in about a minute
 	$(BIN)/python -m $(PYTEST) $(QUICK_TESTS)
 
-soak: .venv/test .venv/tools  ## run the tests of crashes, faults and races for longer (SOAK=10 by default)
+soak: .venv/test .venv/tools  ## repeat the tests of crashes, faults and races (SOAK=10 by default)
 	SOAK=$(or $(SOAK),10) $(BIN)/python -m pytest tests/servers/races \
 	    tests/servers/test_crashes.py tests/servers/test_postgresql_faults.py \
 	    tests/servers/test_sqlite_faults.py tests/servers/test_deploy.py \
 	    tests/servers/test_nodes.py tests/flows/sessions/test_model.py \
 	    tests/flows/sessions/test_pruning.py tests/browser/test_tabs.py
 
-bench: .venv/run  ## compare with peers (QUICK=1 for three minutes, ONLY=pycoder,floor for some)
+bench: .venv/run  ## compare with other systems (QUICK=1: three minutes, ONLY=pycoder,floor: some)
 	$(PYTHON) -m benchmarks.install
 	benchmarks/.venvs/tools/bin/python -m benchmarks
 
-lint: .venv/test  ## check style, types and the import contract
+lint: .venv/test  ## check style, types and imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-format: .venv/test  ## write the code as `make lint` wants it
+format: .venv/test  ## format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-declarations: .venv/tools  ## renew the types of the JavaScript client
+declarations: .venv/tools  ## regenerate the type declarations of the JavaScript client
 	cd tests/js && PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/tsc --project declarations.json \
 	    --outDir ../../build/types
 	cp build/types/auth-client.d.ts pycoder/web/static/client/
 
-lock: .venv/test  ## renew the pinned dependencies from setup.cfg
+lock: .venv/test  ## update the pinned dependencies from setup.cfg
 	$(LOCK) -o requirements.lock
 	$(LOCK) --extra test -c requirements.lock -o requirements-test.lock
 
-clean:  ## remove what was installed and made; users and keys in instance/ stay
+clean:  ## delete installed and generated files, but not instance/ (users and keys)
 	rm -rf .venv tests/js/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage* build *.egg-info
 	find . -name __pycache__ -type d -exec rm -rf {} +
 
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --no-deps
 INSTALL := $(PIP) --require-hashes
-INSTALL_PYCODER := $(PIP) --no-build-isolation --editable .  # its metadata knows the version
+INSTALL_PYCODER := $(PIP) --no-build-isolation --editable .  # for the metadata, which contains the version
 .venv/run: requirements.lock setup.cfg
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(INSTALL) -r requirements.lock
 	$(INSTALL_PYCODER)
 	touch .venv/run
 
-.venv/test: requirements.lock requirements-test.lock setup.cfg  # the second holds the first, and more
+.venv/test: requirements.lock requirements-test.lock setup.cfg  # requirements-test.lock includes requirements.lock
 	test -d .venv || $(PYTHON) -m venv .venv
 	$(INSTALL) -r requirements-test.lock
 	$(INSTALL_PYCODER)
 	touch .venv/run .venv/test
 
-.venv/tools: .venv/test tests/js/package-lock.json tests/support/tools.py  # a browser, npm packages, PgBouncer
+.venv/tools: .venv/test tests/js/package-lock.json tests/support/tools.py  # Chromium, npm packages, PgBouncer
 	$(BIN)/python -m tests.support.tools
 	touch .venv/tools

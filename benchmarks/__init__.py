@@ -1,1 +1,1 @@
-"""The side-by-side benchmark: PyCoder, its peers, and the floor. See README.md."""
+"""Measure PyCoder side by side with other systems. See README.md."""

@@ -1,4 +1,4 @@
-"""Run everything, print one report, and keep it in results/latest.md."""
+"""Run the benchmark, print the report, and store it in results/latest.md."""
 
 import signal
 import sys
@@ -29,14 +29,15 @@ def main():
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latest.md").write_text(text)
     print(text)
-    print(f"kept in {(RESULTS / 'latest.md').relative_to(HERE.parent)}", file=sys.stderr)
+    print(f"stored in {(RESULTS / 'latest.md').relative_to(HERE.parent)}", file=sys.stderr)
     return bool(record.failures)
 
 
 def on_one_database(record, numbers, kind, make, folder):
+    """Measure all systems on one database."""
     systems = measure.ready(record, numbers, chosen(), make, folder)
     for system in list(systems):
-        record.attempt(system, again)
+        record.attempt(system, restart)
         if not system.process:
             systems.remove(system)
     if systems:
@@ -51,8 +52,8 @@ def on_one_database(record, numbers, kind, make, folder):
         measure.many_rows(record, numbers, make, folder)
 
 
-def again(system):
-    """Start a system that was stopped, so that all are up together."""
+def restart(system):
+    """Start a system that was stopped, so that all systems run at the same time."""
     if not system.process:
         system.start()
     system.sign_in()

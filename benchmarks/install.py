@@ -1,6 +1,6 @@
-"""Install each system into a virtual environment of its own, and the load generator.
+"""Install the load generator, and each system into its own environment.
 
-Runs with any Python and nothing but the standard library: ``python3 -m benchmarks.install``.
+Needs only the standard library of Python: ``python3 -m benchmarks.install``.
 """
 
 import os
@@ -14,22 +14,25 @@ AUTOCANNON = "autocannon@9.0.0"
 
 
 def install(name):
-    """Install the pinned packages of ``peers/NAME.txt``, unless they are there already."""
+    """Install the pinned packages of ``peers/NAME.txt``, unless they are installed."""
     pins = PEERS / f"{name}.txt"
-    wanted = pins.read_text()
+    requirements = pins.read_text()
     venv, stamp = VENVS / name, VENVS / name / "installed"
-    if stamp.exists() and stamp.read_text() == wanted:
+    if stamp.exists() and stamp.read_text() == requirements:
         return
     print(f"installing {name}", flush=True)
     shutil.rmtree(venv, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     command = [venv / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--quiet"]
     subprocess.run([*command, "install", "-r", pins], check=True)
-    stamp.write_text(wanted)
+    stamp.write_text(requirements)
 
 
 def install_wrk():
-    """Get wrk from Debian where that is possible; say what is used in its place."""
+    """Install wrk from Debian as root, else autocannon from npm.
+
+    Raises ``SystemExit`` if neither is possible.
+    """
     if not shutil.which("wrk") and shutil.which("apt-get") and os.geteuid() == 0:
         print("installing wrk", flush=True)
         subprocess.run(["apt-get", "update", "-qq"], check=False)
@@ -37,8 +40,8 @@ def install_wrk():
     if shutil.which("wrk") and os.environ.get("LOAD") != "autocannon":
         return
     if not shutil.which("npm"):
-        raise SystemExit("bench: no load generator: install wrk, or node and npm for autocannon")
-    print("using autocannon from npm in place of wrk")
+        raise SystemExit("bench: no load generator: install wrk, or Node and npm for autocannon")
+    print("using autocannon from npm instead of wrk")
     folder = VENVS / "autocannon"
     if not (folder / "node_modules" / "autocannon").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +52,7 @@ def main():
     install_wrk()
     install("tools")
     for name in chosen():
-        if name not in PYCODER:  # which runs from its own .venv, as `make run` starts it
+        if name not in PYCODER:  # PyCoder runs from .venv, as `make run` starts it
             install(name)
 
 

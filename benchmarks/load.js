@@ -1,10 +1,10 @@
-// What load.lua does, with autocannon where wrk is missing. Latencies are whole milliseconds.
+// Does the same as load.lua, with autocannon instead of wrk. Latencies are whole milliseconds.
 const { readFileSync } = require('fs')
 const autocannon = require('./.venvs/autocannon/node_modules/autocannon')
 
 const [url, connections, duration] = process.argv.slice(2)
 const lines = readFileSync(process.env.BENCH_FILE, 'utf8').split('\n')
-const [call, path, header, , ...tokens] = lines // it cannot count on new connections
+const [call, path, header, , ...tokens] = lines // autocannon cannot open a connection for each request
 let clients = 0
 let refused
 

@@ -1,6 +1,6 @@
--- wrk asks for the user, or refreshes in a chain: one wrk thread is one connection and one
--- session, and each request carries the refresh token of the answer before.
--- BENCH_FILE holds the call, the path, the header's name, "close" or "keep", then a token a line.
+-- For GET user, wrk sends the tokens in turn. For refreshes, one wrk thread is one connection and
+-- one session, and each request sends the refresh token of the previous response.
+-- BENCH_FILE contains the call, the path, the header name, "close" or "keep", and then one token a line.
 
 local threads = {}
 

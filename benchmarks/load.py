@@ -1,4 +1,4 @@
-"""Drive one call of one system with wrk (or autocannon), and see what it cost."""
+"""Send requests with wrk or autocannon; measure rate, latency and CPU."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from benchmarks.systems import Failure
 
 
 class Drive(NamedTuple):
-    """What one drive measured; latencies and CPU in milliseconds, none when nothing came back."""
+    """The figures of one run; latency and CPU in ms, or None without responses."""
 
     rate: float
     p50: float | None
@@ -23,17 +23,17 @@ class Drive(NamedTuple):
 
 
 def generator():
-    """Name the load generator, with its version."""
+    """Return the name and version of the load generator."""
     if shutil.which("wrk") and os.environ.get("LOAD") != "autocannon":
-        said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False)
-        return " ".join(said.stdout.split()[:2])
+        done = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False)
+        return " ".join(done.stdout.split()[:2])
     package = VENVS / "autocannon" / "node_modules" / "autocannon" / "package.json"
     version = package.read_text().partition('"version": "')[2].partition('"')[0]
-    return f"autocannon {version} (npm; wrk was not used; storms on kept connections)"
+    return f"autocannon {version} (npm, instead of wrk; storms on persistent connections)"
 
 
 def command(system, call, seconds):
-    """Return the generator's command; a refresh has one thread for each connection."""
+    """Return the generator's command. A refresh needs one thread for each connection."""
     url = f"http://127.0.0.1:{system.port}"
     if not generator().startswith("wrk"):
         return ["node", HERE / "load.js", url, str(CLIENTS), str(seconds)]
@@ -45,11 +45,12 @@ def command(system, call, seconds):
 
 
 def drive(system, call, seconds, *, close=False, beside=None):
-    """Ask as fast as 8 connections can, and check before and after that the answers are right.
+    """Send requests on 8 connections at full speed for some seconds.
 
-    ``call`` is ``user`` or ``refresh``; with ``close`` each request comes on a new connection;
-    ``beside`` is what goes on meanwhile. Raises ``Failure`` when any answer was not 200 or any
-    connection broke.
+    Calls before and after check that the responses are right. ``call`` is ``user`` or
+    ``refresh``. With ``close``, each request uses a new connection. ``beside`` is a context
+    manager that causes other load meanwhile. Raises ``Failure`` if a response is not 200 or a
+    connection breaks.
     """
     check_before(system, call)
     with beside or nullcontext():
@@ -57,13 +58,13 @@ def drive(system, call, seconds, *, close=False, beside=None):
         requests, duration, p50, p99 = run(system, call, seconds, close)
         used = process.cpu_seconds(system.process.pid) - before
     check_after(system, call)
-    if not requests:  # as in some storms
+    if not requests:  # possible during a storm
         return Drive(0, None, None, None)
     return Drive(requests / duration, p50 / 1000, p99 / 1000, 1000 * used / requests)
 
 
 def check_before(system, call):
-    """Try one call; refreshes then start with sessions that nobody has used."""
+    """Check one call. Before refreshes, sign in again to get unused tokens."""
     if call == "refresh":
         system.sign_in()
         system.sample = system.refresh(system.sample)
@@ -71,7 +72,7 @@ def check_before(system, call):
 
 
 def check_after(system, call):
-    """Try the call once more; a refresh token that was traded in must be dead."""
+    """Check the call once more. A refresh token that has been used must be rejected."""
     if call == "refresh":
         used, system.sample = system.sample, system.refresh(system.sample)
         system.check_used(used)
@@ -79,29 +80,29 @@ def check_after(system, call):
 
 
 def run(system, call, seconds, close):
-    """Run the generator; return its requests, seconds, p50 and p99 in microseconds."""
-    wire = system.wire
-    users = [wire.scheme + each.access for each in system.tokens]
+    """Run the generator. Return its requests, seconds, p50 and p99 (in µs)."""
+    api = system.api
+    users = [api.scheme + each.access for each in system.tokens]
     sent = users if call == "user" else [each.refresh for each in system.tokens]
-    path = wire.user if call == "user" else wire.refresh
+    path = api.user if call == "user" else api.refresh
     with tempfile.TemporaryDirectory(prefix="pycoder-bench-") as folder:
         file = Path(folder) / "calls"
-        file.write_text("\n".join([call, path, wire.header, "close" if close else "keep", *sent]))
-        said = subprocess.run(
+        file.write_text("\n".join([call, path, api.header, "close" if close else "keep", *sent]))
+        done = subprocess.run(
             command(system, call, seconds),
             env={**os.environ, "BENCH_FILE": str(file)},
             capture_output=True,
             text=True,
             timeout=seconds + 90,
         )
-    result = [line.split()[1:] for line in said.stdout.splitlines() if line.startswith("RESULT")]
+    result = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("RESULT")]
     if not result:
-        raise Failure(f"{system.label}, {call}: the load generator said: {said.stderr[-500:]}")
+        raise Failure(f"{system.label}, {call}: the load generator printed: {done.stderr[-500:]}")
     requests, microseconds, p50, p99, refused, broken = map(float, result[0])
     if refused or broken:
-        reason = said.stdout.partition("REFUSED ")[2].partition("\n")[0]
+        reason = done.stdout.partition("REFUSED ")[2].partition("\n")[0]
         raise Failure(
-            f"{system.label}, {call}: {refused:.0f} of {requests:.0f} answers were errors,"
+            f"{system.label}, {call}: {refused:.0f} of {requests:.0f} responses were errors,"
             f" {broken:.0f} connections broke. {reason}"
         )
     return requests, microseconds / 1_000_000, p50, p99

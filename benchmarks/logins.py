@@ -1,4 +1,4 @@
-"""Logins, which are nearly all bcrypt: alone, beside other calls, and bcrypt without a server."""
+"""Measure logins: alone, during other calls, and bcrypt without a server."""
 
 import itertools
 import multiprocessing
@@ -16,7 +16,7 @@ from benchmarks.systems import PASSWORD
 
 
 def raw_rate(count):
-    """Return how many times a second ``bcrypt.checkpw`` runs on all cores at cost 12."""
+    """Return the rate of ``bcrypt.checkpw`` at cost 12 on all cores, per second."""
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(12))
     check = partial(bcrypt.checkpw, PASSWORD.encode())
     cores = os.cpu_count() or 1
@@ -28,9 +28,9 @@ def raw_rate(count):
 
 
 def rate(system, count):
-    """Return how many logins a second are answered to 8 clients, all of them with one under way.
+    """Return the rate of logins by 8 concurrent clients, per second.
 
-    So the first and the last 8 do not count: while those are answered, a core may have none.
+    The first and the last 8 logins do not count, because not every core is busy during them.
     """
     answered = []
 
@@ -45,10 +45,10 @@ def rate(system, count):
 
 @contextmanager
 def storm(system, seen):
-    """Keep 16 logins under way while the block lasts; ``seen`` counts their statuses.
+    """Run 16 concurrent logins during the block; ``seen`` counts their statuses.
 
-    A login that is refused for want of room (503) is tried again after a second, as its
-    Retry-After asks; one that breaks counts as ``broken``.
+    A client waits for a second after a login that fails, as ``Retry-After`` of a 503 demands. A
+    broken connection counts as ``broken``.
     """
     over = threading.Event()
     numbers = itertools.count()

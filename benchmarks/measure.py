@@ -1,4 +1,4 @@
-"""The measurements, one function each; every one records numbers and none judges them."""
+"""The measurements, one function each. They record figures and do not judge them."""
 
 import os
 import sys
@@ -10,11 +10,11 @@ from benchmarks import databases, load, logins, process
 from benchmarks.systems import Failure, System
 
 CALLS = ("user", "refresh")
-ROWS_FROM = "pycoder"  # whose tables are filled
+ROWS_FROM = "pycoder"  # the system whose tables are filled with many rows
 
 
 class Record:
-    """Numbers by database, system and what they measure; and everything that went wrong."""
+    """Figures by database, system and measurement, and all failures."""
 
     def __init__(self):
         self.numbers = defaultdict(list)
@@ -34,10 +34,10 @@ class Record:
     def say(self, text):
         print(f"[{time.monotonic() - self.began:5.0f} s] {text}", file=sys.stderr, flush=True)
 
-    def attempt(self, system, work, *words, **named):
-        """Do a piece of work; what fails is reported at the end, loudly, and the rest goes on."""
+    def attempt(self, system, work, *args, **kwargs):
+        """Run a measurement. A failure is recorded for the report, and the run continues."""
         try:
-            return work(system, *words, **named)
+            return work(system, *args, **kwargs)
         except (Failure, OSError) as error:
             reason = error if isinstance(error, Failure) else f"{system.label}: {error!r}"
             self.failures.append(f"{system.database.kind}: {reason}")
@@ -45,7 +45,7 @@ class Record:
 
 
 def ready(record, plan, names, make, folder):
-    """Return the systems, with tables and accounts, and running; each was measured alone."""
+    """Prepare each system, measure it alone, and return the ones that work."""
     systems = []
     for name in names:
         place = folder / name
@@ -65,7 +65,7 @@ def ready(record, plan, names, make, folder):
 
 
 def alone(system, record, plan):
-    """Start a system several times, fill it, and look at its memory after some work."""
+    """Measure the start of a system several times, and its memory after some load."""
     system.prepare()
     for _ in range(plan.starts):
         system.stop()
@@ -73,7 +73,7 @@ def alone(system, record, plan):
     populate(system, plan)
     load.drive(system, "user", 1)
     record.add(system, "memory", process.memory_per_worker(system.process.pid))
-    if plan.starts > 1:  # or it may stay, to save time
+    if plan.starts > 1:  # a quick run leaves it running, to save time
         system.stop()
 
 
@@ -84,7 +84,7 @@ def populate(system, plan):
 
 
 def rounds(record, systems, count, seconds):
-    """Drive each call of each system in turn, and all of that again."""
+    """Measure each call of each system in turn, ``count`` times."""
     for number in range(count):
         for call in CALLS:
             record.say(f"round {number + 1} of {count}: {call}")
@@ -95,11 +95,11 @@ def rounds(record, systems, count, seconds):
 
 
 def having(systems, call):
-    return [system for system in systems if call == "user" or system.wire.refresh]
+    return [system for system in systems if call == "user" or system.api.refresh]
 
 
 def login(record, systems, plan):
-    """Measure logins, and bcrypt alone beside them in the same rounds."""
+    """Measure logins, and bcrypt alone in the same rounds."""
     for number in range(plan.login_rounds):
         record.say(f"login, round {number + 1} of {plan.login_rounds}")
         raw = logins.raw_rate(plan.logins)
@@ -113,13 +113,13 @@ def login(record, systems, plan):
 
 
 def storm(record, systems, plan):
-    """Drive each call in calm and beside 16 logins; each request on a new connection."""
+    """Measure each call in calm and during 16 concurrent logins, on new connections."""
     chosen = [system for system in systems if system.name in plan.storm_systems]
     for number in range(plan.storm_rounds):
         for system in chosen:
             record.say(f"storm, round {number + 1} of {plan.storm_rounds}: {system.label}")
             for call in CALLS:
-                if call == "user" or system.wire.refresh:
+                if call == "user" or system.api.refresh:
                     record.attempt(system, storm_call, record, call, plan.storm_seconds)
 
 
@@ -133,7 +133,7 @@ def storm_call(system, record, call, seconds):
 
 
 def stored(record, systems, plan):
-    """Count the bytes that refreshes leave behind, as they are and after a vacuum."""
+    """Measure the bytes that refreshes leave, before and after a vacuum."""
     for system in having(systems, "refresh"):
         record.say(f"bytes stored: {system.label}")
         record.attempt(system, stored_by, record, plan.refreshes)
@@ -156,7 +156,7 @@ def chain(system, tokens, count):
 
 
 def many_rows(record, plan, make, folder):
-    """Drive PyCoder on databases with few and many sessions and blocklist entries."""
+    """Measure PyCoder with few and with many sessions and blocklist entries."""
     systems = []
     for rows in plan.rows:
         place = folder / f"rows-{rows}"

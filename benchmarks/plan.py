@@ -1,4 +1,4 @@
-"""How long and how often, and what was asked for on the command line of make."""
+"""Durations, numbers of rounds, and the options of ``make bench``."""
 
 import os
 from pathlib import Path
@@ -14,12 +14,12 @@ PYCODER = ("pycoder", "pycoder-hs256", "pycoder-granian")
 NAMES = ("floor", "naive", "drf", "fapi", "fsec", *PYCODER)
 DATABASES = ("sqlite", "postgresql")
 WORKERS, THREADS = 2, 4
-CLIENTS = 8  # connections that ask at the same time, and accounts there are
-STORM = 16  # logins at a time during a storm
+CLIENTS = 8  # concurrent connections, and accounts
+STORM = 16  # concurrent logins during a storm
 
 
 class Plan(NamedTuple):
-    starts: int  # times each system is started to see how long it takes
+    starts: int  # of each system, to measure the time to its first response
     accounts: int
     rounds: int
     seconds: int  # of one drive of one call of one system
@@ -29,7 +29,7 @@ class Plan(NamedTuple):
     storm_systems: tuple[str, ...]
     storm_seconds: int
     storm_rounds: int
-    refreshes: int  # that stored bytes are counted for
+    refreshes: int  # after which the stored bytes are measured
     rows: tuple[int, ...]
     rows_rounds: int
 
@@ -75,18 +75,18 @@ def plan():
 
 
 def chosen():
-    """Return the systems of ``ONLY=pycoder,floor``, by default all."""
-    asked = [name.strip() for name in os.environ.get("ONLY", "").split(",") if name.strip()]
-    unknown = set(asked) - set(NAMES)
+    """Return the systems that ``ONLY=pycoder,floor`` selects, by default all."""
+    selected = [name.strip() for name in os.environ.get("ONLY", "").split(",") if name.strip()]
+    unknown = set(selected) - set(NAMES)
     if unknown:
-        raise SystemExit(f"ONLY: no such system: {', '.join(sorted(unknown))}; there are {NAMES}")
-    return tuple(name for name in NAMES if name in asked) if asked else NAMES
+        raise SystemExit(f"ONLY: unknown system: {', '.join(sorted(unknown))}; choose from {NAMES}")
+    return tuple(name for name in NAMES if name in selected) if selected else NAMES
 
 
 def databases():
-    """Return the databases of ``DB=sqlite``, by default both, in a quick run SQLite."""
-    asked = os.environ.get("DB") or ",".join(DATABASES[:1] if is_quick() else DATABASES)
-    unknown = set(asked.split(",")) - set(DATABASES)
+    """Return the databases of ``DB=sqlite``; by default both, or SQLite if quick."""
+    selected = os.environ.get("DB") or ",".join(DATABASES[:1] if is_quick() else DATABASES)
+    unknown = set(selected.split(",")) - set(DATABASES)
     if unknown:
-        raise SystemExit(f"DB: no such database: {', '.join(unknown)}; there are {DATABASES}")
-    return tuple(name for name in DATABASES if name in asked.split(","))
+        raise SystemExit(f"DB: unknown database: {', '.join(unknown)}; choose from {DATABASES}")
+    return tuple(name for name in DATABASES if name in selected.split(","))

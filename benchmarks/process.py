@@ -1,4 +1,4 @@
-"""What a server's processes use, read from /proc, and how they are ended."""
+"""Measure a server's processes from /proc, and stop them."""
 
 import os
 import signal
@@ -7,11 +7,11 @@ import time
 from pathlib import Path
 
 TICKS = os.sysconf("SC_CLK_TCK")
-started = []  # every server that runs, so that none is left when the benchmark is interrupted
+started = []  # all running servers, so that an interrupted benchmark stops them
 
 
 def read(pid, name):
-    """Return the text of a file of a process; empty when the process is gone."""
+    """Return the text of a file of a process, or "" if the process has ended."""
     try:
         return Path(f"/proc/{pid}/{name}").read_text()
     except OSError:
@@ -19,7 +19,7 @@ def read(pid, name):
 
 
 def children(pid):
-    """Return the direct children of a process, whichever of its threads started them."""
+    """Return the ids of the direct children of all threads of a process."""
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
     except OSError:
@@ -35,7 +35,7 @@ def tree(pid):
 
 
 def cpu_seconds(pid):
-    """Return what a process and all its descendants have used of the processors until now."""
+    """Return the CPU time of a process and all its descendants, in seconds."""
     total = 0
     for each in tree(pid):
         fields = read(each, "stat").rpartition(") ")[2].split()
@@ -56,13 +56,13 @@ def memory_per_worker(master):
     return sum(map(pss_mib, workers)) / max(len(workers), 1)
 
 
-def stop(process, patience=10):
-    """End a server and everything that it started, by their ids."""
+def stop(process, timeout=10):
+    """Stop a server and all processes that it started, by their ids."""
     family = tree(process.pid)
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(patience)
+            process.wait(timeout)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -79,6 +79,6 @@ def stop_all():
 
 
 def alive(pid):
-    """Tell whether a process is there; one that only waits to be collected is not."""
+    """Return whether a process runs; a zombie does not."""
     state = read(pid, "stat").rpartition(") ")[2]
     return bool(state) and state[0] not in "ZX"

@@ -1,4 +1,4 @@
-"""The results as Markdown."""
+"""Write the results as Markdown."""
 
 import platform
 import statistics
@@ -17,13 +17,13 @@ NONE = "n/a"
 
 def table(head, rows):
     if not rows:
-        return "nothing measured\n"
+        return "not measured\n"
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 class Numbers:
-    """The medians of what was recorded, as text."""
+    """The medians of the recorded figures, as text."""
 
     def __init__(self, record):
         self.numbers = record.numbers
@@ -36,12 +36,12 @@ class Numbers:
         return shown(self.median(kind, label, what), digits)
 
     def ratio(self, over, under, digits=2):
-        """Return one median as a multiple of another; each is (kind, label, what)."""
+        """Return the quotient of two medians; each is given as (kind, label, what)."""
         one, other = self.median(*over), self.median(*under)
         return shown(one / other, digits) if one is not None and other else NONE
 
     def systems(self, what):
-        """Yield (kind, label) of everything that ``what`` was measured of, in the usual order."""
+        """Yield (kind, label) of the systems that have figures for ``what``."""
         there = {(kind, label) for kind, label, name in self.numbers if name == what}
         for kind in DATABASES:
             yield from ((kind, name) for name in NAMES if (kind, name) in there)
@@ -52,7 +52,7 @@ def shown(number, digits):
 
 
 def requests(numbers):
-    """The main table: a row for each system on each database."""
+    """Return the main table, with a row for each system on each database."""
     head = ["database", "system"]
     for call in ("GET user", "refresh"):
         head += [f"{call} req/s", "× floor", "× drf", "p50 ms", "p99 ms", "CPU ms"]
@@ -127,7 +127,7 @@ def stored(numbers):
 
 
 def versions(name):
-    """Name the pinned packages of a system that say most about it."""
+    """Return the names and versions of the main packages of a system."""
     file = ROOT / "requirements.lock" if name in PYCODER else PEERS / f"{name}.txt"
     pins = [line.split()[0] for line in file.read_text().splitlines() if line.strip()]
     chosen = [pin for pin in pins if pin.partition("==")[0].lower() in SHOWN and "==" in pin]
@@ -148,25 +148,25 @@ def machine():
 
 
 def commit():
-    said = subprocess.run(
+    done = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
     )
-    return said.stdout.strip() or "unknown"
+    return done.stdout.strip() or "unknown"
 
 
 def about(record, plan, engines, minutes):
-    kind = "QUICK run: too short for figures, it shows that all works" if is_quick() else "full run"
+    kind = "QUICK run, to check that all works; its figures are noise" if is_quick() else "full run"
     return f"""{kind}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {minutes:.0f} minutes
 
 - machine: {machine()}; Python {platform.python_version()}; {"; ".join(engines)}
-- load average before the run: {record.load:.1f}; above 0.3 its figures are not to be trusted
+- load average before the run: {record.load:.1f}; above 0.3 the figures are unreliable
 - PyCoder: commit {commit()}, as `make run` starts it, with RATE_LIMITS=off (development)
 - load: {load.generator()}, on the same machine; rounds: {plan.rounds}, of {plan.seconds} s a call
-- every server: {WORKERS} workers; gunicorn peers gthread with {THREADS} threads, preloaded;
-  PyCoder and its Granian row as gunicorn.conf.py and deploy/granian_server.py say
-- SQLite: WAL and synchronous=FULL everywhere; PostgreSQL as its wheel sets it up
-- CPU is the server's own, without PostgreSQL's; medians over the rounds; n/a: it has none, or it
-  was not measured
+- every server: {WORKERS} workers; gunicorn: gthread, {THREADS} threads, preloaded;
+  PyCoder: as gunicorn.conf.py or deploy/granian_server.py configures it
+- SQLite: WAL and synchronous=FULL everywhere; PostgreSQL with the configuration of its wheel
+- CPU is the server's, without PostgreSQL's; medians over the rounds
+- n/a: not supported by the system, or not measured
 """
 
 
@@ -174,9 +174,9 @@ def markdown(record, plan, engines, minutes):
     numbers = Numbers(record)
     used = sorted({label for _, label, _ in record.numbers if label in NAMES}, key=NAMES.index)
     packages = "".join(f"- {name}: {versions(name)}\n" for name in used)
-    left = "".join(f"- left out, {name}: {why}\n" for name, why in record.left_out.items())
+    left = "".join(f"- left out, {name}: {reason}\n" for name, reason in record.left_out.items())
     failed = "".join(f"- FAILED: {failure}\n" for failure in record.failures)
-    failed = failed or "Every answer was as it must be.\n"
+    failed = failed or "Every response was correct.\n"
     return f"""# Benchmark
 
 {about(record, plan, engines, minutes)}
@@ -190,7 +190,7 @@ def markdown(record, plan, engines, minutes):
 ## Login, 8 at a time
 
 {login(numbers)}
-## Beside a storm of 16 logins, 8 clients, each request on a new connection
+## During a storm of 16 logins, 8 clients, each request on a new connection
 
 {storm(numbers, record.statuses)}
 ## PyCoder with many rows in sessions and in token_blocklist, req/s

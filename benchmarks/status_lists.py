@@ -1,6 +1,7 @@
-"""Measure the status lists of a million sessions: ``python -m benchmarks.status_lists`` in .venv.
+"""Measure the status lists of a million sessions.
 
-In one process, on each database, beside whatever else the machine does; medians of all full lists.
+``.venv/bin/python -m benchmarks.status_lists`` runs in one process, on each database, and prints
+medians over all full lists.
 """
 
 import os
@@ -25,7 +26,7 @@ CHANCE = {"sqlite": "abs(random()) % {} = 0", "postgresql": "random() * {} < 1"}
 
 
 def medians(work, items):
-    """Return the medians of the wall and of this process's CPU time in ms, and the results."""
+    """Return the median wall time and CPU time of an item in ms, and all results."""
     walls, cpus, results = [], [], []
     for item in items:
         wall, cpu = time.perf_counter(), time.process_time()
@@ -39,7 +40,7 @@ def build(name):
     status_list._build_token.cache_clear()
     wall, cpu, tokens = medians(status_list.status_list_token, LISTS)
     size = statistics.median(map(len, tokens)) / 1024
-    print(f"  {name}: a list {wall:.0f} ms, {cpu:.0f} ms of CPU here, {size:.1f} KiB")
+    print(f"  {name}: build a list {wall:.0f} ms ({cpu:.0f} CPU of the node), {size:.1f} KiB")
 
 
 def measure(app, database):
@@ -49,19 +50,19 @@ def measure(app, database):
     with database.connect() as connection:
         connection.execute(f"UPDATE status_counter SET last = {databases.FIRST_ID + ROWS}")
         build("all live")
-        for name, share in (("a tenth ended", 10), ("and half of all", 2)):
+        for name, share in (("a tenth ended", 10), ("more than half ended", 2)):
             ended = CHANCE[database.kind].format(share)
             connection.execute(f"UPDATE sessions SET revoked_at = created_at WHERE {ended}")
             database.settle()
             build(name)
     path = f"/.well-known/status/{FIRST}.jwt"
-    answered, _, _ = medians(lambda _: client.get(path), range(99))
-    taken, _, _ = medians(lambda _: status_list.allocate_index(), range(99))
-    print(f"  a list that is kept {answered:.2f} ms, the place of a sign-in {taken:.2f} ms")
+    served, _, _ = medians(lambda _: client.get(path), range(99))
+    allocated, _, _ = medians(lambda _: status_list.allocate_index(), range(99))
+    print(f"  serve a cached list {served:.2f} ms, allocate an index {allocated:.2f} ms")
 
 
 def main():
-    print(f"load {os.getloadavg()[0]:.1f}, {ROWS} sessions, {LIST_SIZE} places a list")
+    print(f"load {os.getloadavg()[0]:.1f}, {ROWS} sessions, {LIST_SIZE} indices a list")
     for kind in ("sqlite", "postgresql"):
         with tempfile.TemporaryDirectory() as name, databases.server(kind, Path(name)) as run:
             database, version = run[0](Path(name)), run[1]

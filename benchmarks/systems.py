@@ -1,4 +1,4 @@
-"""The systems: how each is prepared and started, and how its calls look."""
+"""Prepare, start and call each system."""
 
 import json
 import os
@@ -19,23 +19,23 @@ ACCESS = re.compile(r'"(?:access|access_token|authentication_token)": ?"([^"]+)"
 REFRESH = re.compile(r'"refresh": ?"([^"]+)"')
 
 
-class Wire(NamedTuple):
-    """How the calls of a system look where they differ from PyCoder's."""
+class Api(NamedTuple):
+    """Paths and formats of a system's API; the defaults are PyCoder's."""
 
     register: str = "/api/register/"
     login: str = "/api/login/"
     user: str = "/api/user/"
-    refresh: str = "/api/token/refresh/"  # empty: it has none
+    refresh: str = "/api/token/refresh/"  # empty if the system has no refresh
     login_name: str = "email"
-    form: bool = False  # the login is a form and not JSON
+    form: bool = False  # the login takes a form instead of JSON
     header: str = "Authorization"
     scheme: str = "Bearer "
 
 
-WIRES = {
-    "drf": Wire(login_name="username"),
-    "fapi": Wire("/api/register", "/api/login", refresh="", login_name="username", form=True),
-    "fsec": Wire(
+APIS = {
+    "drf": Api(login_name="username"),
+    "fapi": Api("/api/register", "/api/login", refresh="", login_name="username", form=True),
+    "fsec": Api(
         "/api/register",
         "/api/login?include_auth_token",
         refresh="",
@@ -46,7 +46,7 @@ WIRES = {
 
 
 class Failure(Exception):
-    """A system did not answer as it must."""
+    """A system returned a wrong response, or did not start."""
 
 
 class Tokens(NamedTuple):
@@ -66,14 +66,14 @@ def free_port():
 
 
 class System:
-    """One server with a database of its own."""
+    """One server with its own database."""
 
     def __init__(self, name, database, folder, label=""):
         self.name, self.database, self.folder = name, database, folder
         self.label = label or name
-        self.wire = WIRES.get(name, Wire())
+        self.api = APIS.get(name, Api())
         self.port, self.process, self.accounts = 0, None, 0
-        self.refused = 0  # logins that were answered 503
+        self.refused = 0  # logins answered with 503
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -81,20 +81,22 @@ class System:
         return (ROOT / ".venv" if self.name in PYCODER else VENVS / self.name) / "bin"
 
     def environment(self):
-        kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
-        product = self.name in PYCODER
+        inherited = {
+            name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ
+        }
+        is_pycoder = self.name in PYCODER
         return {
-            **kept,
+            **inherited,
             "DATABASE_URL": self.database.url,
-            "PYTHONPATH": str(ROOT if product else PEERS),
+            "PYTHONPATH": str(ROOT if is_pycoder else PEERS),
             "PORT": str(self.port or 8000),
             "WEB_CONCURRENCY": str(WORKERS),
-            **({"RATE_LIMITS": "off"} if product else {}),  # development, where that is allowed
+            **({"RATE_LIMITS": "off"} if is_pycoder else {}),  # allowed in development only
             **({"JWT_ALGORITHM": "HS256"} if self.name == "pycoder-hs256" else {}),
         }
 
     def command(self):
-        """Return how it is started; PyCoder as by ``make run``, but from another folder."""
+        """Return the command of the server. PyCoder starts as by ``make run``."""
         address = f"127.0.0.1:{self.port}"
         workers, threads = ["--workers", str(WORKERS)], ["--threads", str(THREADS)]
         gunicorn = [self.bin / "python", "-m", "gunicorn"]
@@ -103,18 +105,18 @@ class System:
         if self.name == "pycoder-granian":
             return [self.bin / "python", "-m", "deploy.granian_server"]
         if self.name == "fapi":
-            words = ["--port", str(self.port), *workers, "--no-access-log", "fapi:app"]
-            return [self.bin / "python", "-m", "uvicorn", *words]
-        words = ["--bind", address, *workers, *threads, "--worker-class", "gthread", "--preload"]
-        return [*gunicorn, *words, "--keep-alive", "5", "--no-control-socket", f"{self.name}:app"]
+            options = ["--port", str(self.port), *workers, "--no-access-log", "fapi:app"]
+            return [self.bin / "python", "-m", "uvicorn", *options]
+        options = ["--bind", address, *workers, *threads, "--worker-class", "gthread", "--preload"]
+        return [*gunicorn, *options, "--keep-alive", "5", "--no-control-socket", f"{self.name}:app"]
 
     def prepare(self):
-        """Make the tables."""
-        words = ["-m", self.name]
+        """Create the tables. Raises ``Failure``."""
+        command = ["-m", self.name]
         if self.name in PYCODER:
-            words = ["-m", "flask", "--app", "wsgi", "db", "upgrade"]
+            command = ["-m", "flask", "--app", "wsgi", "db", "upgrade"]
         done = subprocess.run(
-            [self.bin / "python", *words],
+            [self.bin / "python", *command],
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
@@ -122,10 +124,13 @@ class System:
             timeout=60,
         )
         if done.returncode:
-            raise Failure(f"{self.label}: no tables: {done.stderr[-2000:]}")
+            raise Failure(f"{self.label}: creating the tables failed: {done.stderr[-2000:]}")
 
     def start(self):
-        """Start it; return the seconds until its first answer."""
+        """Start the server, and return the seconds until its first response.
+
+        Raises ``Failure``.
+        """
         self.port = free_port()
         with (self.folder / "server.log").open("a") as log:
             began = time.monotonic()
@@ -144,9 +149,9 @@ class System:
         return (self.folder / "server.log").read_text()
 
     def answers(self):
-        """Tell whether it answers somebody without a token, in whatever way it refuses that."""
+        """Return whether the server responds with a status below 500."""
         try:
-            return self.call("GET", self.wire.user)[0] < 500
+            return self.call("GET", self.api.user)[0] < 500
         except OSError:
             return False
 
@@ -157,10 +162,10 @@ class System:
         self.process = None
 
     def call(self, method, path, body=None, form=False, token=""):
-        """Make one call on a new connection; return the status and the text."""
+        """Send one request on a new connection. Return the status and the body."""
         headers = {"Connection": "close"}
         if token:
-            headers[self.wire.header] = self.wire.scheme + token
+            headers[self.api.header] = self.api.scheme + token
         if body is not None:
             kind = "x-www-form-urlencoded" if form else "json"
             headers["Content-Type"] = f"application/{kind}"
@@ -168,20 +173,20 @@ class System:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            response = connection.getresponse()
+            return response.status, response.read().decode()
         except TimeoutError as error:
-            raise OSError("no answer within 60 s") from error
+            raise OSError("no response within 60 s") from error
         finally:
             connection.close()
 
-    def expect(self, status, answer, what):
-        if answer[0] not in status:
-            raise Failure(f"{self.label}, {what}: {answer[0]} {answer[1][:300]}")
-        return answer[1]
+    def expect(self, status, response, what):
+        if response[0] not in status:
+            raise Failure(f"{self.label}, {what}: {response[0]} {response[1][:300]}")
+        return response[1]
 
     def register(self):
-        """Make one more account."""
+        """Register one more account."""
         number, self.accounts = self.accounts, self.accounts + 1
         email = email_of(number)
         body = {"email": email, "username": f"user{number}", "password": PASSWORD}
@@ -189,55 +194,58 @@ class System:
             body["password2"] = PASSWORD
         if self.name == "fsec":
             body["password_confirm"] = PASSWORD
-        self.expect((200, 201), self.call("POST", self.wire.register, body), "register")
+        self.expect((200, 201), self.call("POST", self.api.register, body), "register")
 
     def try_login(self, number):
-        """Log in to one of the accounts in turn; return the status and the text."""
+        """Log in to one account after another. Return the status and the body."""
         number %= self.accounts
         name = f"user{number}" if self.name == "drf" else email_of(number)
-        body = {self.wire.login_name: name, "password": PASSWORD}
-        return self.call("POST", self.wire.login, body, form=self.wire.form)
+        body = {self.api.login_name: name, "password": PASSWORD}
+        return self.call("POST", self.api.login, body, form=self.api.form)
 
     def login(self, number):
-        """Log in, which must work; refused for want of room (503), try again after a second."""
+        """Log in, and return the tokens. After a 503, retry once a second.
+
+        Raises ``Failure``.
+        """
         deadline = time.monotonic() + 60
-        answer = self.try_login(number)
-        while answer[0] == 503 and time.monotonic() < deadline:
+        response = self.try_login(number)
+        while response[0] == 503 and time.monotonic() < deadline:
             self.refused += 1
             time.sleep(1)
-            answer = self.try_login(number)
-        text = self.expect((200,), answer, "login")
+            response = self.try_login(number)
+        text = self.expect((200,), response, "login")
         refresh = REFRESH.search(text)
         return Tokens(
             email_of(number % self.accounts), ACCESS.search(text)[1], refresh[1] if refresh else ""
         )
 
     def sign_in(self):
-        """Log in anew for each client, and once more for the sample calls."""
+        """Log in again for each client, and once more for the calls that check the system."""
         with ThreadPoolExecutor(CLIENTS) as clients:
             self.sample, *self.tokens = clients.map(self.login, range(CLIENTS + 1))
 
     def refresh(self, tokens):
-        """Trade a refresh token, which must work and give another one."""
-        answer = self.call("POST", self.wire.refresh, {"refresh": tokens.refresh})
-        text = self.expect((200,), answer, "refresh")
+        """Refresh, and return the new tokens. Raises ``Failure`` if they are not new."""
+        response = self.call("POST", self.api.refresh, {"refresh": tokens.refresh})
+        text = self.expect((200,), response, "refresh")
         new = Tokens(tokens.email, ACCESS.search(text)[1], REFRESH.search(text)[1])
         if self.name != "naive" and new.refresh == tokens.refresh:
-            raise Failure(f"{self.label}: a refresh gave the same token again")
+            raise Failure(f"{self.label}: a refresh returned the same refresh token")
         return new
 
     def check_user(self, tokens):
-        """See that an access token yields its own user."""
-        text = self.expect((200,), self.call("GET", self.wire.user, token=tokens.access), "user")
+        """Check that an access token returns its own user. Raises ``Failure``."""
+        text = self.expect((200,), self.call("GET", self.api.user, token=tokens.access), "user")
         if json.loads(text)["email"] != tokens.email:
-            raise Failure(f"{self.label}: another user's answer: {text[:300]}")
+            raise Failure(f"{self.label}: the response names another user: {text[:300]}")
 
     def check_used(self, tokens):
-        """See that a refresh token that was used before is refused."""
-        answer = self.call("POST", self.wire.refresh, {"refresh": tokens.refresh})
-        self.expect((400, 401), answer, "a used refresh token")
+        """Check that a used refresh token is rejected. Raises ``Failure``."""
+        response = self.call("POST", self.api.refresh, {"refresh": tokens.refresh})
+        self.expect((400, 401), response, "a used refresh token")
 
     def revoke_one(self):
-        """Have PyCoder list one access token as revoked."""
-        answer = self.call("POST", "/api/token/revoke/", {"token": self.sample.access})
-        self.expect((200,), answer, "revoke")
+        """Revoke one access token of PyCoder, so that the blocklist has a row."""
+        response = self.call("POST", "/api/token/revoke/", {"token": self.sample.access})
+        self.expect((200,), response, "revoke")

@@ -1,6 +1,7 @@
-"""The second way to serve: Granian in its WSGI mode (``make run SERVER=granian``), same settings.
+"""Serve PyCoder with Granian in WSGI mode (``make run SERVER=granian``).
 
-Faster than gunicorn, and slow headers do not hold its threads; slow bodies do.
+The settings are the same as for gunicorn. Granian answers reads faster than gunicorn, and
+refreshes more slowly. Slow request headers do not occupy its threads, but slow bodies do.
 """
 
 from granian import Granian
@@ -10,7 +11,7 @@ from config import load_or_exit
 
 
 def application():
-    """Return the application of a worker, which sends mails, too; one of all does so at a time."""
+    """Return the application for a worker, and start the mail sender in this process."""
     from pycoder.mail import worker
     from wsgi import app
 

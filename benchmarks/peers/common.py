@@ -1,4 +1,4 @@
-"""What every peer shares: its database, its secret, and how a user looks in JSON."""
+"""Settings and functions that all other systems share."""
 
 import os
 from datetime import UTC, datetime
@@ -8,8 +8,8 @@ SQLITE = DATABASE_URL.startswith("sqlite")
 SQLITE_FILE = DATABASE_URL.removeprefix("sqlite:///")
 PRAGMAS = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL")  # as PyCoder sets them
 SECRET = "mDkyGXkFSn1Vu4i0XxwLq7ZtRj9bEoTaPcHyWd2sQeUf"
-ROUNDS = 12  # bcrypt's cost
-ACCESS_SECONDS = 4 * 3600  # a full run must not outlive its access tokens
+ROUNDS = 12  # cost of bcrypt
+ACCESS_SECONDS = 4 * 3600  # longer than a full run
 REFRESH_SECONDS = 7 * 86_400
 
 
@@ -18,7 +18,7 @@ def now():
 
 
 def user_json(user):
-    """Return what PyCoder answers for a user, less ``email_verified``."""
+    """Return the fields of a user that PyCoder returns, except ``email_verified``."""
     return {
         "id": str(user.id),
         "email": user.email,
@@ -30,12 +30,12 @@ def user_json(user):
 
 
 def sqlalchemy_url(driver="psycopg"):
-    """Return the database's address with the driver that this peer uses for PostgreSQL."""
+    """Return the database URL, with the driver that the system uses for PostgreSQL."""
     return DATABASE_URL.replace("postgresql://", f"postgresql+{driver}://")
 
 
 def set_pragmas(connection, _=None):
-    """Set up a new connection to SQLite; a listener for SQLAlchemy's ``connect`` event."""
+    """Configure a SQLite connection; listens to SQLAlchemy's ``connect`` event."""
     if SQLITE:
         cursor = connection.cursor()
         for pragma in PRAGMAS:

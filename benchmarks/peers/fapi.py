@@ -1,6 +1,6 @@
 """fastapi-users with its JWT strategy and SQLAlchemy adapter, on uvicorn.
 
-It has no refresh, and no revocation of a JWT; a GET loads the user and checks that it is active.
+It has no refresh and cannot revoke a JWT. A GET loads the user and checks that it is active.
 """
 
 import asyncio
@@ -78,12 +78,12 @@ users = FastAPIUsers[User, UUID](user_manager, [backend])
 app = FastAPI()
 app.include_router(users.get_auth_router(backend), prefix="/api")
 app.include_router(users.get_register_router(RegisteredUser, UserCreate), prefix="/api")
-signed_in = users.current_user(active=True)
+active_user = users.current_user(active=True)
 
 
 @app.get("/api/user/", response_model=UserRead)
-async def user(who: User = Depends(signed_in)):  # noqa: B008
-    return who
+async def user(current: User = Depends(active_user)):  # noqa: B008
+    return current
 
 
 async def create_tables():

@@ -1,7 +1,8 @@
-"""The floor: raw WSGI, one PyJWT decode, one SELECT by primary key, ``json.dumps``.
+"""The floor: the least work that a GET user and a refresh need.
 
-Refresh is a decode and one conditional UPDATE. Nothing can do the same work with much less; it
-has no error handling, no validation and no features.
+A GET user is raw WSGI, one PyJWT decode, one SELECT by primary key, and ``json.dumps``. A refresh
+is one decode and one conditional UPDATE. The application has no error handling, no validation and
+no features.
 """
 
 import json
@@ -34,7 +35,7 @@ TABLES = (
     " refresh_jti VARCHAR(32), revoked INTEGER)",
 )
 COLUMNS = ("id", "email", "username", "first_name", "last_name", "date_joined")
-STANDING = (
+TOKEN_STATE = (
     f"SELECT {', '.join('u.' + column for column in COLUMNS)} FROM sessions s"
     " JOIN users u ON u.id = s.user_id WHERE s.id = ? AND s.revoked = 0"
 )
@@ -53,7 +54,7 @@ def connect():
 
 
 def execute(sql, values):
-    """Run one statement on this thread's own connection, as a transaction of its own."""
+    """Run one statement in autocommit, on the connection of this thread."""
     if not hasattr(local, "connection"):
         local.connection = connect()
     return local.connection.execute(sql if SQLITE else sql.replace("?", "%s"), values)
@@ -79,29 +80,29 @@ def sign_in(user_id):
 
 
 def register(environ):
-    sent = read(environ)
-    hashed = bcrypt.hashpw(sent["password"].encode(), bcrypt.gensalt(ROUNDS)).decode()
+    body = read(environ)
+    hashed = bcrypt.hashpw(body["password"].encode(), bcrypt.gensalt(ROUNDS)).decode()
     row = execute(
         "INSERT INTO users (email, username, first_name, last_name, date_joined, password_hash)"
         " VALUES (?, ?, '', '', ?, ?) RETURNING id",
-        (sent["email"], sent["username"], now().isoformat(), hashed),
+        (body["email"], body["username"], now().isoformat(), hashed),
     ).fetchone()
     return 201, sign_in(row[0])
 
 
 def login(environ):
-    sent = read(environ)
-    found = execute("SELECT id, password_hash FROM users WHERE email = ?", (sent["email"],))
+    body = read(environ)
+    found = execute("SELECT id, password_hash FROM users WHERE email = ?", (body["email"],))
     row = found.fetchone()
-    if not row or not bcrypt.checkpw(sent["password"].encode(), row[1].encode()):
+    if not row or not bcrypt.checkpw(body["password"].encode(), row[1].encode()):
         return 400, {"code": "invalid_credentials"}
     return 200, sign_in(row[0])
 
 
 def user(environ):
-    sent = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
-    claims = jwt.decode(sent, SECRET, algorithms=["HS256"])
-    row = execute(STANDING, (claims["sub"],)).fetchone()
+    encoded = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
+    claims = jwt.decode(encoded, SECRET, algorithms=["HS256"])
+    row = execute(TOKEN_STATE, (claims["sub"],)).fetchone()
     if row is None or claims["type"] != "access":
         return 401, {"code": "token_revoked"}
     return 200, dict(zip(COLUMNS, row, strict=True))
@@ -131,10 +132,10 @@ REASONS = {200: "200 OK", 201: "201 Created", 400: "400 Bad Request", 401: "401 
 
 def app(environ, start_response):
     try:
-        status, answer = ROUTES[environ["PATH_INFO"]](environ)
+        status, response = ROUTES[environ["PATH_INFO"]](environ)
     except jwt.InvalidTokenError:
-        status, answer = 401, {"code": "token_invalid"}
-    body = json.dumps(answer).encode()
+        status, response = 401, {"code": "token_invalid"}
+    body = json.dumps(response).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     start_response(REASONS[status], headers)
     return [body]

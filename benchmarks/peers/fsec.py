@@ -1,7 +1,7 @@
 """Flask-Security-Too with authentication tokens.
 
-A GET loads the user by its ``fs_uniquifier``, which changes when all its tokens are revoked. Its
-refresh tokens come only as a Secure cookie and are not measured.
+A GET loads the user by ``fs_uniquifier``, which changes when all tokens of the user are revoked.
+Refresh tokens exist only in a Secure cookie and are not measured.
 """
 
 from datetime import timedelta

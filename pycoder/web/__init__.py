@@ -1,4 +1,4 @@
-"""The pages: shells without a word about anybody, which the JavaScript client fills."""
+"""The web pages: static shells without user data, filled by the JavaScript client."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 
-ONLY_OURS = "; ".join(
+SELF_ONLY = "; ".join(
     [
         "default-src 'none'",
         "script-src 'self'",
@@ -21,17 +21,21 @@ ONLY_OURS = "; ".join(
         "frame-ancestors 'none'",
     ]
 )
-NO_STRINGS_AS_MARKUP = "require-trusted-types-for 'script'; trusted-types 'none'"
+TRUSTED_TYPES = "require-trusted-types-for 'script'; trusted-types 'none'"
 
 bp = Blueprint("web", __name__, template_folder="templates", static_folder="static")
 
 
-def page(template: str, *, policy: str = f"{ONLY_OURS}; {NO_STRINGS_AS_MARKUP}") -> Response:
-    """Render a page under its Content-Security-Policy: nothing inline, nothing from elsewhere."""
+def page(template: str, *, policy: str = f"{SELF_ONLY}; {TRUSTED_TYPES}") -> Response:
+    """Render a page under a Content-Security-Policy.
+
+    By default, the policy forbids inline code, other origins, and markup built from strings.
+    """
     return Response(render_template(template), headers={"Content-Security-Policy": policy})
 
 
-def shell(template: str) -> Callable[[], Response]:
+def page_view(template: str) -> Callable[[], Response]:
+    """Return a view that renders a template without variables."""
     return lambda: page(template)
 
 
@@ -44,22 +48,25 @@ for path, name in (
     ("/reset-password", "reset_password"),
     ("/verify-email", "verify_email"),
 ):
-    bp.add_url_rule(path, name, shell(f"{name}.html"))
+    bp.add_url_rule(path, name, page_view(f"{name}.html"))
 
 
 @bp.get("/.well-known/change-password")
 def change_password() -> AnyResponse:
-    """Show password managers the way (W3C, "A Well-Known URL for Changing Passwords")."""
+    """Redirect to the password form (W3C, "A Well-Known URL for Changing Passwords")."""
     return redirect("/account#password")
 
 
 @bp.get("/api/docs/")
 def reference() -> Response:
-    """Show the API reference; its script builds markup from strings."""
-    return page("reference.html", policy=ONLY_OURS)
+    """Show the API reference.
+
+    Its policy has no Trusted Types, because Swagger UI builds markup from strings.
+    """
+    return page("reference.html", policy=SELF_ONLY)
 
 
 @bp.get("/static/reference/<path:file>")
 def reference_asset(file: str) -> AnyResponse:
-    """Return a file of Swagger UI, from its package."""
+    """Serve a file of Swagger UI from the package ``flask-swagger-ui``."""
     return send_from_directory(SWAGGER_UI, file)

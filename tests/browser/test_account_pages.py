@@ -91,7 +91,7 @@ def test_an_address_is_confirmed_and_changed_by_the_links_of_its_mails(page, ema
     register(page, email)
     assert page.locator("#verified").inner_text() == "not confirmed yet"
     page.get_by_role("button", name="Send the confirmation again").click()
-    page.get_by_text("A mail with the link is on its way.").wait_for()
+    page.get_by_text("An e-mail with the link is on its way.").wait_for()
     follow(page, email, "/verify-email", count=2)  # the first came with the account
     page.get_by_role("button", name="Confirm address").click()
     page.get_by_role("link", name="Go to your account").click()
@@ -117,7 +117,7 @@ def test_a_forgotten_password_is_replaced_by_a_link_that_works_once(page, email,
     page.get_by_role("link", name="Forgotten your password?").click()
     page.get_by_label("E-mail address").fill(email)
     page.get_by_role("button", name="Send the link").click()
-    page.get_by_text("a mail is on its way").wait_for()
+    page.get_by_text("an e-mail with a link is on its way").wait_for()
     follow(page, email, "/reset-password")
     page.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
     page.get_by_role("button", name="Set password").click()

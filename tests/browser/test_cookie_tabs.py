@@ -176,6 +176,6 @@ def test_a_stolen_old_token_ends_the_session_and_the_page_says_why(tab, context,
     tab.evaluate(EXPIRE)
     tab.get_by_role("button", name="Download your data").click()
     tab.wait_for_url("**/login")
-    assert "somebody used an old key" in tab.locator("#ended").inner_text()
+    assert "an old token of it was used again" in tab.locator("#ended").inner_text()
     login(tab, tab.email)
-    tab.get_by_text("A used-up key of a session was presented again").wait_for()
+    tab.get_by_text("Session ended because an old token of it was used again").wait_for()

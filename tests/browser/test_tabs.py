@@ -143,12 +143,12 @@ def test_a_stolen_old_token_ends_the_session_and_the_page_says_why(tab, server):
     tab.evaluate(EXPIRE)
     tab.get_by_role("button", name="Download your data").click()
     tab.wait_for_url("**/login")
-    assert "somebody used an old key" in tab.locator("#ended").inner_text()
+    assert "an old token of it was used again" in tab.locator("#ended").inner_text()
     tab.get_by_label("E-mail address or username").fill(tab.email)
     tab.get_by_label("Password", exact=True).fill(PASSWORD)
     tab.get_by_label("Password", exact=True).press("Enter")
     tab.wait_for_url("**/account")
-    tab.get_by_text("A used-up key of a session was presented again").wait_for()
+    tab.get_by_text("Session ended because an old token of it was used again").wait_for()
 
 
 def test_an_owner_who_comes_second_with_a_stolen_token_is_told_so(tab, server):

@@ -1,10 +1,12 @@
-/** The account page: what its owner can see of it, and do. */
+/** The account page: profile, e-mail address, password, devices, activity and data. */
 import { deviceName, sentenceOf, showTime } from "./words.js";
 import { onSubmit } from "./forms.js";
 import { $, call, client, element } from "./session.js";
 import { AuthError } from "./client/auth-client.js";
 
 const FEW_EVENTS = 8;
+const NOT_CONFIRMED = "You are signed out in this browser, but the server did not confirm it. "
+  + "Your session may still be active: sign in again later and sign it out under “Devices”.";
 
 /** @param {string} sentence */
 function status(sentence) {
@@ -18,11 +20,11 @@ function leave(to = "/login") {
   location.replace(to);
 }
 client.onChange(({ signedIn }) => {
-  if (!signedIn && !leaving) leave(); // ended by the server, or signed out in another tab
+  if (!signedIn && !leaving) leave(); // the server has ended the session, or another tab has signed out
 });
 
-/** Return the user; as long as the server is away, wait for it. */
-async function whoIsIt() {
+/** Return the user. While the server is unavailable, retry. */
+async function loadUser() {
   for (;;) {
     try {
       const user = await client.getUser();
@@ -55,8 +57,8 @@ async function showDevices() {
 /** @param {any} session */
 function deviceRow(session) {
   const name = element("strong", {}, deviceName(session.user_agent));
-  const used = showTime(element("time"), session.last_used_at);
-  const about = element("span", { className: "about" }, `${session.ip ?? "unknown address"} · last used `, used);
+  const lastUsed = showTime(element("time"), session.last_used_at);
+  const about = element("span", { className: "about" }, `${session.ip ?? "unknown IP address"} · last used `, lastUsed);
   const button = element("button", { type: "button", className: "quiet" }, "Sign out");
   button.setAttribute("aria-label", `Sign out ${name.textContent}, ${about.textContent}`);
   onClick(button, session.current ? signOut : () => signOutDevice(session.id));
@@ -67,27 +69,27 @@ function deviceRow(session) {
 /** @param {string} id */
 async function signOutDevice(id) {
   await call("DELETE", `/api/sessions/${id}/`).catch((error) => {
-    if (error.code !== "not_found") throw error; // it had ended already
+    if (error.code !== "not_found") throw error; // the session had ended already
   });
-  await told("The device is signed out.", "devices-title");
+  await report("The device is signed out.", "devices-title");
 }
 
 async function signOutOthers() {
   await call("DELETE", "/api/sessions/");
-  await told("All other devices are signed out.", "devices-title");
+  await report("All other devices are signed out.", "devices-title");
 }
 
-/** Say what was done, where the reader is; the button that did it may be gone. */
-async function told(/** @type {string} */ sentence, /** @type {string} */ place) {
+/** Update the lists and report what was done. The focus moves, because the button may be gone. */
+async function report(/** @type {string} */ sentence, /** @type {string} */ headingId) {
   await Promise.all([showDevices(), showEvents()]);
-  $(place).focus();
+  $(headingId).focus();
   status(sentence);
 }
 
 async function signOut() {
   leaving = true;
   status("Signing out…");
-  await client.logout().catch(() => alert("You are signed out here, but the server could not be told."));
+  await client.logout().catch(() => alert(NOT_CONFIRMED));
   leave();
 }
 
@@ -102,15 +104,15 @@ function eventRow(event, at) {
   const from = [deviceName(event.user_agent), event.ip].filter(Boolean).join(", ");
   const row = element("li", { hidden: at >= FEW_EVENTS && !$("all-events").dataset.pressed });
   const { sentence, alarming } = sentenceOf(event.event);
-  const said = element(alarming ? "strong" : "span", { className: alarming ? "alarming" : "" }, sentence);
-  row.append(element("div", {}, element("p", {}, said),
+  const text = element(alarming ? "strong" : "span", { className: alarming ? "alarming" : "" }, sentence);
+  row.append(element("div", {}, element("p", {}, text),
     element("span", { className: "about" }, showTime(element("time"), event.at), ` · ${from}`)));
   return row;
 }
 
 async function exportData() {
-  const text = JSON.stringify(await call("GET", "/api/user/export/"), null, 2);
-  const href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  const json = JSON.stringify(await call("GET", "/api/user/export/"), null, 2);
+  const href = URL.createObjectURL(new Blob([json], { type: "application/json" }));
   element("a", { href, download: "pycoder-account.json" }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
 }
@@ -150,27 +152,27 @@ onSubmit(form("#profile form"), async ({ username, first_name, last_name }) => {
 });
 onSubmit(form("#resend"), async () => {
   await call("POST", "/api/email/verify/resend/");
-  return "A mail with the link is on its way.";
+  return "An e-mail with the link is on its way.";
 });
 onSubmit(form("#change-email"), async ({ email, password }) => {
   await call("POST", "/api/email/change/", { email: email.trim(), password });
   form("#change-email").reset();
-  return "We have sent a link to the new address. The change takes effect when you open it.";
+  return "We have sent a link to the new address. The change takes effect when you open the link and confirm it.";
 });
 onSubmit(form("#password form"), async ({ current_password, new_password }) => {
   await client.changePassword({ current_password, new_password });
   form("#password form").reset();
-  await Promise.all([showDevices(), showEvents(), whoIsIt().then(showUser)]);
+  await Promise.all([showDevices(), showEvents(), loadUser().then(showUser)]);
   return "Your password is changed, and your other devices are signed out.";
 });
 onSubmit(form("#delete-dialog form"), async ({ password }) => {
   await call("DELETE", "/api/user/", { password });
   leaving = true;
-  await client.logout().catch(() => null); // drops the tokens; their session is over already
+  await client.logout().catch(() => null); // drop the tokens; the session has ended already
   leave("/#account-deleted");
 });
 
-const user = client.state().signedIn ? await whoIsIt() : null;
+const user = client.state().signedIn ? await loadUser() : null;
 if (user) {
   showUser(user);
   $("account").hidden = false;

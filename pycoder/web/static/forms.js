@@ -1,4 +1,4 @@
-/** What all forms have in common: busy states, errors beside their fields, passwords shown. */
+/** Behaviour shared by all forms: busy state, errors beside fields, password visibility and strength. */
 import { AuthError } from "./client/auth-client.js";
 import { strength } from "./strength.js";
 import { $, element } from "./session.js";
@@ -6,13 +6,13 @@ import { $, element } from "./session.js";
 const MISSING = "Please fill in this field.";
 
 /**
- * Send a form by a function, and show what it answers or throws.
+ * Submit a form through a function, and show the sentence that it returns or the error it throws.
  *
  * @param {HTMLFormElement} form
- * @param {(fields: any) => Promise<string | void>} send returns a sentence for the reader, if any
+ * @param {(fields: any) => Promise<string | void>} send returns a sentence for the user, if any
  */
 export function onSubmit(form, send) {
-  form.noValidate = true; // errors stand beside their fields, where they can be read again
+  form.noValidate = true; // errors appear beside their fields, and stay there
   inputs(form).forEach((input) => input.addEventListener("input", () => mark(input, [])));
   form.querySelectorAll(".reveal").forEach(enableReveal);
   form.querySelectorAll(".strength").forEach(enableStrength);
@@ -21,14 +21,14 @@ export function onSubmit(form, send) {
     if (form.ariaBusy === "true") return;
     const missing = inputs(form).filter((input) => input.validity.valueMissing);
     inputs(form).forEach((input) => mark(input, missing.includes(input) ? [MISSING] : []));
-    say(form, "");
+    showOutcome(form, "");
     if (missing.length) return missing[0].focus();
     form.ariaBusy = "true";
     try {
       const sentence = await send(Object.fromEntries(new FormData(form)));
-      if (sentence) say(form, sentence, "good");
+      if (sentence) showOutcome(form, sentence, "good");
     } catch (error) {
-      show(form, error);
+      showError(form, error);
     } finally {
       form.ariaBusy = "false";
     }
@@ -36,30 +36,30 @@ export function onSubmit(form, send) {
   form.querySelectorAll("button").forEach((button) => (button.disabled = false));
 }
 
-/** @param {Element} form @returns {HTMLInputElement[]} the fields that a person sees */
+/** @param {Element} form @returns {HTMLInputElement[]} the visible fields */
 function inputs(form) {
   return [...form.querySelectorAll("input")].filter((input) => !input.hidden);
 }
 
 /** @param {HTMLFormElement} form @param {unknown} error */
-function show(form, error) {
+function showError(form, error) {
   const { code, message, errors, retryAfter } = /** @type {AuthError} */ (error);
   if (!(error instanceof AuthError)) console.error(error);
-  const wrong = inputs(form).filter((input) => errors?.[input.name]);
-  wrong.forEach((input) => mark(input, errors[input.name]));
-  const named = new Set(wrong.map((input) => input.name));
-  const others = Object.keys(errors ?? {}).filter((name) => !named.has(name));
-  const rest = others.flatMap((name) => errors[name]).join(" ");
-  say(form, [message, rest, retryAfter ? inWords(retryAfter) : ""].filter(Boolean).join(" "), "bad");
-  if (code === "invalid_credentials") wrong.push(...inputs(form).filter(isCurrentPassword));
-  wrong[0]?.focus();
+  const invalid = inputs(form).filter((input) => errors?.[input.name]);
+  invalid.forEach((input) => mark(input, errors[input.name]));
+  const marked = new Set(invalid.map((input) => input.name));
+  const unmarked = Object.keys(errors ?? {}).filter((name) => !marked.has(name));
+  const rest = unmarked.flatMap((name) => errors[name]).join(" ");
+  showOutcome(form, [message, rest, retryAfter ? retryAdvice(retryAfter) : ""].filter(Boolean).join(" "), "bad");
+  if (code === "invalid_credentials") invalid.push(...inputs(form).filter(isCurrentPassword));
+  invalid[0]?.focus();
 }
 
 /** @param {HTMLInputElement} input */
 const isCurrentPassword = (input) => input.autocomplete === "current-password";
 
 /** @param {number} seconds */
-function inWords(seconds) {
+function retryAdvice(seconds) {
   if (seconds < 5) return "";
   const [count, unit] = seconds < 90 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
   return `Try again in ${count} ${unit}${count === 1 ? "" : "s"}.`;
@@ -72,7 +72,7 @@ function mark(input, reasons) {
 }
 
 /** @param {Element} form @param {string} sentence @param {string} [kind] good or bad */
-export function say(form, sentence, kind = "good") {
+export function showOutcome(form, sentence, kind = "good") {
   const outcome = form.querySelector(".outcome");
   outcome?.replaceChildren(...(sentence ? [element("p", { className: `notice ${kind}` }, sentence)] : []));
 }
@@ -95,8 +95,8 @@ function enableStrength(hint) {
   const input = $(output?.getAttribute("for") ?? "");
   input.addEventListener("input", () => {
     /** @type {HTMLElement} */ (hint).hidden = !input.value;
-    const others = inputs(input.form).filter((one) => one !== input && one.type !== "password");
-    const { score, sentence } = strength(input.value, others.map((one) => one.value));
+    const others = inputs(input.form).filter((other) => other !== input && other.type !== "password");
+    const { score, sentence } = strength(input.value, others.map((other) => other.value));
     Object.assign(meter ?? {}, { value: score });
     Object.assign(output ?? {}, { value: sentence });
   });

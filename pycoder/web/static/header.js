@@ -1,4 +1,4 @@
-/** Shows what fits who is signed in, and who is not. */
+/** Shows the parts of the page for signed-in users, or those for everyone else. */
 import { client } from "./session.js";
 
 function show() {

@@ -2,25 +2,25 @@ import { onSubmit } from "./forms.js";
 import { $, client } from "./session.js";
 
 const ENDED = /** @type {Record<string, string>} */ ({
-  token_expired: "You were away for a while, so you were signed out. Please sign in again.",
+  token_expired: "Your session has expired. Please sign in again.",
   token_revoked:
-    "This session was ended: from another device, by a new password, or because somebody used an old key of it. Sign in, and look at your recent activity.",
+    "Your session was ended: on another device, by a new password, or because an old token of it was used again. Please sign in and check your recent activity.",
   token_reused:
-    "Somebody used an old key of this session, so it was ended to protect you. Sign in, look at your recent activity, and change your password if something there is not yours.",
+    "An old token of your session was used again, so the session was ended to protect you. Please sign in and check your recent activity. If something there was not you, change your password.",
 });
-const OTHERWISE = "You were signed out. Please sign in again.";
+const OTHER_REASON = "You were signed out. Please sign in again.";
 
-/** Tell why the last session ended, here or in another tab; or go on if a new one has begun. */
-function look() {
+/** Show why the last session ended, or open the account if a session exists by now. */
+function update() {
   const { signedIn, ended } = client.state();
   if (signedIn) location.replace("/account");
-  const reason = !ended || ended === "logout" ? "" : (ENDED[ended] ?? OTHERWISE);
+  const reason = !ended || ended === "logout" ? "" : (ENDED[ended] ?? OTHER_REASON);
   $("ended").hidden = !reason;
   $("ended").textContent = reason;
 }
 
-client.onChange(look);
-look();
+client.onChange(update);
+update();
 
 onSubmit(document.forms[0], async ({ email, password }) => {
   await client.login({ email: email.trim(), password });

@@ -1,4 +1,7 @@
-/** Opens Swagger UI on our document; who is signed in here calls as they are, or with a token. */
+/**
+ * Opens Swagger UI with PyCoder's OpenAPI document. Calls carry the token entered under
+ * "Authorize"; without one they use the session of the signed-in user.
+ */
 import { $, client } from "./session.js";
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -6,7 +9,7 @@ const follow = () => document.documentElement.classList.toggle("dark-mode", dark
 dark.addEventListener("change", follow);
 follow();
 
-// What Swagger UI leaves out for screen readers: headings in order, and names of what is typed in
+// What Swagger UI omits for screen readers: heading levels in order, and labels of form fields.
 const MISSING = [
   ["h3.opblock-tag", "ariaLevel", "2"],
   [".opblock h4", "ariaLevel", "3"],
@@ -20,23 +23,23 @@ new MutationObserver(() => {
   }
 }).observe($("reference"), { childList: true, subtree: true });
 
-let placed = /** @type {string | null} */ (null);
+let ownToken = /** @type {string | null} */ (null);
 const ui = /** @type {any} */ (globalThis).SwaggerUIBundle({
   url: "/api/openapi.json",
   dom_id: "#reference",
   defaultModelsExpandDepth: -1,
   tryItOutEnabled: true,
   async onComplete() {
-    placed = await client.getAccessToken().catch(() => null);
-    if (placed) ui.preauthorizeApiKey("bearer", placed);
+    ownToken = await client.getAccessToken().catch(() => null);
+    if (ownToken) ui.preauthorizeApiKey("bearer", ownToken);
   },
   async requestInterceptor(/** @type {any} */ request) {
-    if (placed && request.headers?.Authorization === `Bearer ${placed}`) {
-      request.headers.Authorization = `Bearer ${await client.getAccessToken()}`; // not too old
+    if (ownToken && request.headers?.Authorization === `Bearer ${ownToken}`) {
+      request.headers.Authorization = `Bearer ${await client.getAccessToken()}`; // refreshed if it has expired
     }
     if (request.headers?.Authorization) {
-      request.credentials = "omit"; // cookies beside a token would be refused
-    } else if (!placed && !request.loadSpec) {
+      request.credentials = "omit"; // PyCoder rejects a token beside cookies
+    } else if (!ownToken && !request.loadSpec) {
       Object.assign(request.headers, (await client.authorize(request.url)).headers);
     }
     return request;

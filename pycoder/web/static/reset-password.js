@@ -8,8 +8,8 @@ form.hidden = !token;
 
 onSubmit(form, async ({ new_password }) => {
   await call("POST", "/api/password/reset/confirm/", { token, new_password });
-  history.replaceState(null, "", location.pathname); // the link has done its work
-  await client.getUser().catch(() => null); // notices if the session here was one of them
+  history.replaceState(null, "", location.pathname); // the link has been used
+  await client.getUser().catch(() => null); // notices that the session of this browser has ended
   form.replaceChildren(
     element("p", { className: "notice good", role: "status" }, "Your new password is set, and you are signed out on all devices."),
     element("a", { className: "button", href: "/login" }, "Sign in"),

@@ -1,11 +1,11 @@
-/** The client of these pages, and the calls that they make with it. */
+/** The JavaScript client of the pages, and helpers for API calls and DOM elements. */
 import { AuthError, createAuthClient } from "./client/auth-client.js";
 
 const transport = document.documentElement.dataset.transport === "body" ? "body" : "cookie";
 export const client = createAuthClient({ transport });
 
 /**
- * Call the API as who is signed in. Throws an AuthError for every refusal.
+ * Call the API as the signed-in user. Throws an AuthError unless the call succeeds.
  *
  * @param {string} method @param {string} path @param {object} [fields] @returns {Promise<any>}
  */
@@ -17,7 +17,7 @@ export async function call(method, path, fields) {
   return [202, 204].includes(response.status) ? null : response.json();
 }
 
-/** @returns {string | null} the token of the link that opened this page */
+/** @returns {string | null} the token in the fragment of the link that opened this page */
 export function tokenOfLink() {
   return new URLSearchParams(location.hash.slice(1)).get("token");
 }
@@ -27,9 +27,9 @@ export function tokenOfLink() {
  * @param {T} tag @param {object} [properties] @param {(Node | string)[]} children
  */
 export function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+  const created = Object.assign(document.createElement(tag), properties);
+  created.append(...children);
+  return created;
 }
 
 /** @param {string} id @returns {any} */

@@ -8,9 +8,9 @@ form.hidden = !token;
 
 onSubmit(form, async () => {
   await call("POST", "/api/email/verify/", { token });
-  history.replaceState(null, "", location.pathname); // the link has done its work
+  history.replaceState(null, "", location.pathname); // the link has been used
   form.replaceChildren(
-    element("p", { className: "notice good", role: "status" }, "Thank you, your e-mail address is confirmed."),
+    element("p", { className: "notice good", role: "status" }, "Thank you. Your e-mail address is confirmed."),
     element("a", { className: "button", href: "/account" }, "Go to your account"),
   );
 });

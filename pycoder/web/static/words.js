@@ -1,4 +1,4 @@
-/** What codes, times and user agents are called among people. */
+/** Texts for events, user agents and times. */
 
 const EVENTS = /** @type {Record<string, string>} */ ({
   "user.registered": "Account created",
@@ -6,24 +6,24 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "user.updated": "Profile changed",
   "user.activated": "Account activated",
   "user.deactivated": "Account deactivated",
-  "user.unlocked": "Pause after failed sign-ins lifted",
+  "user.unlocked": "Sign-in unlocked by an administrator",
   "password.set": "Password set by an administrator",
   "password.changed": "Password changed",
-  "password.reset_asked": "Link for a new password asked for",
-  "password.reset": "New password set by a mailed link",
+  "password.reset_asked": "Password reset requested",
+  "password.reset": "New password set with a link from an e-mail",
   "email.verified": "E-mail address confirmed",
-  "email.change_asked": "Change of the e-mail address asked for",
+  "email.change_asked": "Change of the e-mail address requested",
   "email.changed": "E-mail address changed",
   "login.succeeded": "Signed in",
   "login.refused": "Failed sign-in",
-  "proof.refused": "Wrong password in the account",
-  "csrf.refused": "A page that is not ours, or not up to date, tried to use this session, and was refused",
-  "session.reused": "A used-up key of a session was presented again, so that session was ended",
+  "proof.refused": "Wrong password entered to confirm a change",
+  "csrf.refused": "Request from another website, or from an outdated page, rejected",
+  "session.reused": "Session ended because an old token of it was used again",
   "session.ended": "Signed out",
   "sessions.others_ended": "All other devices signed out",
-  "token.misplaced": "A key of a session was sent in another way than its own, and refused",
-  "token.revoked": "A token was revoked",
-  "limit.reached": "Too many tries; paused for a while",
+  "token.misplaced": "Token rejected because it was sent in the wrong place",
+  "token.revoked": "Access token revoked",
+  "limit.reached": "Too many attempts; paused for a while",
 });
 
 const ALARMING = /^(login\.refused|proof\.refused|csrf\.refused|session\.reused|token\.misplaced|limit\.reached)$/;
@@ -49,10 +49,10 @@ const SYSTEMS = /** @type {[RegExp, string][]} */ ([
   [/Linux/, "Linux"],
 ]);
 
-/** @param {string | null} agent @returns {string} a guess, good enough to tell devices apart */
+/** @param {string | null} agent @returns {string} a name that helps to tell devices apart */
 export function deviceName(agent) {
   if (!agent) return "Unknown device";
-  const [browser, system] = [BROWSERS, SYSTEMS].map((all) => all.find(([sign]) => sign.test(agent))?.[1]);
+  const [browser, system] = [BROWSERS, SYSTEMS].map((names) => names.find(([pattern]) => pattern.test(agent))?.[1]);
   if (browser && system) return `${browser} on ${system}`;
   return browser ?? agent.slice(0, 60);
 }

@@ -1,6 +1,6 @@
 /**
- * Signs people in with a PyCoder server and keeps them signed in: across tabs, reloads, lost
- * answers, a server that is away, and a clock that is wrong. docs/frontend.md shows its use.
+ * Signs users in with a PyCoder server and keeps them signed in: across tabs and reloads, after
+ * lost responses and server outages, and with a wrong clock. See docs/frontend.md.
  *
  * @typedef {{ access?: string, refresh?: string, expires_in?: number, csrf_token?: string }} Tokens
  * @typedef {{ id: number, email: string, email_verified: boolean, username: string,
@@ -9,7 +9,7 @@
  * @typedef {{ email: string, password: string, password2?: string, username?: string,
  *   first_name?: string, last_name?: string }} Profile
  * @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} TokenStorage
- * @typedef {{ signedIn: boolean, ended: string | null }} State and why it ended: "logout" or a code
+ * @typedef {{ signedIn: boolean, ended: string | null }} State `ended` is "logout" or a problem code
  * @typedef {ReturnType<typeof createAuthClient>} AuthClient
  */
 export type Tokens = {
@@ -46,29 +46,29 @@ export type State = {
     ended: string | null;
 };
 export type AuthClient = ReturnType<typeof createAuthClient>;
-/** A refusal or fault: `code` is stable, `message` is a sentence that a page can show. */
+/** A failed request: `code` is stable, `message` is a sentence that a page can show. */
 export declare class AuthError extends Error {
     status: number;
     code: string;
     errors: Record<string, string[]>;
     retryAfter: number;
     passes: boolean;
-    /** @param {number} status @param {any} problem RFC 9457 @param {Headers} [headers] */
+    /** @param {number} status @param {any} problem as in RFC 9457 @param {Headers} [headers] */
     constructor(status: number, problem: any, headers?: Headers);
-    /** @param {Response} response a refusal */
+    /** @param {Response} response with a status of 400 or more */
     static from(response: Response): Promise<AuthError>;
 }
-/** @returns {TokenStorage} a storage that ends with the page */
+/** @returns {TokenStorage} a storage that is lost when the page is closed */
 export declare function memoryStorage(): TokenStorage;
 /**
  * @param {object} [options]
- * @param {string} [options.baseURL] where the server is; by default, where the page comes from
+ * @param {string} [options.baseURL] of the server; by default the origin of the page
  * @param {TokenStorage} [options.storage] localStorage (default), sessionStorage, memoryStorage()
- * @param {"body" | "cookie"} [options.transport] cookie: tokens that no script can read
- * @param {string[]} [options.origins] of other services that are to get the access token
+ * @param {"body" | "cookie"} [options.transport] "cookie" keeps the tokens from all scripts
+ * @param {string[]} [options.origins] of other services that receive the access token
  * @param {typeof globalThis.fetch} [options.fetch]
  */
-export declare function createAuthClient({ baseURL, storage, // it may be forbidden
+export declare function createAuthClient({ baseURL, storage, // access may be blocked
 transport, origins, fetch, }?: {
     baseURL?: string;
     storage?: TokenStorage;
@@ -82,7 +82,7 @@ transport, origins, fetch, }?: {
     login: (credentials: Credentials) => Promise<User>;
     refresh: (stale?: string) => Promise<string>;
     fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
-    /** @param {string} [url] where to @returns what a request has to carry, in the words of axios */
+    /** @param {string} [url] of a request @returns its credentials, as options of axios */
     authorize(url?: string): Promise<{
         token: string | null;
         headers: Record<string, string>;
@@ -90,16 +90,16 @@ transport, origins, fetch, }?: {
     }>;
     getAccessToken: (url?: string) => Promise<string | null>;
     state: () => State;
-    /** @returns {Promise<User | null>} who is signed in, if anybody is */
+    /** @returns {Promise<User | null>} the current user, or null if signed out */
     getUser(): Promise<User | null>;
     /** @param {{ current_password: string, new_password: string }} fields */
     changePassword(fields: {
         current_password: string;
         new_password: string;
     }): Promise<void>;
-    /** Sign out in all tabs; rejects if the server could not be told that the session is over. */
+    /** Sign out in all tabs. Rejects if the server did not confirm that the session has ended. */
     logout(): Promise<void>;
-    /** @param {(state: State) => void} listener hears of sign-ins and sign-outs, in all tabs */
+    /** @param {(state: State) => void} listener called after each sign-in or sign-out in any tab */
     onChange(listener: (state: State) => void): () => undefined;
 };
 /** @param {any} instance @param {AuthClient} client */
