@@ -3,11 +3,12 @@
 import unicodedata
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, String, false, true, update
+from sqlalchemy import ColumnElement, String, false, select, true, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pycoder.clock import now
 from pycoder.db.base import Base, BigId, UTCDateTime
+from pycoder.db.queries import execute_in_transaction
 from pycoder.extensions import db
 
 EMAIL_LENGTH = 254
@@ -45,13 +46,14 @@ def normalize_identifier(text: str) -> str:
 
 
 def lock_user(condition: ColumnElement[bool]) -> User | None:
-    """Lock the row of an active user until the transaction ends, and return it.
+    """Lock the row of an active user until the transaction ends, and return its current state.
 
-    The user is read after the lock is taken; ``None`` means that no active user matches. Every
-    transaction that ends several sessions or links of a user takes this lock first, so that no two
-    of them deadlock. An UPDATE that changes nothing takes it, because SQLite has no ``SELECT … FOR
-    UPDATE`` and would not start a write transaction.
+    Every transaction that ends several sessions or links of a user takes this lock first, so that
+    no two of them deadlock. SQLite ignores ``FOR NO KEY UPDATE``. There, an UPDATE that changes
+    nothing starts the write transaction.
     """
-    locked = update(User).where(condition, User.is_active).values(is_active=True).returning(User)
-    options = {"synchronize_session": False, "populate_existing": True}
-    return db.session.scalars(locked, execution_options=options).one_or_none()
+    active = condition & User.is_active
+    if db.engine.name == "sqlite":
+        execute_in_transaction(update(User).where(active).values(is_active=True))
+    locked = select(User).where(active).with_for_update(key_share=True)
+    return db.session.scalars(locked, execution_options={"populate_existing": True}).one_or_none()
