@@ -56,12 +56,19 @@ class Server:
                 stderr=log,
                 pass_fds=self.inherited,
             )
-        deadline = time.monotonic() + 20
+        try:
+            self._wait_until_it_answers()
+        except BaseException:  # its caller gets no server that it could stop
+            self.__exit__()
+            raise
+        return self
+
+    def _wait_until_it_answers(self):
+        deadline = time.monotonic() + 60
         while not self._answers():
             assert self.process.poll() is None, self.log.read_text()
-            assert time.monotonic() < deadline, "the server did not answer within 20 s"
+            assert time.monotonic() < deadline, "the server did not answer within 60 s"
             time.sleep(0.05)
-        return self
 
     def _answers(self):
         with ApiConnection(self) as api, contextlib.suppress(*ApiConnection.NO_ANSWER):
