@@ -215,6 +215,8 @@ class Config:
     HASHING_QUEUE = 24  # passwords that can wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
     REFRESH_RETRY_WINDOW = 300  # seconds in which a refresh may be repeated with its key
+    EMAIL_LINK_LIFETIME = 86_400  # seconds; verification, and change of the address
+    RESET_LINK_LIFETIME = 3600  # seconds
     SESSIONS_PER_USER = 100  # the surplus session that was used least recently ends
     MAX_CONTENT_LENGTH = 64 * 1024
     JWT_REFRESH_JSON_KEY = "refresh"
@@ -370,13 +372,6 @@ def format_report(report: list[tuple[str, str, str, str]]) -> str:
     )
 
 
-CLASSES = {
-    "development": DevelopmentConfig,
-    "testing": TestingConfig,
-    "production": ProductionConfig,
-}
-
-
 def load() -> Config:
     """Load the settings of this process from the environment and ``.env``.
 
@@ -386,8 +381,9 @@ def load() -> Config:
     folder = Path.cwd()
     file = {name: text or "" for name, text in dotenv_values(folder / ".env").items()}
     environ = {**file, **{name: text for name, text in os.environ.items() if text}}
-    chosen = CLASSES.get(environ.get("PYCODER_ENV") or "development", ProductionConfig)
-    return chosen(environ, folder, file)
+    kinds = {"development": DevelopmentConfig, "testing": TestingConfig}
+    kind = kinds.get(environ.get("PYCODER_ENV") or "development", ProductionConfig)
+    return kind(environ, folder, file)
 
 
 def load_or_exit() -> Config:

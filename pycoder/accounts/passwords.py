@@ -95,9 +95,10 @@ def check_password_policy(
 
 
 def replace_password_hash(user: User, password_hash: str) -> None:
-    """Store a hash in the caller's transaction, revoke all links, and notify the user.
+    """Store the hash of a new password in the caller's transaction.
 
-    Raises ``NotFound`` if the account has been deleted meanwhile.
+    Revoke all links of the user, delete queued mails with links, and queue a notice. Raises
+    ``NotFound`` if the account no longer exists.
     """
     same = User.id == user.id
     if not execute_in_transaction(update(User).where(same).values(password_hash=password_hash)):

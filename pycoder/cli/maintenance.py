@@ -35,7 +35,7 @@ def prune(as_json: bool) -> None:
 @click.option("--user", "identifier", metavar="ID|EMAIL|USERNAME", help="Only events of this user.")
 @as_json
 def tail(count: int, identifier: str | None, as_json: bool) -> None:
-    """Print the latest security events, newest last."""
+    """Print the latest security events, with the newest one last."""
     user_id = administration.find_user(identifier).id if identifier else None
     for event in reversed(audit.latest_events(count, user_id)):
         fields = {name: getattr(event, name) for name in ("id", "at", "event", *EVENT_FIELDS)}

@@ -1,4 +1,7 @@
-"""Execute statements: in autocommit, or in the caller's transaction."""
+"""Execute statements: in autocommit, or in the caller's transaction.
+
+The two statements of nearly every request are prepared: see prepared.py.
+"""
 
 from typing import Any, cast
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from flask import current_app
 from sqlalchemy import ColumnElement, Row, delete, select
 
 from pycoder.clock import now
@@ -27,10 +28,10 @@ class Purpose(StrEnum):
     RESET = "reset_password"
 
 
-LIFETIMES = {
-    Purpose.VERIFY: timedelta(hours=24),
-    Purpose.CHANGE: timedelta(hours=24),
-    Purpose.RESET: timedelta(hours=1),
+LIFETIMES = {  # settings in config.py
+    Purpose.VERIFY: "EMAIL_LINK_LIFETIME",
+    Purpose.CHANGE: "EMAIL_LINK_LIFETIME",
+    Purpose.RESET: "RESET_LINK_LIFETIME",
 }
 
 
@@ -49,10 +50,11 @@ def issue(user_id: int, purpose: Purpose, email: str | None = None) -> str:
     ``Purpose.CHANGE`` changes the account to.
     """
     secret = secrets.token_urlsafe(32)
+    lifetime = timedelta(seconds=current_app.config[LIFETIMES[purpose]])
     stored = {
         "digest": _digest(secret),
         "email": email,
-        "expires_at": now() + LIFETIMES[purpose],
+        "expires_at": now() + lifetime,
     }
     upsert = insert_into(OneTimeToken).values(user_id=user_id, purpose=purpose, **stored)
     execute_in_transaction(

@@ -18,10 +18,10 @@ _templates = Environment(loader=PackageLoader("pycoder.mail"), autoescape=select
 
 
 def render(template: str, to: str, *, link: str, at: datetime) -> EmailMultiAlternatives:
-    """Render a mail about a request of the current client at ``at``.
+    """Return a mail about a request that the current client made at the time ``at``.
 
-    The domain is encoded by the rules that validated the address (IDNA 2008). Flask-Mailman would
-    use those of 2003, under which a mail to ``faß.de`` goes to the owner of ``fass.de``.
+    The domain is encoded with IDNA 2008, the rules that validated the address. Flask-Mailman would
+    use IDNA 2003, which turns ``faß.de`` into ``fass.de``. That domain may have another owner.
     """
     mailbox = to.rpartition("@")[0]
     to = f"{mailbox}@{validate_email(to, check_deliverability=False).ascii_domain}"

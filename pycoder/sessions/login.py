@@ -50,7 +50,7 @@ def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginR
     key, user_id = _lockout_key(account, identifier), account and account.id
     rejection = Event.LOGIN_REFUSED, _rejection_reason(account)
     with lockout.guard("login.account", key, *rejection, user_id):
-        user, session = _create_session(account, password, transport)
+        user, session = _authenticate_and_create(account, password, transport)
     return login_result(user, session)
 
 
@@ -66,11 +66,13 @@ def authenticate(account: Account, password: str) -> Row[Any]:
     return account
 
 
-def _create_session(account: Account, password: str, transport: str) -> tuple[User, Session]:
+def _authenticate_and_create(
+    account: Account, password: str, transport: str
+) -> tuple[User, Session]:
     """Authenticate an account, create a session under a lock of its row, and commit.
 
-    No transaction is open while a password is hashed. If the account has changed meanwhile, its new
-    state decides.
+    A second factor would be required between the two. No transaction is open while a password is
+    hashed. If the account changes during that time, its new state is authenticated again.
     """
     account = authenticate(account, password)
     password_hash = _upgraded_hash(account, password)
@@ -80,7 +82,7 @@ def _create_session(account: Account, password: str, transport: str) -> tuple[Us
     if user is None or user.password_hash != account.password_hash:
         db.session.rollback()
         account = fetch_one(_BY_ID, {"user_id": account.id})
-        return _create_session(account, password, transport)
+        return _authenticate_and_create(account, password, transport)
     user.password_hash = password_hash
     session = create_session(user.id, status_idx, transport)
     audit.record(Event.LOGIN_SUCCEEDED, user_id=user.id, session_id=session.id)

@@ -1,6 +1,7 @@
 """Prune expired rows: sessions, revoked tokens, and old audit events.
 
-Ordinary writes delete a few of them, so that the tables stay bounded without a scheduled job.
+Ordinary writes delete a few of them, so that the tables stay bounded without a scheduled job. The
+mail worker deletes expired links, and ratelimit/storage.py expired counters.
 """
 
 from datetime import timedelta

@@ -63,10 +63,11 @@ def validate_claims(header: dict[str, Any], claims: Any) -> None:
 
 
 def validate_claim_types(header: dict[str, Any], claims: Any) -> None:
-    """Reject a token with a missing, unknown, mistyped or contradictory claim.
+    """Check that a token has exactly the expected claims, with valid types and values.
 
-    No claim is given a default (RFC 8725 §3.8 to §3.12). Numbers are integers, because PyJWT would
-    also read ``"9_999"``. Only a token that services cannot verify has no ``status``.
+    A missing claim is never given a default (RFC 8725 §3.8 to §3.12). A number must be an integer:
+    PyJWT alone would also accept the string ``"9_999"``. A token signed with HS256 has no
+    ``status``, because services cannot verify it. Raises ``InvalidTokenError``.
     """
     expected = CLAIMS if header["alg"] == "HS256" else PUBLISHED_CLAIMS
     if type(claims) is not dict or claims.keys() != expected.keys():

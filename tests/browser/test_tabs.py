@@ -3,6 +3,8 @@
 The scripts keep the tokens. test_cookie_tabs.py does the same with cookies.
 """
 
+import time
+
 import pytest
 
 from tests.support.clocks import until_expired
@@ -63,9 +65,12 @@ def test_two_tabs_that_expire_together_stay_signed_in(context, server, locks):
     second.goto("/")
     assert second.evaluate("'locks' in navigator && Boolean(navigator.locks)") is locks
     seen = refreshes(context)
+    began = time.monotonic()
     second.evaluate(CALL_WHEN_TOLD)
     assert first.evaluate(BOTH_EXPIRE, [ROUNDS, first.email]) == 2 * ROUNDS
-    assert len(seen) >= ROUNDS
+    by_themselves = (time.monotonic() - began) / 1.5 + 1  # tokens that expired meanwhile
+    twice = 0.5 if locks else 1  # with locks only where a tab sees late what the other stored
+    assert ROUNDS <= len(seen) <= ROUNDS * (1 + twice) + by_themselves
 
 
 def test_a_lost_answer_and_a_reload_log_nobody_out(tab, context):

@@ -84,7 +84,7 @@ class PasswordChangeSchema(RequestSchema):
 
 
 class ResetSchema(RequestSchema):
-    """The body of a password reset request."""
+    """The body of a request for a password reset link."""
 
     email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
 

@@ -55,7 +55,7 @@ class EmptySchema(Schema):
 
 
 class TransportSchema(RequestSchema):
-    """A request that creates a session."""
+    """The base of requests that create a session. It adds ``transport``."""
 
     transport = fields.String(
         load_default="body",
