@@ -1,6 +1,7 @@
 """The rules of the architecture, held against every file. Exceptions are named, with a reason."""
 
 import ast
+import functools
 import re
 import tomllib
 from configparser import ConfigParser
@@ -59,6 +60,7 @@ def in_packages(*packages):
     ]
 
 
+@functools.cache
 def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
@@ -247,6 +249,7 @@ def test_no_test_imports_a_test(path):
 # Libraries
 
 
+@functools.cache
 def imported_names(path):
     """Return the names that a module binds by importing something that is not PyCoder's."""
     return {

@@ -74,7 +74,10 @@ def unlock(identifier: str) -> None:
 @identifier_argument
 @new_password
 def set_password(identifier: str, password: str) -> None:
-    """Set the password of an account. This ends all of its sessions and lifts its lockout."""
+    """Set the password of an account.
+
+    This ends all of its sessions and lifts its lockout.
+    """
     administration.set_password(administration.find_user(identifier), password)
 
 

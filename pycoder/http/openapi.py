@@ -1,4 +1,4 @@
-"""flask-smorest subclasses: strict request parsing, and documented problems."""
+"""flask-smorest subclasses: strict parsing, and documented problems."""
 
 from collections.abc import Callable, Iterable
 from copy import deepcopy
@@ -117,7 +117,7 @@ class Blueprint(flask_smorest.Blueprint):
         return lambda view: register(self.doc(operationId=view.__name__)(view))
 
     def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:
-        """Parse arguments with one instance of the schema, not with a new one for each request."""
+        """Parse arguments with one instance of the schema for all requests."""
         parse: Callable[[View], View] = super().arguments(schema(), **options)
         if not getattr(schema, "accepts_forms", False):
             return parse

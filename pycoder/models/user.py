@@ -46,7 +46,7 @@ def normalize_identifier(text: str) -> str:
 
 
 def lock_user(condition: ColumnElement[bool]) -> User | None:
-    """Lock the row of an active user until the transaction ends, and return its current state.
+    """Lock an active user's row until the transaction ends and return its state.
 
     Every transaction that ends several sessions or links of a user takes this lock first, so that
     no two of them deadlock. SQLite ignores ``FOR NO KEY UPDATE``. There, an UPDATE that changes
