@@ -87,7 +87,7 @@ class StrictParser(FlaskParser):
     DEFAULT_VALIDATION_STATUS = 400
 
     def load_json(self, req: Request, schema: Schema) -> Any:
-        """Return the JSON body, or the form where the schema accepts one. No body is ``{}``."""
+        """Return the JSON body, or the form if the schema accepts one. No body is ``{}``."""
         if not req.get_data(cache=True, parse_form_data=False):
             return {}
         if getattr(schema, "accepts_forms", False) and req.mimetype == FORM:
@@ -168,7 +168,7 @@ api = ProblemApi(
 
 
 def _complete(operation: dict[str, Any], method: str) -> None:
-    """Add the links, the problem responses by status, and ``X-Request-ID`` to an operation."""
+    """Add links, problem responses and ``X-Request-ID`` to an operation."""
     responses = operation["responses"]
     if operation.pop("x-form", False):
         content = operation["requestBody"]["content"]
@@ -208,7 +208,7 @@ def _all_problems(kind: type[Problem]) -> Iterable[type[Problem]]:
 
 
 def _links(pointer: str) -> dict[str, Any]:
-    """Return the links from the tokens of a response to operations (OpenAPI, "Link Object")."""
+    """Return links to the operations that accept the tokens (OpenAPI, "Link Object")."""
     access, refresh = (f"$response.body#{pointer}/{kind}" for kind in ("access", "refresh"))
     bodies = {
         "refresh": {"refresh": refresh},
