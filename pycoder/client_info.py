@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -23,23 +23,28 @@ class ClientInfo:
 
 NO_CLIENT = ClientInfo()
 
-_current: ContextVar[ClientInfo] = ContextVar("client_info", default=NO_CLIENT)
+_current: ContextVar[Callable[[], ClientInfo]] = ContextVar(
+    "client_info", default=lambda: NO_CLIENT
+)
 
 
 def current_client() -> ClientInfo:
     """Return the client on whose behalf the current code runs."""
-    return _current.get()
+    return _current.get()()
 
 
-def bind_client(client: ClientInfo) -> None:
-    """Set the client of the current context, at an entry point."""
-    _current.set(client)
+def bind_client(source: Callable[[], ClientInfo]) -> None:
+    """Set where the client of the current context comes from, at an entry point.
+
+    ``source`` is called when the client is needed, which most requests never do.
+    """
+    _current.set(source)
 
 
 @contextmanager
 def bound_client(client: ClientInfo) -> Iterator[None]:
     """Act on behalf of a client for the duration of a ``with`` block."""
-    token = _current.set(client)
+    token = _current.set(lambda: client)
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from typing import Any
 from flask import Flask, Request, Response, current_app, request
 from flask.sessions import SessionInterface
 from werkzeug.exceptions import HTTPException
+from werkzeug.utils import cached_property
 
 from pycoder.client_info import DEVICE_COOKIE, NO_CLIENT, USER_AGENT_LENGTH, ClientInfo, bind_client
 from pycoder.errors import BadRequest, MalformedJSON, NotFound, UnsupportedMediaType
@@ -41,7 +42,7 @@ class ApiRequest(Request):
             pass  # the entry is not an address
         return peer
 
-    @property
+    @cached_property
     def client_info(self) -> ClientInfo:
         """The client. Its texts are bounded and printable."""
         agent = self.headers.get("User-Agent", "")
@@ -96,12 +97,12 @@ def reject_double_slashes() -> None:
 
 def bind_request_client() -> None:
     """Bind the client of the request, for everything that the request causes."""
-    bind_client(request.client_info)  # type: ignore[attr-defined]
+    bind_client(lambda: request.client_info)  # type: ignore[attr-defined]
 
 
 def unbind_client(error: BaseException | None) -> None:
     """Forget the client once the request is over."""
-    bind_client(NO_CLIENT)
+    bind_client(lambda: NO_CLIENT)
 
 
 def remove_content_type(response: Response) -> Response:

@@ -23,15 +23,14 @@ from pycoder.errors import (
 from pycoder.models.audit import AuditEvent
 from pycoder.models.user import User
 from pycoder.tokens.jwt import current_token_state
-from pycoder.tokens.state import UserState
 
 
 @bp.get("/user/")
 @access_token_required
 @bp.response(200, UserSchema)
-def user() -> UserState:
+def user() -> dict[str, Any]:
     """Return the user of the access token."""
-    return current_token_state().user
+    return current_token_state().user._asdict()
 
 
 @bp.patch("/user/")
