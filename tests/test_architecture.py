@@ -85,6 +85,11 @@ def test_files_and_functions_are_short(path):
         assert [f.name for f in functions(path) if f.end_lineno - f.lineno >= 40] == []
 
 
+@pytest.mark.parametrize("path", TESTS, ids=name)
+def test_files_of_tests_are_short(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
 @each_source
 def test_functions_take_at_most_five_parameters(path):
     def parameters(function):
