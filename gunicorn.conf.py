@@ -26,15 +26,27 @@ keepalive = 5
 forwarder_headers = ""
 control_socket_disable = True  # gunicorn would create the socket outside the project folder
 
-metrics = settings.instance / f"metrics-{settings.PORT}"  # counters of all workers
+metrics = settings.instance / f"metrics-{os.getpid()}"  # counters of the workers of this master
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
 metrics.mkdir(parents=True, exist_ok=True)
 
 
 def on_starting(server):
-    """Delete the counters of the previous run."""
-    for file in metrics.iterdir():
-        file.unlink()
+    """Delete the counters of masters that were killed."""
+    for folder in settings.instance.glob("metrics-*"):
+        if not is_running(int(folder.name.rpartition("-")[2])):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_running(pid):
+    """Return whether a process exists, also one of another user."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def pre_fork(server, worker):
@@ -58,5 +70,5 @@ def child_exit(server, worker):
 
 
 def on_exit(server):
-    """Delete the counters."""
+    """Delete the counters of this master."""
     shutil.rmtree(metrics, ignore_errors=True)

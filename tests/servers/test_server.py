@@ -108,6 +108,15 @@ def test_the_server_tells_no_version(server):
             assert api.call("GET", path).status == 404
 
 
+def test_a_start_on_a_port_that_is_taken_leaves_the_metrics_of_the_first(server):
+    with ApiConnection(server) as api:
+        assert api.call("GET", "/nowhere/").status == 404
+    command = {"cwd": server.folder, "env": server.env, "capture_output": True, "timeout": 60}
+    assert subprocess.run(server.command, **command).returncode != 0
+    with ApiConnection(server) as api:
+        assert 'pycoder_problems_total{code="not_found"}' in api.call("GET", "/metrics").text
+
+
 def test_no_header_says_where_the_application_stands(server):
     with ApiConnection(server) as api:
         assert api.call("GET", "/healthz", SCRIPT_NAME="/api").status in (200, 400)
