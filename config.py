@@ -321,6 +321,7 @@ class TestingConfig(Config):
     TESTING = True
     __test__ = False  # pytest would collect a class of this name
     BCRYPT_ROUNDS = Setting(whole_number(4, 18), 4)
+    HASHING_PATIENCE = 60.0  # the suite shares its cores with the servers that it starts
 
 
 class ProductionConfig(Config):

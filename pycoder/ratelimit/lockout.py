@@ -11,6 +11,7 @@ from pycoder.extensions import db
 from pycoder.ratelimit.limiter import count, current_limits, get_limit, retry_after
 
 LONGEST_PAUSE = 3600  # seconds
+BUSY_RETRY = 2  # seconds after which simultaneous attempts have usually ended
 PAUSE_MEMORY = 86_400  # seconds without reaching the limit, after which pauses are short again
 
 
@@ -63,8 +64,9 @@ def _reserve(limit: str, key: str) -> int:
     if storage.get(_pause(limit, key)):
         raise TooManyRequests(retry_after(_pause(limit, key)))
     attempt = count(limit, key)
-    if attempt > item.amount:
-        raise TooManyRequests(retry_after(item.key_for(limit, key)))
+    if attempt > item.amount:  # without a pause, so other attempts are still under way
+        _release(limit, key)
+        raise TooManyRequests(BUSY_RETRY)
     return attempt
 
 

@@ -157,9 +157,9 @@ def test_logout_in_one_tab_reaches_the_other(tab, context, server):
     other = context.new_page()
     other.goto("/account")
     other.wait_for_selector("#device-list li")
-    kept = cookies(context)
     tab.goto("/account")
     until_expired()  # an expired access cookie signs out, too
+    kept = cookies(context)
     tab.locator("#sign-out").click()
     for page in (tab, other):
         page.wait_for_url("**/login")

@@ -1,5 +1,7 @@
 """The lockout of accounts."""
 
+import contextlib
+
 import pytest
 
 from pycoder.audit import Event
@@ -21,3 +23,17 @@ def test_an_attempt_released_late_does_not_make_room_for_one_more(app, clock):
                 raise InvalidCredentials
         with pytest.raises(TooManyRequests), attempt():
             pass
+
+
+def test_an_attempt_that_finds_no_room_is_no_failure(app):
+    with app.app_context():
+        with contextlib.ExitStack() as under_way:
+            for _ in range(10):
+                under_way.enter_context(attempt())
+            for _ in range(5):
+                with pytest.raises(TooManyRequests) as refusal, attempt():
+                    pass
+                assert refusal.value.headers["Retry-After"] == "2"
+        for _ in range(10):
+            with pytest.raises(InvalidCredentials), attempt():
+                raise InvalidCredentials
