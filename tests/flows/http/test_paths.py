@@ -8,7 +8,7 @@ from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from pycoder.models.session import Session
 from tests.support.parameters import table
-from tests.support.requests import API_PATHS, GOOD, is_problem, raw
+from tests.support.requests import API_PATHS, GOOD, ODD_PATHS, is_problem, raw
 
 # What crosses the wire does so before the database is asked, so one kind of it is enough.
 pytestmark = [
@@ -50,33 +50,6 @@ def test_a_whole_sign_in_works_without_slashes_and_from_any_host(client):
     refreshed = client.post("/api/token/refresh", json={"refresh": pair["refresh"]})
     assert refreshed.status_code == 200
     assert client.post("/api/logout", headers=headers).status_code == 204
-
-
-ODD_PATHS = {
-    "NUL": "/api/user/\0",
-    "NUL before the end": "/api/user\0/",
-    "not UTF-8": "/api/\xff",
-    "two slashes at the start": "//api/user/",
-    "two slashes within": "/api//user/",
-    "two slashes at the end": "/api/user//",
-    "slashes alone": "//",
-    "another host": "//evil.example/api/user/",
-    "dots and a semicolon": "/..;/api/user/",
-    "semicolon": "/api/user;x=1/",
-    "dots": "/api/user/../user/",
-    "dot": "/api/./user/",
-    "backslash": "\\api\\user\\",
-    "capitals": "/API/USER/",
-    "space": "/api/user/ ",
-    "line break": "/api/user/\n",
-    "tab": "/api/\tuser/",
-    "5 KB": "/api/" + "a" * 5120,
-    "5 KB of slashes": "/" * 5120,
-    "escape": "/api/%75ser/",
-    "placeholder": "/api/<user>/",
-    "star": "*",
-    "api": "/api/",
-}
 
 
 @table(ODD_PATHS)
