@@ -5,7 +5,7 @@ import time
 import click
 from flask import current_app
 
-import config as settings
+from config_parsers import web_url
 from pycoder.cli import key_drill
 from pycoder.cli.base import ProblemGroup, as_json, fail, show
 from pycoder.keys import rotation, store
@@ -49,9 +49,7 @@ def retire(kid: str, as_json: bool) -> None:
 
 
 @keys.command("drill")
-@click.option(
-    "--url", type=settings.web_url, help="The URL of the running service. Default: PUBLIC_URL."
-)
+@click.option("--url", type=web_url, help="The URL of the running service. Default: PUBLIC_URL.")
 @as_json
 def drill(url: str | None, as_json: bool) -> None:
     """Rotate the keys, and check a session at the running service.

@@ -20,7 +20,8 @@ from tests.support.servers import Server
 
 REVISIONS = sorted(path.stem for path in (ROOT / "migrations" / "versions").glob("*.py"))
 HEAD = REVISIONS[-1].partition("_")[0]
-CODE = ("pycoder", "migrations", "config.py", "wsgi.py", "gunicorn.conf.py")
+CODE = ("pycoder", "migrations", "deploy", "config.py", "config_parsers.py", "wsgi.py")
+CODE += ("gunicorn.conf.py",)
 
 
 def git(*words):
