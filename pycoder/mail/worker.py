@@ -6,6 +6,7 @@ deletion. The secret of a link is created when its mail is sent: it is stored no
 lifetime begins with the mail.
 """
 
+import os
 import secrets
 import threading
 from datetime import timedelta
@@ -55,11 +56,28 @@ class SendResult(NamedTuple):
 
 
 def start(app: Flask) -> None:
-    """Send mails in a thread of this process until it ends. Call it after the fork."""
+    """Send mails in a thread of this process until it ends. Call it after the fork.
+
+    A second call in a process does nothing.
+    """
     stop = threading.Event()
+    if app.extensions.setdefault(f"pycoder.mail_worker.{os.getpid()}", stop) is not stop:
+        return
     worker = threading.Thread(target=_run, args=(app, stop), name="mail worker", daemon=True)
     worker.start()
     threading.Thread(target=_stop_with_process, args=(worker, stop), name="mail stopper").start()
+
+
+def start_with_first_request(app: Flask) -> None:
+    """Send mails from the first request of a process on, whatever serves it."""
+    wsgi_app = app.wsgi_app
+
+    def first(environ: dict[str, Any], start_response: Any) -> Any:
+        app.wsgi_app = wsgi_app  # type: ignore[method-assign]
+        start(app)
+        return wsgi_app(environ, start_response)
+
+    app.wsgi_app = first  # type: ignore[method-assign]
 
 
 def _stop_with_process(worker: threading.Thread, stop: threading.Event) -> None:

@@ -20,8 +20,8 @@ from tests.support.servers import Server
 
 REVISIONS = sorted(path.stem for path in (ROOT / "migrations" / "versions").glob("*.py"))
 HEAD = REVISIONS[-1].partition("_")[0]
-CODE = ("pycoder", "migrations", "deploy", "config.py", "config_parsers.py", "wsgi.py")
-CODE += ("gunicorn.conf.py",)
+CODE = ("pycoder", "migrations", "deploy", "config.py", "config_cores.py", "config_parsers.py")
+CODE += ("wsgi.py", "gunicorn.conf.py")
 
 
 def git(*words):
