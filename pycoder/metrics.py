@@ -1,9 +1,12 @@
 """Prometheus metrics, summed over all workers of a node."""
 
 import os
+from collections.abc import Iterable
+from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 PROBLEMS = Counter("pycoder_problems", "Problem responses, by code", ["code"])
@@ -19,6 +22,9 @@ HASHING_WAIT = Histogram(
 )
 HASHING_REFUSED = Counter(
     "pycoder_hashing_refused", "Passwords rejected because the queue was full or too slow"
+)
+FORWARDED_IGNORED = Counter(
+    "pycoder_forwarded_ignored", "Headers X-Forwarded-For that were not believed", ["reason"]
 )
 BUILD_INFO = Gauge(
     "pycoder_build_info",
@@ -38,6 +44,25 @@ def exposition() -> bytes:
     BUILD_INFO.labels(version("pycoder")).set(1)
     registry = CollectorRegistry(support_collectors_without_names=True)
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        AllWorkersCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
     return generate_latest()
+
+
+class AllWorkersCollector(MultiProcessCollector):
+    """The metrics of all workers, without the files that are being created.
+
+    A new file is empty until its worker has extended it. To the library that is an error.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics of all files that are not empty."""
+        folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+        files = [str(path) for path in folder.glob("*.db") if _is_written(path)]
+        return self.merge(files)  # type: ignore[no-untyped-call,no-any-return]
+
+
+def _is_written(path: Path) -> bool:
+    with suppress(FileNotFoundError):  # its worker has just exited
+        return path.stat().st_size > 0
+    return False

@@ -1,6 +1,5 @@
 """The request: strict JSON bodies, a request id, and its client."""
 
-from ipaddress import ip_address
 from typing import Any
 
 from flask import Flask, Request, Response, current_app, request
@@ -10,6 +9,7 @@ from werkzeug.utils import cached_property
 
 from pycoder.client_info import DEVICE_COOKIE, NO_CLIENT, USER_AGENT_LENGTH, ClientInfo, bind_client
 from pycoder.errors import BadRequest, MalformedJSON, NotFound, UnsupportedMediaType
+from pycoder.http.proxies import client_address
 from pycoder.strict_json import StrictJSONProvider
 
 
@@ -23,24 +23,8 @@ class ApiRequest(Request):
 
     @property
     def client_ip(self) -> str | None:
-        """The address of the client: that of the peer, or the one behind trusted proxies.
-
-        ``TRUSTED_PROXIES`` is their number. Each proxy appends the address of its own peer to
-        ``X-Forwarded-For``, so only that many entries from the right are trusted. None is trusted
-        from a peer with a public address, because it has bypassed the proxies.
-        """
-        trusted = current_app.config["TRUSTED_PROXIES"]
-        peer = self.remote_addr
-        if not trusted:
-            return peer
-        forwarded = [part.strip() for part in self.headers.get("X-Forwarded-For", "").split(",")]
-        try:
-            is_proxy = not peer or not ip_address(peer).is_global  # a Unix socket has no address
-            if len(forwarded) >= trusted and is_proxy:
-                return str(ip_address(forwarded[-trusted].partition("%")[0]))  # no IPv6 zone
-        except ValueError:
-            pass  # the entry is not an address
-        return peer
+        """The address of the client, which may be behind proxies."""
+        return client_address(self.remote_addr, self.headers.get("X-Forwarded-For", ""))
 
     @cached_property
     def client_info(self) -> ClientInfo:

@@ -2,6 +2,7 @@
 
 import pytest
 from flask_migrate import downgrade, upgrade
+from prometheus_client.mmap_dict import MmapedDict
 
 from tests.support.callers import Caller
 from tests.support.ports import free_port
@@ -18,6 +19,15 @@ def test_metrics_are_for_monitors_inside(client):
 def test_problems_are_counted(client):
     client.get("/nothing")
     assert 'pycoder_problems_total{code="not_found"}' in client.get("/metrics").text
+
+
+def test_a_file_that_a_worker_is_creating_does_not_fail_the_metrics(client, tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    ended = MmapedDict(tmp_path / "counter_1.db")
+    ended.write_value('["requests", "requests_total", {}, "Requests"]', 3, 0)
+    ended.close()
+    (tmp_path / "counter_2.db").touch()
+    assert "requests_total 3.0" in client.get("/metrics").text
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Limits by network address, and the address that a proxy reports."""
 
+from ipaddress import ip_network
+
 import pytest
 from sqlalchemy import func, select
 
@@ -109,14 +111,56 @@ def test_a_direct_client_is_counted_as_its_peer_whatever_it_sends(header, value,
         ),
         pytest.param(1, "::ffff:8.8.8.8", "203.0.113.7", "::ffff:8.8.8.8", id="so IPv4-mapped"),
         pytest.param(1, "10.0.0.1", f"fe80::1%{'x' * 60}", "fe80::1", id="an endless zone"),
+        pytest.param(1, "10.0.0.1", "203.0.113.7:51123", "203.0.113.7", id="with a port"),
+        pytest.param(1, "10.0.0.1", "[2001:db8::7]:443", "2001:db8::7", id="IPv6 with a port"),
+        pytest.param(1, "10.0.0.1", '"[2001:db8::7]:443"', "2001:db8::7", id="and quoted"),
+        pytest.param(1, "10.0.0.1", "[2001:db8::7]", "2001:db8::7", id="IPv6 in brackets"),
+        pytest.param(
+            2, "10.0.0.1", "203.0.113.7:1, 10.0.0.2:443", "203.0.113.7", id="ports at two proxies"
+        ),
+        pytest.param(1, "10.0.0.1", "203.0.113.7:1:2", "10.0.0.1", id="two ports"),
+        pytest.param(1, "9.9.9.9", "203.0.113.7", "203.0.113.7", id="a proxy that is listed"),
+        pytest.param(1, "::ffff:9.9.9.9", "203.0.113.7", "203.0.113.7", id="so IPv4-mapped"),
+        pytest.param(0, "9.9.9.9", "203.0.113.7", "9.9.9.9", id="listed, but no proxy to believe"),
     ],
 )
 def test_forwarded_addresses_are_believed_as_far_as_there_are_proxies(
     proxies, peer, forwarded, believed, app, setting, rows
 ):
     setting("TRUSTED_PROXIES", proxies)
+    setting("PROXY_NETWORKS", [ip_network("9.9.9.0/24")])
     assert guess(app, ip=peer, x_forwarded_for=forwarded).status_code == 400
     assert rows(select(AuditEvent.ip)) == [believed]
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("proxies", "peer", "forwarded", "reason", "advice"),
+    [
+        ("0", "10.0.0.1", "203.0.113.7", "no_proxies", "TRUSTED_PROXIES is 0; set it"),
+        ("1", "8.8.8.8", "203.0.113.7", "public_peer", "in PROXY_NETWORKS"),
+        ("2", "10.0.0.1", "203.0.113.7", "too_few_entries", "set the number of proxies"),
+        ("1", "10.0.0.1", "unknown", "no_address", "write the address of its client"),
+    ],
+)
+def test_a_header_that_is_not_believed_is_counted_and_logged_once(
+    proxies, peer, forwarded, reason, advice, app_with, caplog
+):
+    app = app_with(TRUSTED_PROXIES=proxies)
+
+    def ignored():
+        line = f'pycoder_forwarded_ignored_total{{reason="{reason}"}} '
+        _, _, number = app.test_client().get("/metrics").text.partition(line)
+        return float(number.partition("\n")[0] or 0)
+
+    before = ignored()
+    for _ in range(3):
+        guess(app, ip=peer, x_forwarded_for=forwarded)
+        guess(app, ip=peer)
+    assert ignored() == before + 3
+    [warning] = [text for text in caplog.messages if "X-Forwarded-For" in text]
+    assert advice in warning
+    assert forwarded not in warning
 
 
 @on_sqlite
