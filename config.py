@@ -10,29 +10,36 @@ import secrets
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
 
+from config_cores import usable_cores, usable_workers
 from config_parsers import (
     DEFAULT_LIMITS,
     Setting,
     database_url,
+    in_clear,
+    is_local,
     limit_storage,
     limits,
     mail_url,
     masked,
+    networks,
     on_or_off,
     one_of,
     origins,
     secret_key,
+    split_url,
     web_url,
     whole_number,
 )
 
 MINIMUM_PRODUCTION_ROUNDS = 12
 PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
+OWN_PREFIXES = ("PYCODER_", "JWT_")  # of names that nothing else in an environment has
 
 
 class ConfigError(Exception):
@@ -65,7 +72,7 @@ class Config:
     SECRET_KEY = Setting(secret_key, stored_secret, secret=True)
     DATABASE_URL = Setting(database_url, lambda config: f"sqlite:///{config.instance}/pycoder.db")
     PORT = Setting(whole_number(1, 65535), 8000)
-    WEB_CONCURRENCY = Setting(whole_number(1, 512), os.cpu_count() or 1)
+    WEB_CONCURRENCY = Setting(whole_number(1, 512), lambda config: usable_workers().number)
     JWT_ALGORITHM = Setting(one_of("EdDSA", "ES256", "RS256", "HS256"), "EdDSA")
     JWT_ACCESS_TOKEN_EXPIRES = Setting(whole_number(1, 86_400), 3600)
     JWT_REFRESH_TOKEN_EXPIRES = Setting(whole_number(1, 31_536_000), 604_800)
@@ -78,6 +85,7 @@ class Config:
     MAIL_URL = Setting(mail_url, "console:")
     CORS_ORIGINS = Setting(origins, [])
     TRUSTED_PROXIES = Setting(whole_number(0, 8), 0)
+    PROXY_NETWORKS = Setting(networks, [])
     RATE_LIMIT_STORAGE = Setting(limit_storage, "database")
     RATE_LIMITS = Setting(limits, DEFAULT_LIMITS)
     AUDIT_RETENTION = Setting(whole_number(1, 36_500), 365)
@@ -86,7 +94,6 @@ class Config:
     COOKIE_SECURE = False
     JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "access_token", "refresh_token"
     JWT_COOKIE_CSRF_PROTECT = False  # bound to one token, and fails at é; see auth/csrf.py
-    MAIL_TO_CONSOLE = True  # off in production: a link in the log gives access to an account
     HASHING_QUEUE = 24  # passwords that can wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
     REFRESH_RETRY_WINDOW = 300  # seconds in which a refresh may be repeated with its key
@@ -103,13 +110,18 @@ class Config:
     @property
     def HASHING_THREADS(self) -> int:
         """The number of hashing threads of a worker: its share of the cores."""
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        return int(max(1, cores // self.WEB_CONCURRENCY))
+        return int(max(1, usable_cores().number // self.WEB_CONCURRENCY))
 
     @property
     def THREADS(self) -> int:
         """The number of request threads of a worker: seven more than can wait for a hash."""
         return self.HASHING_THREADS + self.HASHING_QUEUE + 7
+
+    @property
+    def HSTS(self) -> bool:
+        """Whether browsers are told to use https only."""
+        parts = split_url(self.PUBLIC_URL)
+        return self.COOKIE_SECURE and not is_local(parts.hostname or "")
 
     @property
     def SQLALCHEMY_DATABASE_URI(self) -> Any:
@@ -153,8 +165,10 @@ class Config:
         for name in self.settings():
             try:
                 getattr(self, name)
-            except (ValueError, OSError) as error:
-                errors[name] = error.strerror or "" if isinstance(error, OSError) else str(error)
+            except OSError as error:
+                errors[name] = f"{error.filename}: {error.strerror}"
+            except ValueError as error:
+                errors[name] = str(error)
         return errors or self.cross_check()
 
     def cross_check(self) -> dict[str, str]:
@@ -168,26 +182,71 @@ class Config:
             errors["RATE_LIMIT_STORAGE"] = "memory: supports only WEB_CONCURRENCY=1"
         return errors
 
+    def unknown_names(self) -> dict[str, str]:
+        """Return the reason by name for variables that look like a misspelt setting."""
+        known, reasons = self.settings(), {}
+        for name in {**self.environ, **self.from_file}.keys() - known.keys():
+            closest = get_close_matches(name.upper(), known, 1, cutoff=0.82)
+            if closest or name.startswith(OWN_PREFIXES):
+                reasons[name] = "is no setting" + "".join(f"; did you mean {c}?" for c in closest)
+        return dict(sorted(reasons.items()))
+
     def report(self) -> list[tuple[str, str, str, str]]:
-        """Return (name, masked value, source, complaint) of every setting."""
-        complaints = self.complaints()
+        """Return (name, masked value, source, complaint) of settings and unknown names."""
+        complaints = {**self.unknown_names(), **self.complaints()}
         rows = []
-        for name, setting in self.settings().items():
-            value = "(hidden)" if name in complaints or setting.secret else getattr(self, name)
-            shown = masked(value) if isinstance(value, str) else str(value)
-            rows.append((name, shown, self.source(name), complaints.get(name, "")))
+        for name in {**self.settings(), **complaints}:
+            setting = self.settings().get(name)
+            hidden = not setting or setting.secret or name in complaints
+            value = "(hidden)" if hidden else self.shown(name)
+            rows.append((name, value, self.source(name), complaints.get(name, "")))
         return rows
+
+    def shown(self, name: str) -> str:
+        """Return the value of a setting without its secrets, and what it means."""
+        value = getattr(self, name)
+        if name == "WEB_CONCURRENCY" and self.source(name) == "default":
+            return f"{value} (decided by: {usable_workers().decided_by})"
+        if name == "TRUSTED_PROXIES":
+            believed = "private addresses and PROXY_NETWORKS are" if value else "none is"
+            return f"{value} ({believed} believed)"
+        if isinstance(value, list):
+            return ", ".join(getattr(item, "pattern", str(item)) for item in value) or "none"
+        return masked(value) if isinstance(value, str) else str(value)
 
     def check(self) -> None:
         """Raise ``ConfigError`` for invalid or unsafe settings."""
         if self.complaints():
-            raise ConfigError(format_report(self.report()))
+            raise ConfigError(f"the settings are not safe\n{format_report(self.report())}")
+
+    def check_files(self) -> None:
+        """Raise ``ConfigError`` for a file or folder that this process cannot use."""
+        try:
+            self.instance.mkdir(0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{self.instance} cannot be created: {error.strerror}") from error
+        folders = [self.instance]
+        if self.DATABASE_URL.startswith("sqlite:///"):
+            path = re.sub("^sqlite:///(file:)?|[?].*", "", self.DATABASE_URL)
+            database = self.instance / path  # an absolute path replaces the folder
+            folders.append(database.parent)
+            if database.is_dir():
+                raise ConfigError(f"DATABASE_URL names a directory: {database}")
+            if database.exists() and not os.access(database, os.R_OK | os.W_OK):
+                raise ConfigError(f"this user cannot read and write {database}")
+        for folder in folders:
+            if not folder.is_dir():
+                raise ConfigError(f"there is no directory {folder}")
+            if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                raise ConfigError(f"this user cannot write into {folder}")
 
 
 class DevelopmentConfig(Config):
     """The development environment. Every setting has a default."""
 
-    CORS_ORIGINS = Setting(origins, [re.compile(r"http://(localhost|127\.0\.0\.1)(:\d+)?\Z")])
+    CORS_ORIGINS = Setting(
+        origins, [re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?\Z")]
+    )
 
 
 class TestingConfig(Config):
@@ -206,17 +265,10 @@ class ProductionConfig(Config):
     COOKIE_SECURE = True
     JWT_ACCESS_COOKIE_NAME = "__Host-access_token"
     JWT_REFRESH_COOKIE_NAME = "__Secure-refresh_token"  # __Host- requires Path=/
-    MAIL_TO_CONSOLE = False
 
     def cross_check(self) -> dict[str, str]:
         """Return the reason by setting for settings that are unsafe in production."""
-        errors = super().cross_check()
-        if self.source("SECRET_KEY") == "default":
-            errors["SECRET_KEY"] = "is required in production"
-        elif is_weak_secret(self.SECRET_KEY):
-            errors["SECRET_KEY"] = "can be guessed; generate one: openssl rand -base64 48"
-        elif self.source("SECRET_KEY") == ".env" and self.dotenv.stat().st_mode & 0o007:
-            errors["SECRET_KEY"] = "is in a file that every user can read; chmod 640 .env"
+        errors = super().cross_check() | self.unsafe_secret() | self.unsafe_connections()
         if self.source("PUBLIC_URL") == "default" or not self.PUBLIC_URL.startswith("https://"):
             errors["PUBLIC_URL"] = "is required in production, and must be https://"
         if self.BCRYPT_ROUNDS < MINIMUM_PRODUCTION_ROUNDS:
@@ -225,9 +277,33 @@ class ProductionConfig(Config):
             errors["RATE_LIMITS"] = "must not be off in production"
         if any(origin.startswith("http://") for origin in self.CORS_ORIGINS):
             errors["CORS_ORIGINS"] = "must be https:// in production"
+        if self.source("TRUSTED_PROXIES") == "default":
+            errors["TRUSTED_PROXIES"] = (
+                "is required in production: the number of proxies in front of this server that add"
+                " to X-Forwarded-For (1 with deploy/nginx.conf; 0 if clients connect directly)"
+            )
         if self.environ.get("FLASK_DEBUG", "0").lower() not in ("", "0", "false", "no"):
             errors["PYCODER_ENV"] = "production does not allow FLASK_DEBUG"
-        return errors
+        misspelt = self.unknown_names().items()
+        return errors | {name: reason for name, reason in misspelt if name in self.from_file}
+
+    def unsafe_secret(self) -> dict[str, str]:
+        """Return the reason if the secret key is missing, or others can learn it."""
+        if self.source("SECRET_KEY") == "default":
+            return {"SECRET_KEY": "is required in production"}
+        if is_weak_secret(self.SECRET_KEY):
+            return {"SECRET_KEY": "can be guessed; generate one: openssl rand -base64 48"}
+        if self.source("SECRET_KEY") == ".env" and self.dotenv.stat().st_mode & 0o007:
+            return {"SECRET_KEY": "is in a file that every user can read; chmod 640 .env"}
+        return {}
+
+    def unsafe_connections(self) -> dict[str, str]:
+        """Return the reason by setting for unsafe URLs of other servers."""
+        urls = ("DATABASE_URL", "MAIL_URL", "RATE_LIMIT_STORAGE")
+        reasons = {name: in_clear(self.environ.get(name, ""), self.environ) for name in urls}
+        if self.MAIL_URL == "console:":
+            reasons["MAIL_URL"] = "is required in production, and must not be console:"
+        return {name: reason for name, reason in reasons.items() if reason}
 
 
 def is_weak_secret(secret: str) -> bool:
@@ -236,9 +312,11 @@ def is_weak_secret(secret: str) -> bool:
 
 
 def format_report(report: list[tuple[str, str, str, str]]) -> str:
-    """Format a report as aligned lines. Rejected settings are marked."""
+    """Format a report as aligned lines. Complaints are marked."""
+    known = Config.settings()
     return "\n".join(
-        f"{'REFUSED' if complaint else 'ok':8}{name:27}{complaint or shown}  [{source}]"
+        f"{('REFUSED' if name in known else 'UNKNOWN') if complaint else 'ok':8}"
+        f"{name:27}{complaint or shown}  [{source}]"
         for name, shown, source, complaint in report
     )
 
@@ -247,10 +325,14 @@ def load() -> Config:
     """Load the settings of this process from the environment and ``.env``.
 
     The environment takes precedence, except that an empty variable is ignored. An unknown
-    ``PYCODER_ENV`` is checked as production.
+    ``PYCODER_ENV`` is checked as production. Raises ``ConfigError`` if ``.env`` cannot be read.
     """
     folder = Path.cwd()
-    file = {name: text or "" for name, text in dotenv_values(folder / ".env").items()}
+    try:
+        file = {name: text or "" for name, text in dotenv_values(folder / ".env").items()}
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigError(f"{folder / '.env'} cannot be read: {reason}") from error
     environ = {**file, **{name: text for name, text in os.environ.items() if text}}
     kinds = {"development": DevelopmentConfig, "testing": TestingConfig}
     kind = kinds.get(environ.get("PYCODER_ENV") or "development", ProductionConfig)
@@ -258,10 +340,11 @@ def load() -> Config:
 
 
 def load_or_exit() -> Config:
-    """Load the settings, or exit with the report if one of them is unsafe."""
-    config = load()
+    """Load the settings, or exit with the reason why a process cannot start."""
     try:
+        config = load()
         config.check()
+        config.check_files()
     except ConfigError as error:
-        sys.exit(f"PyCoder refuses to start with these settings:\n{error}")
+        sys.exit(f"PyCoder refuses to start: {error}")
     return config

@@ -5,11 +5,14 @@ secret.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, urlsplit
 
 MINIMUM_SECRET_BYTES = 32
+SHOWN = ("host=", "hostaddr=", "port=", "service=", "sslmode=", "tls=")  # others may be secret
 
 LIMIT = r"[1-9]\d*/([1-9]\d*)?(second|minute|hour|day)"
 DEFAULT_LIMITS = {
@@ -82,6 +85,7 @@ def database_url(text: str) -> str:
     """Parse a database URL. The driver of PostgreSQL is always psycopg 3."""
     scheme, _, rest = text.partition("://")
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        split_url(text)
         return f"postgresql+psycopg://{rest}"
     if scheme == "sqlite" and not re.search("^/*$|:memory:|mode=memory", rest):
         return text
@@ -89,51 +93,72 @@ def database_url(text: str) -> str:
 
 
 def split_url(url: str) -> SplitResult:
-    """Split a URL. Python's own error for an invalid URL may quote a secret."""
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError("is not a URL; in a password write / as %2F, @ as %40, # as %23") from None
-    return urlsplit(url)
+    """Split a URL. Reject one whose host an unescaped character in a password hides.
+
+    The parser of a library could find another host than this one. Python's own error for an invalid
+    URL may quote a secret.
+    """
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        options = re.sub(r"(^|&)from=[^&]*", "", parts.query)  # the sender of mails
+        if parts.netloc.count("@") < 2 and "@" not in parts.path + options + parts.fragment:
+            _ = parts.port  # raises ValueError if it is no number
+            return parts
+    raise ValueError(
+        "hides its host; in a user name or password write / as %2F, @ as %40, # as %23, ? as %3F"
+    )
 
 
 def web_url(text: str) -> str:
-    """Parse the URL that links are built from."""
+    """Parse the URL that links are built from: a scheme, a host, perhaps a port."""
     parts = split_url(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be an http:// or https:// URL without query or fragment")
+    if parts.username is not None:
+        raise ValueError("must not contain a user name or password")
+    if parts.path not in ("", "/"):
+        raise ValueError("must not have a path; PyCoder needs a host of its own")
     return text.rstrip("/")
 
 
 def origins(text: str) -> list[str]:
-    """Parse exact origins. Patterns and ``*`` are rejected."""
-    listed = [origin.strip().rstrip("/") for origin in text.split(",") if origin.strip()]
+    """Parse exact origins of sites and apps. Patterns and ``*`` are rejected."""
+    listed = [origin.strip().rstrip("/").lower() for origin in text.split(",") if origin.strip()]
     for origin in listed:
-        if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d+)?", origin):
+        if not re.fullmatch(r"[a-z][a-z0-9+.-]*://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d+)?", origin):
             raise ValueError("must be origins like https://app.pycoder.dev, separated by commas")
     return listed
 
 
+def networks(text: str) -> list[IPv4Network | IPv6Network]:
+    """Parse addresses and networks."""
+    with suppress(ValueError):
+        return [ip_network(network.strip()) for network in text.split(",")]
+    raise ValueError("must be addresses or networks like 192.0.2.0/24, separated by commas")
+
+
 def mail_url(text: str) -> str:
     """Parse the target of mails: a mail server, a directory, or standard output."""
+    if text == "console:" or re.match(r"file:[^/\s]|file:/[^/\s]", text):
+        return text
     parts = split_url(text)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    sender = options.pop("from", "a@b")
-    known = options in ({}, {"tls": "0"}, {"tls": "1"}) and re.fullmatch(r"[!-~]+@[!-~]+", sender)
-    server = parts.scheme == "smtp" and parts.hostname and parts.port != 0 and known
-    if text == "console:" or re.match(r"file:[^/\s]|file:/[^/\s]", text) or server:
+    sender, tls = options.pop("from", "a@b"), options.pop("tls", "")
+    known = not options and re.fullmatch(r"[!-~]+@[!-~]+", sender)
+    schemes = {"": ("smtp", "smtps"), "0": ("smtp",), "1": ("smtp", "smtps")}.get(tls, ())
+    if parts.scheme in schemes and parts.hostname and parts.port != 0 and known:
         return text
     raise ValueError(
-        "must be console:, file: and a directory, or smtp://host:port?tls=1&from=address"
+        "must be smtp://host:port?tls=1&from=address, smtps://host, file:directory, or console:"
     )
 
 
 def limit_storage(text: str) -> str:
-    """Parse the storage of rate limits."""
+    """Parse the storage of rate limits. ``tls=0`` is not passed to the library."""
     if text in ("database", "memory:"):
         return text
     if text.startswith(("redis://", "rediss://")) and split_url(text):
-        return text
+        return re.sub(r"\?tls=0$|(?<=\?)tls=0&|&tls=0(?=&|$)", "", text)
     raise ValueError("must be database, memory:, or start with redis:// or rediss://")
 
 
@@ -150,6 +175,41 @@ def limits(text: str) -> dict[str, str]:
     return {**DEFAULT_LIMITS, **changed}
 
 
+def is_local(host: str) -> bool:
+    """Return whether a host is this machine: a socket, or a loopback address."""
+    with suppress(ValueError):
+        return ip_address(host.strip("[]")).is_loopback
+    return not host or host[0] in "/@" or host == "localhost" or host.endswith(".localhost")
+
+
+def in_clear(url: str, environ: Mapping[str, str]) -> str:
+    """Return why a URL sends credentials in clear to another machine, or nothing.
+
+    It may do so if the URL says so in words.
+    """
+    parts = split_url(url)
+    options, host = parse_qs(parts.query), parts.hostname or ""
+    if parts.scheme == "smtp" and parts.username and "tls" not in options and not is_local(host):
+        return "sends the password in clear; add tls=1, or allow it with tls=0"
+    if parts.scheme == "redis" and options.get("tls") != ["0"] and not is_local(host):
+        return "is not encrypted; use rediss://, or allow it with ?tls=0"
+    if not parts.scheme.startswith("postgres"):
+        return ""
+    named = [host, *(",".join(options.get(name, [])) for name in ("host", "hostaddr", "service"))]
+    defaults = [environ.get(name, "") for name in ("PGHOST", "PGHOSTADDR", "PGSERVICE")]
+    mode = options.get("sslmode", [environ.get("PGSSLMODE", "")])[-1]
+    if mode in ("require", "verify-ca", "verify-full", "disable"):
+        return ""
+    hosts = ",".join(named if any(named) else defaults).split(",")
+    if all(is_local(re.sub(r"^([^:]*|\[.*\]):\d+$", r"\1", one)) for one in hosts):
+        return ""
+    return "may not be encrypted; add sslmode=verify-full or require, or allow it with disable"
+
+
 def masked(text: str) -> str:
-    """Mask the credentials and the query of a URL."""
-    return re.sub(r"(?<=://).*(?=@)|(?<=\?).*", "***", text) if "://" in text else text
+    """Mask the credentials of a URL, and the parameters that may contain some."""
+    if "://" not in text:
+        return text
+    address, mark, query = re.sub(r"(?<=://).*(?=@)", "***", text).partition("?")
+    parameters = [part if part.startswith(SHOWN) else "***" for part in query.split("&") if part]
+    return address + mark + "&".join(dict.fromkeys(parameters))

@@ -32,6 +32,8 @@ def create_app(config: settings.Config | None = None) -> Flask:
     config.instance.mkdir(parents=True, exist_ok=True)
 
     logs.init_app(app)
+    for name, reason in config.unknown_names().items():
+        app.logger.warning("%s %s", name, reason)
     middleware.init_app(app)
     request.init_app(app)
     store.init_app(app)

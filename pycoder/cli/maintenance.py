@@ -58,7 +58,8 @@ def send(as_json: bool) -> None:
 def doctor(as_json: bool) -> None:
     """Print the version, and every setting with its source.
 
-    With an unsafe setting, every command prints this list and exits.
+    With an unsafe setting, every command prints this list and exits. Names that look like a
+    misspelt setting are listed, too; then this command exits with status 1.
     """
     settings_report = current_app.extensions["pycoder.config"].report()
     report = [("version", version("pycoder"), "package", ""), *settings_report]
@@ -67,3 +68,5 @@ def doctor(as_json: bool) -> None:
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in report]))
     else:
         click.echo(settings.format_report(report))
+    if any(complaint for *_, complaint in report):
+        click.get_current_context().exit(1)

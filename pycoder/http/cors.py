@@ -14,7 +14,7 @@ def cors_options(origins: Sequence[str | re.Pattern[str]]) -> dict[str, Any]:
     """
     return {
         "resources": r"/api/.*",
-        "origins": list(origins),
+        "origins": [_as_pattern(origin) for origin in origins],
         "supports_credentials": True,
         "allow_headers": [
             "Authorization",
@@ -27,6 +27,11 @@ def cors_options(origins: Sequence[str | re.Pattern[str]]) -> dict[str, Any]:
         "max_age": 600,
         "always_send": False,  # no header for a request without an Origin
     }
+
+
+def _as_pattern(origin: str | re.Pattern[str]) -> re.Pattern[str]:
+    """Return a pattern, because Flask-CORS takes the text of an IPv6 origin for one."""
+    return origin if isinstance(origin, re.Pattern) else re.compile(re.escape(origin) + r"\Z")
 
 
 def is_allowed_origin(origin: str) -> bool:

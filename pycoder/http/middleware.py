@@ -13,10 +13,10 @@ SECURITY_HEADERS = [
     ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
-    ("Strict-Transport-Security", "max-age=31536000; includeSubDomains"),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
 ]
+HSTS = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 
 
 class Middleware:
@@ -27,8 +27,8 @@ class Middleware:
     method of a path without its slash.)
     """
 
-    def __init__(self, wsgi_app: Any):
-        self.wsgi_app = wsgi_app
+    def __init__(self, wsgi_app: Any, security_headers: list[tuple[str, str]]):
+        self.wsgi_app, self.security_headers = wsgi_app, security_headers
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Call the application. Headers that the response has already are kept."""
@@ -43,7 +43,7 @@ class Middleware:
 
         def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             present = {name for name, _ in headers}
-            headers += [header for header in SECURITY_HEADERS if header[0] not in present]
+            headers += [header for header in self.security_headers if header[0] not in present]
             headers.append(("X-Request-ID", request_id))
             if is_api:
                 headers.append(("Vary", "Origin"))
@@ -68,5 +68,6 @@ def new_request_id() -> str:
 
 def init_app(app: Flask) -> None:
     """Wrap the WSGI application."""
-    app.wsgi_app = Middleware(app.wsgi_app)  # type: ignore[method-assign]
+    security_headers = [*SECURITY_HEADERS, HSTS] if app.config["HSTS"] else SECURITY_HEADERS
+    app.wsgi_app = Middleware(app.wsgi_app, security_headers)  # type: ignore[method-assign]
     app.url_map.merge_slashes = False  # see http/request.py:reject_double_slashes

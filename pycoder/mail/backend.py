@@ -14,19 +14,13 @@ from flask_mailman.backends.smtp import EmailBackend
 SMTP_TIMEOUT = 30  # seconds for each reply of a mail server
 
 
-class NoMailServer(OSError):
-    """``MAIL_URL`` names no mail server, and mails must not be logged in production."""
-
-
 @contextmanager
 def deliver(message: EmailMultiAlternatives) -> Iterator[None]:
     """Deliver a mail, and run the ``with`` block once the mail server has accepted it.
 
     Raises ``OSError``, of which the errors of ``smtplib`` are subclasses. An error while the
-    connection is closed is ignored. Raises ``NoMailServer`` if there is none.
+    connection is closed is ignored.
     """
-    if not current_app.config["MAIL_TO_CONSOLE"] and _mailman().backend == "console":
-        raise NoMailServer
     connection = _mailman().get_connection()
     try:
         connection.open()
@@ -65,12 +59,14 @@ def init_app(app: Flask) -> None:
     url = app.config["MAIL_URL"]
     parts = urlsplit(url)
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    tls, implicit = options.get("tls") == "1", parts.port == 465
+    port = parts.port or (465 if parts.scheme == "smtps" else 25)
+    tls = parts.scheme == "smtps" or options.get("tls") == "1"
+    implicit = parts.scheme == "smtps" or port == 465
     sender = options.get("from") or f"no-reply@{urlsplit(app.config['PUBLIC_URL']).hostname}"
     app.config.update(
-        MAIL_BACKEND=SMTPBackend if parts.scheme == "smtp" else parts.scheme,
+        MAIL_BACKEND=SMTPBackend if parts.scheme in ("smtp", "smtps") else parts.scheme,
         MAIL_SERVER=parts.hostname,
-        MAIL_PORT=parts.port or 25,
+        MAIL_PORT=port,
         MAIL_USERNAME=unquote(parts.username or ""),
         MAIL_PASSWORD=unquote(parts.password or ""),
         MAIL_USE_TLS=tls and not implicit,

@@ -8,7 +8,6 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from config import ProductionConfig
 from pycoder.accounts import administration
 from pycoder.clock import now
 from pycoder.mail import backend, worker
@@ -110,15 +109,3 @@ def test_a_file_takes_mails_in_place_of_a_server(app, ada, tmp_path, monkeypatch
     [name] = os.listdir(tmp_path / "mails")
     assert "#token=" in (tmp_path / "mails" / name).read_text()
     assert waiting() == 0
-
-
-def test_in_production_no_link_is_written_to_the_log(app, ada, new_app, capsys, waiting):
-    """Who reads the log could follow it. Without a mail server, the mail waits for one."""
-    settings = {"DATABASE_URL": app.config["DATABASE_URL"], "PUBLIC_URL": "https://id.pycoder.dev"}
-    production = new_app(ProductionConfig, **settings)
-    assert send(production) == (0, True)
-    assert "token" not in capsys.readouterr().out
-    assert waiting() == 1
-    with time_machine.travel(now() + timedelta(minutes=1), tick=False):
-        assert send(app) == (1, False)
-    assert "#token=" in capsys.readouterr().out

@@ -5,17 +5,18 @@ from pathlib import Path
 
 from flask_migrate import upgrade
 
-from config import TestingConfig
+from config import ProductionConfig, TestingConfig
 from pycoder import create_app
 from pycoder.db.base import Base
 from pycoder.extensions import db
-from tests.support.constants import SECRET_KEY
+from tests.support.constants import PRODUCTION, SECRET_KEY
 
 
 @contextlib.contextmanager
 def application(folder, kind=TestingConfig, **settings):
     """Make an application, and close its connections at the end."""
-    app = create_app(kind({"SECRET_KEY": SECRET_KEY} | settings, Path(folder)))
+    required = {"SECRET_KEY": SECRET_KEY} | (PRODUCTION if kind is ProductionConfig else {})
+    app = create_app(kind(required | settings, Path(folder)))
     yield app
     with app.app_context():
         for engine in db.engines.values():

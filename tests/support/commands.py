@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from tests.support.constants import ROOT, SECRET_KEY
+from tests.support.constants import PRODUCTION, ROOT, SECRET_KEY
 
 
 def environment(database_url, **settings):
@@ -16,6 +16,7 @@ def environment(database_url, **settings):
         "PYCODER_ENV": "testing",
         "SECRET_KEY": SECRET_KEY,
         "DATABASE_URL": database_url,
+        **(PRODUCTION if settings.get("PYCODER_ENV") == "production" else {}),
         **{name: str(value) for name, value in settings.items()},
     }
 

@@ -9,8 +9,9 @@ import pytest
 
 import config
 from config import Config, ConfigError, DevelopmentConfig, ProductionConfig, TestingConfig
+from config_cores import usable_workers
 from pycoder import create_app
-from tests.support.constants import SECRET_KEY
+from tests.support.constants import PRODUCTION, SECRET_KEY
 
 
 def test_a_secret_of_31_bytes_is_refused_at_start_and_one_of_32_is_not(tmp_path):
@@ -19,7 +20,7 @@ def test_a_secret_of_31_bytes_is_refused_at_start_and_one_of_32_is_not(tmp_path)
     create_app(TestingConfig({"SECRET_KEY": SECRET_KEY[:32]}, tmp_path))
 
 
-SAFE = {"SECRET_KEY": SECRET_KEY, "PUBLIC_URL": "https://auth.pycoder.dev"}
+SAFE = {"SECRET_KEY": SECRET_KEY, "PUBLIC_URL": "https://auth.pycoder.dev", **PRODUCTION}
 
 
 def refused(tmp_path, kind=ProductionConfig, **settings):
@@ -32,7 +33,8 @@ def test_the_settings_are_the_documented_ones():
         "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES",
         "SESSION_LIFETIME", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN",
         "PASSWORD_BLOCKLIST",
-        "PUBLIC_URL", "MAIL_URL", "CORS_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT_STORAGE",
+        "PUBLIC_URL", "MAIL_URL", "CORS_ORIGINS", "TRUSTED_PROXIES", "PROXY_NETWORKS",
+        "RATE_LIMIT_STORAGE",
         "RATE_LIMITS", "AUDIT_RETENTION", "WEB_TRANSPORT",
     ]  # fmt: skip
 
@@ -95,6 +97,16 @@ UNSAFE = [
     ("JWT_REFRESH_TOKEN_EXPIRES", "7776001"),
     ("REGISTRATION_OPEN", "maybe"),
     ("MAIL_URL", "http://mail"),
+    ("MAIL_URL", ""),
+    ("MAIL_URL", "console:"),
+    ("TRUSTED_PROXIES", ""),
+    ("PROXY_NETWORKS", "192.0.2.1/24"),
+    ("PROXY_NETWORKS", "proxy.pycoder.dev"),
+    ("PUBLIC_URL", "https://pycoder.dev/auth"),
+    ("PUBLIC_URL", "https://user:word@auth.pycoder.dev"),
+    ("CORS_ORIGINS", "auth.pycoder.net"),
+    ("CORS_ORIGINS", "https://[::1]:5173/path"),
+    ("CORS_ORIGINS", "null"),
     ("PYCODER_ENV", "prod"),
 ]
 
@@ -111,6 +123,103 @@ def test_production_refuses_an_unsafe_setting_by_name_and_not_by_value(tmp_path,
         assert value not in str(caught.value)
 
 
+IN_CLEAR = [
+    ("MAIL_URL", "smtp://user:pw@mail.pycoder.dev:587", "?tls=1"),
+    ("MAIL_URL", "smtp://user:pw@mail.pycoder.dev?from=id@pycoder.dev", "&tls=0"),
+    ("MAIL_URL", "smtp://user@10.0.0.1", "?tls=1"),
+    ("RATE_LIMIT_STORAGE", "redis://redis.pycoder.dev/0", "?tls=0"),
+    ("RATE_LIMIT_STORAGE", "redis://:pw@10.0.0.1", "?tls=0"),
+    ("DATABASE_URL", "postgresql://u:pw@db.pycoder.dev/x", "?sslmode=verify-full"),
+    ("DATABASE_URL", "postgres://u:pw@db.pycoder.dev/x", "?sslmode=require"),
+    ("DATABASE_URL", "postgresql+psycopg://u:pw@10.0.0.1/x", "?sslmode=verify-ca"),
+    ("DATABASE_URL", "postgresql://u:pw@[2001:db8::1]:5432/x", "?sslmode=disable"),
+    ("DATABASE_URL", "postgresql://u@/x?host=/run/postgresql&host=db:5432", "&sslmode=disable"),
+    ("DATABASE_URL", "postgresql://u@localhost/x?hostaddr=10.0.0.1", "&sslmode=disable"),
+    ("DATABASE_URL", "postgresql:///x?service=elsewhere", "&sslmode=disable"),
+]
+
+
+@pytest.mark.parametrize(("name", "url", "allowed"), IN_CLEAR)
+def test_production_sends_nothing_in_clear_unless_it_is_told_to(tmp_path, name, url, allowed):
+    assert list(refused(tmp_path, **{name: url})) == [name]
+    assert refused(tmp_path, **{name: url + allowed}) == {}
+    assert refused(tmp_path, DevelopmentConfig, **{name: url}) == {}
+
+
+@pytest.mark.parametrize("mode", ["prefer", "allow", ""])
+def test_an_sslmode_that_only_tries_to_encrypt_does_not_suffice(tmp_path, mode):
+    url = f"postgresql://u:pw@db.pycoder.dev/x?sslmode={mode}"
+    assert list(refused(tmp_path, DATABASE_URL=url)) == ["DATABASE_URL"]
+
+
+def test_the_variables_of_postgresql_count(tmp_path):
+    socket = {"DATABASE_URL": "postgresql:///x"}
+    assert refused(tmp_path, **socket) == {}
+    assert list(refused(tmp_path, **socket, PGHOST="db.pycoder.dev")) == ["DATABASE_URL"]
+    assert refused(tmp_path, **socket, PGHOST="db.pycoder.dev", PGSSLMODE="require") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        *(("MAIL_URL", f"smtp://u:pw@{host}") for host in ("localhost", "127.0.0.2", "[::1]:25")),
+        ("MAIL_URL", "smtps://u:pw@mail.pycoder.dev"),
+        ("MAIL_URL", "smtp://mail.pycoder.dev"),
+        ("MAIL_URL", "file:mails"),
+        *(("RATE_LIMIT_STORAGE", f"redis://{host}/0") for host in ("localhost", "[::1]:6379")),
+        ("RATE_LIMIT_STORAGE", "rediss://:pw@redis.pycoder.dev/0"),
+        *(("DATABASE_URL", f"postgresql://u:pw@{host}/x") for host in ("localhost:5432", "[::1]")),
+        ("DATABASE_URL", "postgresql://u@/x?host=/run/postgresql"),
+        ("DATABASE_URL", "postgresql://u@/x?host=localhost:5432&host=127.0.0.1:5433"),
+    ],
+)
+def test_production_connects_to_this_machine_and_by_tls(tmp_path, name, url):
+    assert refused(tmp_path, **{name: url}) == {}
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("redis://h/0?tls=0", "redis://h/0"),
+        ("redis://h/0?tls=0&protocol=3", "redis://h/0?protocol=3"),
+        ("redis://h/0?protocol=3&tls=0", "redis://h/0?protocol=3"),
+    ],
+)
+def test_what_is_said_to_pycoder_is_not_passed_to_redis(tmp_path, url, kept):
+    assert kept == Config({"RATE_LIMIT_STORAGE": url}, tmp_path).RATE_LIMIT_STORAGE
+
+
+MISSPELT = {
+    "TRUSTED_PROXYS": "TRUSTED_PROXIES",
+    "PYCODER_EVN": "PYCODER_ENV",
+    "JWT_ACCESS_TOKEN_EXPIRE": "JWT_ACCESS_TOKEN_EXPIRES",
+    "MAIL_URI": "MAIL_URL",
+    "public_url": "PUBLIC_URL",
+    "PYCODER_THEME": "is no setting",
+}
+
+
+@pytest.mark.parametrize(("name", "meant"), MISSPELT.items())
+def test_a_misspelt_setting_is_a_complaint_and_refused_in_dot_env(tmp_path, name, meant):
+    environ = {**SAFE, name: "hunter2"}
+    for kind in (DevelopmentConfig, ProductionConfig):
+        settings = kind(environ, tmp_path)
+        settings.check()
+        [line] = [row for row in settings.report() if row[3]]
+        assert line[0] == name
+        assert meant in line[3]
+        assert "hunter2" not in str(line)
+    ours = ProductionConfig(environ, tmp_path, {name: "hunter2"})
+    with pytest.raises(ConfigError, match=name):
+        ours.check()
+
+
+def test_names_of_other_programs_are_no_complaint(tmp_path):
+    others = ("PATH", "HOME", "PGPORT", "REPORT", "REDIS_URL", "LOG_LEVEL", "SESSION_MANAGER")
+    environ = {**SAFE, **dict.fromkeys(others, "x")}
+    assert ProductionConfig(environ, tmp_path, environ).unknown_names() == {}
+
+
 def test_debug_does_not_go_with_production(tmp_path):
     assert list(refused(tmp_path, FLASK_DEBUG="1")) == ["PYCODER_ENV"]
 
@@ -119,14 +228,20 @@ def test_good_values_are_read(tmp_path):
     read = Config(
         {
             "DATABASE_URL": "postgres://u:p@db/x",
-            "CORS_ORIGINS": "https://app.pycoder.dev, https://x.dev:8443/",
+            "CORS_ORIGINS": "https://App.pycoder.dev, https://x.dev:8443/,capacitor://localhost,"
+            "tauri://localhost,ionic://localhost,http://[::1]:5173",
+            "PROXY_NETWORKS": "203.0.113.7, 2001:db8::/32",
             "REGISTRATION_OPEN": "off",
             "PUBLIC_URL": "https://auth.pycoder.dev/",
         },
         tmp_path,
     )
     assert read.DATABASE_URL == "postgresql+psycopg://u:p@db/x"
-    assert read.CORS_ORIGINS == ["https://app.pycoder.dev", "https://x.dev:8443"]
+    assert [
+        *("https://app.pycoder.dev", "https://x.dev:8443", "capacitor://localhost"),
+        *("tauri://localhost", "ionic://localhost", "http://[::1]:5173"),
+    ] == read.CORS_ORIGINS
+    assert [str(network) for network in read.PROXY_NETWORKS] == ["203.0.113.7/32", "2001:db8::/32"]
     assert read.REGISTRATION_OPEN is False
     assert read.PUBLIC_URL == "https://auth.pycoder.dev"
 
@@ -209,7 +324,7 @@ def test_an_unknown_environment_is_refused_as_production(tmp_path, monkeypatch):
 def test_the_defaults_are_the_documented_ones(tmp_path):
     settings = DevelopmentConfig({}, tmp_path)
     defaults = {
-        "PYCODER_ENV": "development", "PORT": 8000, "WEB_CONCURRENCY": os.cpu_count(),
+        "PYCODER_ENV": "development", "PORT": 8000, "WEB_CONCURRENCY": usable_workers().number,
         "JWT_ACCESS_TOKEN_EXPIRES": 3600, "JWT_REFRESH_TOKEN_EXPIRES": 604_800,
         "SESSION_LIFETIME": 7_776_000, "REFRESH_REUSE_LEEWAY": 0, "BCRYPT_ROUNDS": 12,
         "REGISTRATION_OPEN": True, "PASSWORD_BLOCKLIST": False, "MAIL_URL": "console:",
@@ -239,8 +354,9 @@ def test_limits_are_counted_at_no_address_without_slashes(tmp_path):
     assert "redis://" in settings.complaints()["RATE_LIMIT_STORAGE"]
 
 
-@pytest.mark.parametrize("where", ["MAIL_URL", "RATE_LIMIT_STORAGE"])
+@pytest.mark.parametrize("where", ["DATABASE_URL", "MAIL_URL", "RATE_LIMIT_STORAGE"])
 def test_an_address_that_cannot_be_read_is_refused_in_words(where, tmp_path):
-    scheme = "smtp" if where == "MAIL_URL" else "redis"
-    settings = DevelopmentConfig({where: f"{scheme}://u:with/slash@host"}, tmp_path)
-    assert "write / as %2F" in settings.complaints()[where]
+    scheme = {"DATABASE_URL": "postgresql", "MAIL_URL": "smtp"}.get(where, "redis")
+    for password in ("with/slash", "p@ss/word", "12@34", "12#34", "12?34", "p@ss"):
+        settings = DevelopmentConfig({where: f"{scheme}://u:{password}@host"}, tmp_path)
+        assert "write / as %2F" in settings.complaints()[where]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from config import TestingConfig
+from config import DevelopmentConfig, ProductionConfig, TestingConfig
 from pycoder import create_app
 from tests.support.callers import Caller
 from tests.support.constants import SECRET_KEY
@@ -20,7 +20,6 @@ SECURITY = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
-    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
@@ -78,6 +77,20 @@ def test_every_answer_carries_the_security_headers_and_an_id(case, client, broke
     else:
         assert response.data == b""
         assert "Content-Type" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "sent"),
+    [
+        (ProductionConfig, "https://auth.pycoder.dev", "max-age=31536000; includeSubDomains"),
+        (ProductionConfig, "https://localhost:8443", None),
+        (DevelopmentConfig, "https://auth.pycoder.dev", None),
+        (DevelopmentConfig, "http://localhost:8000", None),
+    ],
+)
+def test_only_a_host_in_production_is_bound_to_https(kind, url, sent, new_app):
+    response = new_app(kind, PUBLIC_URL=url).test_client().get("/healthz")
+    assert response.headers.get("Strict-Transport-Security") == sent
 
 
 @table(

@@ -71,6 +71,16 @@ def test_a_listed_origin_may_read_every_answer_with_credentials(path, elsewhere)
     }
 
 
+@pytest.mark.parametrize(
+    ("origin", "other"),
+    [("capacitor://localhost", "https://localhost"), ("http://[::1]:5173", "http://:5173")],
+)
+def test_an_app_and_an_ipv6_host_can_be_listed(origin, other, new_app):
+    client = new_app(CORS_ORIGINS=origin).test_client()
+    assert allowed(cross(client, origin))["Access-Control-Allow-Origin"] == [origin]
+    assert allowed(cross(client, other)) == {}
+
+
 @pytest.mark.parametrize("path", ["/api/login/", "/api/login", "/api/user/", "/api/user"])
 def test_a_preflight_of_a_listed_origin_is_answered(path, elsewhere):
     response = cross(elsewhere, HOME, "OPTIONS", path)
@@ -120,7 +130,11 @@ def at_home(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://localhost", "http://localhost:5173", "http://127.0.0.1:3000"]
+    "origin",
+    [
+        *("http://localhost", "http://localhost:5173", "http://127.0.0.1:3000"),
+        *("https://localhost", "https://localhost:5173", "http://[::1]:5173"),
+    ],
 )
 def test_development_allows_localhost_on_any_port(origin, at_home):
     assert cross(at_home, origin).headers["Access-Control-Allow-Origin"] == origin
@@ -132,7 +146,8 @@ NOT_LOCALHOST = {
     "suffix of an address": "http://127.0.0.1.evil.example",
     "user info": "http://localhost:80@evil.example",
     "dots for any letter": "http://127x0x0x1",
-    "https": "https://localhost",
+    "another scheme": "ftp://localhost",
+    "suffix of an IPv6 address": "http://[::1]:5173.evil.example",
     "prefix": "http://evil-localhost",
     "null": "null",
 }

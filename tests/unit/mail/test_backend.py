@@ -24,7 +24,10 @@ def test_a_mail_url_names_server_credentials_tls_and_sender(tmp_path):
     assert state.default_sender == ("PyCoder", "id@pycoder.dev")
     implicit = options(tmp_path, "smtp://mail.pycoder.dev:465?tls=1")
     assert (implicit.use_tls, implicit.use_ssl) == (False, True)
-    plain = options(tmp_path, "smtp://mail", PUBLIC_URL="https://id.pycoder.dev:8443/auth")
+    for url, port in (("smtps://mail", 465), ("smtps://mail:2465?tls=1", 2465)):
+        state = options(tmp_path, url)
+        assert (state.port, state.use_tls, state.use_ssl) == (port, False, True)
+    plain = options(tmp_path, "smtp://mail", PUBLIC_URL="https://id.pycoder.dev:8443")
     assert (plain.port, plain.use_tls, plain.username) == (25, False, "")
     assert plain.default_sender == ("PyCoder", "no-reply@id.pycoder.dev")
 
@@ -34,7 +37,7 @@ def test_a_mail_url_names_server_credentials_tls_and_sender(tmp_path):
     [
         "smtp://", "smtp://host:0", "smtp://host:x", "smtp://host?tls=yes", "smtp://host?ssl=1",
         "smtp://host?from=nobody", "smtp://host?from=a@b.co%0ABcc:x@b.co", "file:", "file:/",
-        "console:x", "smtps://host", "http://mail",
+        "console:x", "smtps://host?tls=0", "smtps://", "http://mail",
     ],
 )  # fmt: skip
 def test_a_mail_url_that_is_none_is_refused(url, tmp_path):
