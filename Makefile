@@ -8,6 +8,8 @@ LOCK := $(BIN)/uv pip compile -q setup.cfg --extra postgres --extra redis --extr
     --extra argon2 --universal --generate-hashes --upgrade --python-version 3.11 --no-annotate \
     --custom-compile-command "make lock"
 
+export FLASK_SKIP_DOTENV := 1# PyCoder reads .env itself, and reports in one line if it cannot
+
 .PHONY: help run test test-quick soak bench lint format declarations lock clean
 help:   ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' Makefile
