@@ -210,6 +210,7 @@ def masked(text: str) -> str:
     """Mask the credentials of a URL, and the parameters that may contain some."""
     if "://" not in text:
         return text
-    address, mark, query = re.sub(r"(?<=://).*(?=@)", "***", text).partition("?")
+    address, mark, query = text.partition("?")
     parameters = [part if part.startswith(SHOWN) else "***" for part in query.split("&") if part]
-    return address + mark + "&".join(dict.fromkeys(parameters))
+    shown = "&".join(dict.fromkeys(parameters))
+    return re.sub(r"(?<=://).*(?=@)", "***", address) + mark + shown

@@ -181,6 +181,16 @@ def test_doctor_prints_every_setting(app, flask):
         assert app.config["SECRET_KEY"] not in row["value"]
 
 
+def test_doctor_complains_of_a_misspelt_setting_and_so_does_the_log(new_app, caplog):
+    runner = new_app(TRUSTED_PROXYS="hunter2").test_cli_runner()
+    assert "TRUSTED_PROXYS is no setting; did you mean TRUSTED_PROXIES?" in caplog.messages
+    done = runner.invoke(args=("doctor",))
+    assert done.exit_code == 1
+    [line] = [line for line in done.output.splitlines() if not line.startswith("ok ")]
+    assert line.startswith("UNKNOWN TRUSTED_PROXYS")
+    assert "hunter2" not in done.output + caplog.text
+
+
 def test_a_database_that_is_away_is_one_line(tmp_path):
     from config import TestingConfig
     from pycoder import create_app

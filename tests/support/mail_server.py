@@ -42,14 +42,15 @@ class MailServer:
     scripted reply the mail is accepted.
     """
 
-    def __init__(self, tls_context=None):
+    def __init__(self, tls_context=None, ssl_context=None):
         self.mails, self.scripted_replies, self.talking, self.most_at_once = [], [], 0, 0
-        self.port, self.controller, self.tls_context = free_port(), None, tls_context
+        self.port, self.controller = free_port(), None
+        self.tls = {"tls_context": tls_context, "ssl_context": ssl_context}
         self.url = f"smtp://127.0.0.1:{self.port}"
 
     def start(self):
         where = {"hostname": "127.0.0.1", "port": self.port}
-        self.controller = Controller(self, **where, tls_context=self.tls_context)
+        self.controller = Controller(self, **where, **self.tls)
         self.controller.start()
         return self
 

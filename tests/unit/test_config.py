@@ -340,6 +340,19 @@ def test_the_defaults_are_the_documented_ones(tmp_path):
     assert (production.PASSWORD_BLOCKLIST, production.CORS_ORIGINS) == (True, [])
 
 
+@pytest.mark.parametrize(
+    ("name", "url", "shown"),
+    [
+        ("MAIL_URL", "smtps://u:pw@mail?from=id@x.dev&tls=1", "smtps://***@mail?***&tls=1"),
+        ("RATE_LIMIT_STORAGE", "redis://:pw@[::1]:6379/0", "redis://***@[::1]:6379/0"),
+        ("DATABASE_URL", "postgres://u@/x?host=/run&password=pw&host=db", "host=/run&***&host=db"),
+    ],
+)
+def test_the_report_shows_the_host_of_every_url(tmp_path, name, url, shown):
+    rows = {row[0]: row[1] for row in DevelopmentConfig({name: url}, tmp_path).report()}
+    assert rows[name].endswith(shown)
+
+
 @pytest.mark.parametrize("where", ["DATABASE_URL", "MAIL_URL", "RATE_LIMIT_STORAGE"])
 @pytest.mark.parametrize("mark", ["/", "?", "#:", "@", "@@", "/@", "[", "："])
 def test_no_part_of_a_password_in_an_address_is_shown(where, mark, tmp_path):

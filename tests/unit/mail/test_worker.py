@@ -17,8 +17,8 @@ from sqlalchemy import event
 from pycoder.clock import now
 from pycoder.db.leases import Lease
 from pycoder.extensions import db
+from pycoder.mail import backend, worker
 from pycoder.mail import queue as mail_queue
-from pycoder.mail import worker
 from pycoder.mail.backend import SMTPBackend
 from pycoder.mail.queue import Template
 from pycoder.mail.worker import LEASE_DURATION
@@ -213,3 +213,23 @@ def test_starttls_is_insisted_on_and_the_certificate_verified(
         assert send(app) == (1, False)
         assert len(server.mails) == 1
     assert mail_server.mails == []
+
+
+def test_with_smtps_the_first_byte_is_encrypted_and_the_certificate_verified(
+    app, mails, certificate, monkeypatch, waiting
+):
+    queue(app, 1)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    with (
+        MailServer(ssl_context=tls) as server,
+        monkeypatch.context() as patch,
+        time_machine.travel(now(), tick=False) as clock,
+    ):
+        patch.setitem(app.config, "MAIL_URL", server.url.replace("smtp:", "smtps:"))
+        backend.init_app(app)
+        assert send(app) == (0, True)
+        patch.setenv("SSL_CERT_FILE", str(certificate))
+        clock.shift(timedelta(seconds=31))
+        assert send(app) == (1, False)
+        assert len(server.mails) == 1
