@@ -18,6 +18,20 @@ USERNAME_TAKEN = "An account with this username exists already."
 INVALID_NAME = "Use at most 150 characters, and no control characters."
 
 
+def trim_identifier(text: str) -> str:
+    """Return an e-mail address or username without what invisibly surrounds it.
+
+    Keyboards and clipboards add white space and format characters of Unicode, such as U+00A0,
+    U+200B and U+FEFF. Those inside are kept.
+    """
+    visible = [at for at, letter in enumerate(text) if not _is_invisible(letter)]
+    return text[visible[0] : visible[-1] + 1] if visible else ""
+
+
+def _is_invisible(character: str) -> bool:
+    return character.isspace() or unicodedata.category(character) == "Cf"
+
+
 def is_valid_username(username: str, email: str) -> bool:
     """Return whether a username is well-formed.
 
@@ -45,7 +59,7 @@ def normalize_email(email: str) -> str:
     Raises ``InvalidInput`` for invalid syntax. No DNS lookup is done.
     """
     try:
-        checked = validate_email(email, check_deliverability=False)
+        checked = validate_email(trim_identifier(email), check_deliverability=False)
         email = unicodedata.normalize("NFC", checked.normalized.lower())
         if max(len(email), len(normalize_identifier(email))) > EMAIL_LENGTH:
             raise EmailNotValidError

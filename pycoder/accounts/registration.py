@@ -17,6 +17,7 @@ from pycoder.accounts.identifiers import (
     is_valid_username,
     normalize_email,
     suggest_usernames,
+    trim_identifier,
 )
 from pycoder.audit import Event
 from pycoder.errors import InvalidInput, RegistrationClosed
@@ -68,7 +69,7 @@ def _add_user(email: str, password: str, username: str = "", **names: str) -> Us
     identifiers are looked up, so that the response to a taken one takes as long. Without a
     username, one is derived from the e-mail address.
     """
-    username = unicodedata.normalize("NFC", username)
+    username = unicodedata.normalize("NFC", trim_identifier(username))
     email = validate_registration(email, password, username, names)
     password_hash = hash_password(password)
     for name in [username] if username else suggest_usernames(email):

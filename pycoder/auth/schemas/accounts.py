@@ -5,8 +5,9 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from pycoder.auth.schemas.base import (
+    Identifier,
+    Password,
     RequestSchema,
-    Secret,
     Text,
     Token,
     TransportSchema,
@@ -18,15 +19,13 @@ LINK_TOKEN = "The value of token= in the fragment of the mailed link."
 class RegisterSchema(TransportSchema):
     """The body of a registration."""
 
-    email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
-    password = Secret(metadata={"example": "correct horse battery staple"})
-    password2 = Secret(
+    email = Identifier(required=True, metadata={"example": "ada@example.com"})
+    password = Password(metadata={"example": "correct horse battery staple"})
+    password2 = Password(
         required=False,
         metadata={"description": "The password again. Optional; must equal password."},
     )
-    username = Text(
-        longest=254, metadata={"description": "Default: derived from the e-mail address."}
-    )
+    username = Identifier(metadata={"description": "Default: derived from the e-mail address."})
     first_name = Text(longest=150)
     last_name = Text(longest=150)
 
@@ -62,7 +61,7 @@ class EventSchema(Schema):
 class ProfileSchema(RequestSchema):
     """The changes to a profile."""
 
-    username = Text(longest=254)
+    username = Identifier()
     first_name = Text(longest=150)
     last_name = Text(longest=150)
 
@@ -70,7 +69,7 @@ class ProfileSchema(RequestSchema):
 class ProofSchema(RequestSchema):
     """The proof for a sensitive operation."""
 
-    password = Secret(
+    password = Password(
         required=False,
         metadata={"description": "Required if the login is more than five minutes old."},
     )
@@ -79,21 +78,21 @@ class ProofSchema(RequestSchema):
 class PasswordChangeSchema(RequestSchema):
     """The body of a password change."""
 
-    current_password = Secret()
-    new_password = Secret()
+    current_password = Password()
+    new_password = Password()
 
 
 class ResetSchema(RequestSchema):
     """The body of a request for a password reset link."""
 
-    email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
+    email = Identifier(required=True, metadata={"example": "ada@example.com"})
 
 
 class ResetConfirmSchema(RequestSchema):
     """The body of a password reset."""
 
     token = Token(metadata={"description": LINK_TOKEN})
-    new_password = Secret()
+    new_password = Password()
 
 
 class LinkSchema(RequestSchema):
@@ -105,4 +104,4 @@ class LinkSchema(RequestSchema):
 class EmailChangeSchema(ProofSchema):
     """The body of a change of e-mail address."""
 
-    email = Text(longest=254, required=True, metadata={"example": "ada@example.org"})
+    email = Identifier(required=True, metadata={"example": "ada@example.org"})

@@ -3,16 +3,34 @@
 import unicodedata
 from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
 
+from pycoder.accounts.identifiers import trim_identifier
+from pycoder.models.user import EMAIL_LENGTH
 from pycoder.passwords.policy import MAXIMUM_INPUT
 
 
 class RequestSchema(Schema):
-    """A request body. Unknown fields are rejected."""
+    """A request body.
+
+    Unknown fields are rejected. A ``null`` counts as left out where the field is optional, except
+    for a password.
+    """
 
     class Meta:
         unknown = RAISE
+
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
+        """Document where ``null`` is accepted."""
+        field_obj.allow_none = not field_obj.required and not isinstance(field_obj, Password)
+
+    @pre_load
+    def drop_nulls(self, data: Any, **kwargs: Any) -> Any:
+        """Leave out each field that is ``null``, so that its default applies."""
+        if not isinstance(data, dict):
+            return data
+        nullable = {name for name, field in self.fields.items() if field.allow_none}
+        return {n: value for n, value in data.items() if value is not None or n not in nullable}
 
 
 class Text(fields.String):
@@ -29,10 +47,21 @@ class Text(fields.String):
         return unicodedata.normalize("NFC", text) if len(text) <= self.longest else text
 
 
+class Identifier(Text):
+    """An e-mail address or username, without white space around it."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(longest=EMAIL_LENGTH, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = trim_identifier(value) if isinstance(value, str) else value
+        return super()._deserialize(text, *args, **kwargs)
+
+
 class Secret(fields.String):
     """A password or token: not normalized, of bounded length, and only in requests."""
 
-    def __init__(self, *, longest: int = MAXIMUM_INPUT, required: bool = True, **kwargs: Any):
+    def __init__(self, *, longest: int, required: bool = True, **kwargs: Any):
         length = validate.Length(1, longest)
         super().__init__(required=required, load_only=True, validate=length, **kwargs)
 
@@ -43,11 +72,25 @@ class Secret(fields.String):
         return text
 
 
+class Password(Secret):
+    """A password."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(longest=MAXIMUM_INPUT, **kwargs)
+
+
 class Token(Secret):
     """A token."""
 
     def __init__(self, **kwargs: Any):
         super().__init__(longest=4096, **kwargs)
+
+
+class AnyToken(fields.String):
+    """A token to end, for which text that is no token is no error (RFC 7009 §2.2)."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(load_only=True, **kwargs)
 
 
 class EmptySchema(Schema):

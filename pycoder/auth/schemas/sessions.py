@@ -6,10 +6,10 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 
 from pycoder.auth.schemas.accounts import UserSchema
 from pycoder.auth.schemas.base import (
+    AnyToken,
+    Identifier,
+    Password,
     RequestSchema,
-    Secret,
-    Text,
-    Token,
     TransportSchema,
 )
 
@@ -20,9 +20,9 @@ REFRESH_TOKEN = "Valid once, for 7 days by default."
 class LoginSchema(TransportSchema):
     """The body of a login."""
 
-    email = Text(longest=254, metadata={"description": "The e-mail address or the username."})
-    username = Text(longest=254, metadata={"description": "The same, instead of email."})
-    password = Secret()
+    email = Identifier(metadata={"description": "The e-mail address or the username."})
+    username = Identifier(metadata={"description": "The same, instead of email."})
+    password = Password()
 
     @validates_schema
     def check_identifier(self, data: dict[str, Any], **kwargs: Any) -> None:
@@ -40,7 +40,7 @@ class LoginSchema(TransportSchema):
 class LogoutSchema(RequestSchema):
     """The body of a logout."""
 
-    refresh = Token(required=False)
+    refresh = AnyToken()
 
 
 class TokenPairSchema(Schema):

@@ -2,7 +2,7 @@
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-from pycoder.auth.schemas.base import RequestSchema, Text, Token
+from pycoder.auth.schemas.base import AnyToken, RequestSchema, Text, Token
 from pycoder.auth.schemas.sessions import ACCESS_TOKEN, REFRESH_TOKEN, CookieTokensSchema
 
 
@@ -29,12 +29,14 @@ class RevokeSchema(RequestSchema):
     class Meta:
         unknown = EXCLUDE
 
-    token = Token()
+    token: fields.String = AnyToken(required=True)
     token_type_hint = Text(longest=100, load_only=True)
 
 
 class IntrospectSchema(RevokeSchema):
     """The body of an introspection request (RFC 7662 §2.1)."""
+
+    token = Token()
 
 
 class IntrospectionSchema(Schema):
@@ -52,7 +54,7 @@ class IntrospectionSchema(Schema):
     exp = fields.Integer()
 
 
-class IdempotencySchema(RequestSchema):
+class IdempotencySchema(Schema):
     """The headers of a refresh."""
 
     idempotency_key = fields.String(
