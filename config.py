@@ -209,7 +209,7 @@ class Config:
     WEB_TRANSPORT = Setting(one_of("cookie", "body"), "cookie")
 
     COOKIE_SECURE = False
-    JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "access_token", "refresh_token"
+    JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "pycoder_access", "pycoder_refresh"
     JWT_COOKIE_CSRF_PROTECT = False  # bound to one token, and fails at é; see auth/csrf.py
     MAIL_TO_CONSOLE = True  # off in production: a link in the log gives access to an account
     HASHING_QUEUE = 24  # passwords that can wait in one worker
@@ -329,8 +329,8 @@ class ProductionConfig(Config):
 
     PASSWORD_BLOCKLIST = Setting(on_or_off, True)
     COOKIE_SECURE = True
-    JWT_ACCESS_COOKIE_NAME = "__Host-access_token"
-    JWT_REFRESH_COOKIE_NAME = "__Secure-refresh_token"  # __Host- requires Path=/
+    JWT_ACCESS_COOKIE_NAME = "__Host-pycoder_access"
+    JWT_REFRESH_COOKIE_NAME = "__Secure-pycoder_refresh"  # __Host- requires Path=/
     MAIL_TO_CONSOLE = False
 
     def cross_check(self) -> dict[str, str]:

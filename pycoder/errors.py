@@ -147,10 +147,17 @@ class InvalidClient(Problem):
 
 
 class CsrfFailed(Problem):
-    """A request with cookies that may come from a page of another site (CSRF)."""
+    """A request with cookies that may come from a page of another site (CSRF).
+
+    ``detail`` can be replaced.
+    """
 
     status, code = 403, "csrf_failed"
-    detail = "The request may not come from our pages. Please reload the page and try again."
+    detail = "The CSRF token is missing or out of date. Please reload the page and try again."
+
+    def __init__(self, detail: str = detail):
+        super().__init__()
+        self.detail = detail
 
 
 class RegistrationClosed(Problem):
