@@ -34,6 +34,7 @@ Clients decide by ``code``, which is stable. ``detail`` is a sentence that a pag
 cause of a fault is logged and never sent.
 """
 
+import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -185,18 +186,28 @@ class UnsupportedMediaType(Problem):
     detail = "The request body has an unsupported type. Send it as application/json in UTF-8."
 
 
+def duration_in_words(seconds: int) -> str:
+    """Return a duration in seconds, minutes or hours, rounded up."""
+    size, unit = (1, "second") if seconds <= 90 else (60, "minute")
+    if seconds > 7200:
+        size, unit = 3600, "hour"
+    count = math.ceil(seconds / size)
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
 class TooManyRequests(Problem):
     """A request over a rate limit, or during the pause of a lockout.
 
-    ``retry_after`` is the number of seconds to wait.
+    ``retry_after`` is the number of seconds to wait. ``detail`` says it in words.
     """
 
     status, code = 429, "too_many_requests"
-    detail = "Too many attempts. Please wait a while, and try again."
+    detail = "Too many attempts. Please try again in 15 minutes."
 
     def __init__(self, retry_after: int = 60):
         super().__init__()
         self.headers = {"Retry-After": str(retry_after)}
+        self.detail = f"Too many attempts. Please try again in {duration_in_words(retry_after)}."
 
 
 class Unavailable(Problem):

@@ -237,6 +237,10 @@ UTF8_JSON = (
     "application/json",
     'application/json; charset="UTF-8"',
     "application/json;charset=utf-8",
+    "application/json; charset=utf8",
+    "application/json; charset=UTF8",
+    "application/json; charset=utf_8",
+    "application/json; Charset='utf-8'",
 )
 
 
@@ -255,6 +259,8 @@ OTHER_TYPES = {
     "bytes": "application/octet-stream",
     "UTF-16": "application/json; charset=utf-16",
     "Latin-1": "application/json; charset=iso-8859-1",
+    "UTF-8 with a byte order mark": "application/json; charset=utf-8-sig",
+    "UTF-32": "application/json; charset=utf-32",
     "nonsense": "json",
 }
 
