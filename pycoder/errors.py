@@ -35,8 +35,8 @@ cause of a fault is logged and never sent.
 """
 
 import math
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 
 class Problem(Exception):
@@ -46,7 +46,7 @@ class Problem(Exception):
     code: ClassVar[str]
     detail: str
     headers: Mapping[str, str] = {}
-    errors: Mapping[str, list[str]] | None = None
+    errors: Mapping[str, Sequence[str]] | None = None
 
 
 class InternalError(Problem):
@@ -56,13 +56,35 @@ class InternalError(Problem):
     detail = "Something went wrong on our side. Please try again later."
 
 
+class FieldError(str):
+    """Why a field is rejected: a sentence for the user, a stable code, and parameters."""
+
+    code: str
+    parameters: Mapping[str, Any]
+
+    def __new__(cls, code: str, sentence: str, **parameters: Any) -> "FieldError":
+        error = super().__new__(cls, sentence)
+        error.code, error.parameters = code, parameters
+        return error
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return self.code, str(self)  # marshmallow copies its fields
+
+    def format(self, *args: object, **kwargs: object) -> "FieldError":
+        """Return the error itself. marshmallow formats its messages, which drops the code."""
+        return self
+
+
 class InvalidInput(Problem):
-    """Invalid input. ``errors`` lists the reasons by field."""
+    """Invalid input. ``errors`` lists the reasons by field.
+
+    Those that the API reports are ``FieldError`` objects.
+    """
 
     status, code = 400, "validation_error"
     detail = "Please check the marked fields."
 
-    def __init__(self, errors: Mapping[str, list[str]]):
+    def __init__(self, errors: Mapping[str, Sequence[str]]):
         super().__init__()
         self.errors = errors
 

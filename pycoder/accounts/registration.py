@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from flask import current_app
 from sqlalchemy import select
@@ -20,7 +21,7 @@ from pycoder.accounts.identifiers import (
     trim_identifier,
 )
 from pycoder.audit import Event
-from pycoder.errors import InvalidInput, RegistrationClosed
+from pycoder.errors import FieldError, InvalidInput, RegistrationClosed
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
@@ -32,6 +33,8 @@ from pycoder.ratelimit import limiter
 from pycoder.sessions.lifecycle import create_session
 from pycoder.sessions.login import LoginResult, login_result
 from pycoder.tokens import status_list
+
+USERNAME_NEEDED = FieldError("required", "Please choose a username.")
 
 
 def register(*, email: str, password: str, transport: str = "body", **profile: str) -> LoginResult:
@@ -89,7 +92,7 @@ def _add_user(email: str, password: str, username: str = "", **names: str) -> Us
             _reject_taken(email, username)
         else:
             return user
-    raise InvalidInput({"username": ["Please choose a username."]})
+    raise InvalidInput({"username": [USERNAME_NEEDED]})
 
 
 def validate_registration(email: str, password: str, username: str, names: dict[str, str]) -> str:
@@ -98,7 +101,7 @@ def validate_registration(email: str, password: str, username: str, names: dict[
     Raises ``InvalidInput``, which names each invalid field.
     """
     invalid_names = [field for field, name in names.items() if not re.match(PERSON_NAME, name)]
-    errors = {field: [INVALID_NAME] for field in invalid_names}
+    errors: dict[str, Sequence[str]] = {field: [INVALID_NAME] for field in invalid_names}
     try:
         email = normalize_email(email)
     except InvalidInput as invalid:

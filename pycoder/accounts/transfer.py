@@ -5,7 +5,7 @@ import re
 import secrets
 import unicodedata
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from functools import cache
 from typing import IO, Any, NamedTuple
@@ -283,7 +283,7 @@ def _conflicts(rows: list[dict[str, Any]]) -> dict[int, str]:
     return reasons
 
 
-def _format_errors(errors: Mapping[str, list[str]]) -> str:
+def _format_errors(errors: Mapping[str, Sequence[str]]) -> str:
     """Return errors as one line for a terminal.
 
     Unprintable characters are replaced, because the names of unknown fields come from the file.

@@ -13,6 +13,7 @@ from pycoder.audit import Event
 from pycoder.auth import bp
 from pycoder.auth.cookies import delete_token_cookies
 from pycoder.auth.csrf import check_csrf, check_origin
+from pycoder.auth.schemas.base import REQUIRED
 from pycoder.errors import (
     CsrfFailed,
     InvalidClient,
@@ -58,7 +59,7 @@ def refresh_token_required(view: View) -> View:
     @wraps(view)
     def wrapper(body: dict[str, str], *args: Any) -> Any:
         if not (body or cookie_token("refresh")):
-            raise InvalidInput({"refresh": ["Missing data for required field."]})
+            raise InvalidInput({"refresh": [REQUIRED]})
         verify_token_in("json" if body else "cookies", refresh=True, skip_revocation_check=True)
         return view(body, *args)
 

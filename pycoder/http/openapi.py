@@ -65,6 +65,15 @@ CSRF = {
 View = Callable[..., Any]
 
 
+class FieldErrorSchema(Schema):
+    """The code of a reason, and the parameters of its sentence."""
+
+    code = fields.String(required=True, metadata={"description": "Stable."})
+    minimum = fields.Integer()
+    maximum = fields.Integer()
+    choices = fields.List(fields.String())
+
+
 class ProblemSchema(Schema):
     """An RFC 9457 problem document."""
 
@@ -78,6 +87,11 @@ class ProblemSchema(Schema):
         keys=fields.String(),
         values=fields.List(fields.String()),
         metadata={"description": "The reasons by field, of a validation_error."},
+    )
+    error_codes = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.Nested(FieldErrorSchema)),
+        metadata={"description": "The code of each reason, in the same order."},
     )
 
 
@@ -245,5 +259,6 @@ def _example(problem: type[Problem]) -> dict[str, Any]:
         "request_id": "b883f9df8041c7c6dc0b1f3f5a1c9d2e",
     }
     if problem is InvalidInput:
-        example["errors"] = {"email": ["This is not a valid e-mail address."]}
+        example["errors"] = {"password": ["Use at least 8 characters."]}
+        example["error_codes"] = {"password": [{"code": "too_short", "minimum": 8}]}
     return example

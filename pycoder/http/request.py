@@ -58,7 +58,7 @@ class ApiRequest(Request):
 
     @property
     def is_json(self) -> bool:
-        """Whether the body is declared as JSON in UTF-8, in any spelling, and not compressed."""
+        """Whether the body is declared as JSON in UTF-8, and is not compressed."""
         charset = re.sub(r"[^a-z0-9]", "", self.mimetype_params.get("charset", "utf-8").lower())
         return super().is_json and charset == "utf8" and not self.content_encoding
 

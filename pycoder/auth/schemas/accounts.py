@@ -12,8 +12,11 @@ from pycoder.auth.schemas.base import (
     Token,
     TransportSchema,
 )
+from pycoder.errors import FieldError
 
 LINK_TOKEN = "The value of token= in the fragment of the mailed link."
+
+PASSWORDS_DIFFER = FieldError("passwords_differ", "The two passwords differ.")
 
 
 class RegisterSchema(TransportSchema):
@@ -33,7 +36,7 @@ class RegisterSchema(TransportSchema):
     def check_password2(self, data: dict[str, Any], **kwargs: Any) -> None:
         """Reject a ``password2`` that differs, and remove it."""
         if data.pop("password2", data["password"]) != data["password"]:
-            raise ValidationError("The two passwords differ.", "password2")
+            raise ValidationError([PASSWORDS_DIFFER], "password2")
 
 
 class UserSchema(Schema):

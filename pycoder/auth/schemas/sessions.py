@@ -12,9 +12,12 @@ from pycoder.auth.schemas.base import (
     RequestSchema,
     TransportSchema,
 )
+from pycoder.errors import FieldError
 
 ACCESS_TOKEN = "Valid for 60 minutes by default."
 REFRESH_TOKEN = "Valid once, for 7 days by default."
+
+ONE_IDENTIFIER = FieldError("one_identifier", "Send either an e-mail address or a username.")
 
 
 class LoginSchema(TransportSchema):
@@ -28,7 +31,7 @@ class LoginSchema(TransportSchema):
     def check_identifier(self, data: dict[str, Any], **kwargs: Any) -> None:
         """Require either an e-mail address or a username."""
         if bool(data.get("email")) == bool(data.get("username")):
-            raise ValidationError("Send either an e-mail address or a username.", "email")
+            raise ValidationError([ONE_IDENTIFIER], "email")
 
     @post_load
     def merge_identifier(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
