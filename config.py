@@ -92,7 +92,7 @@ class Config:
     WEB_TRANSPORT = Setting(one_of("cookie", "body"), "cookie")
 
     COOKIE_SECURE = False
-    JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "access_token", "refresh_token"
+    JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "pycoder_access", "pycoder_refresh"
     JWT_COOKIE_CSRF_PROTECT = False  # bound to one token, and fails at é; see auth/csrf.py
     HASHING_QUEUE = 24  # passwords that can wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
@@ -263,8 +263,8 @@ class ProductionConfig(Config):
 
     PASSWORD_BLOCKLIST = Setting(on_or_off, True)
     COOKIE_SECURE = True
-    JWT_ACCESS_COOKIE_NAME = "__Host-access_token"
-    JWT_REFRESH_COOKIE_NAME = "__Secure-refresh_token"  # __Host- requires Path=/
+    JWT_ACCESS_COOKIE_NAME = "__Host-pycoder_access"
+    JWT_REFRESH_COOKIE_NAME = "__Secure-pycoder_refresh"  # __Host- requires Path=/
 
     def cross_check(self) -> dict[str, str]:
         """Return the reason by setting for settings that are unsafe in production."""

@@ -34,8 +34,9 @@ Clients decide by ``code``, which is stable. ``detail`` is a sentence that a pag
 cause of a fault is logged and never sent.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 
 class Problem(Exception):
@@ -45,7 +46,7 @@ class Problem(Exception):
     code: ClassVar[str]
     detail: str
     headers: Mapping[str, str] = {}
-    errors: Mapping[str, list[str]] | None = None
+    errors: Mapping[str, Sequence[str]] | None = None
 
 
 class InternalError(Problem):
@@ -55,13 +56,35 @@ class InternalError(Problem):
     detail = "Something went wrong on our side. Please try again later."
 
 
+class FieldError(str):
+    """Why a field is rejected: a sentence for the user, a stable code, and parameters."""
+
+    code: str
+    parameters: Mapping[str, Any]
+
+    def __new__(cls, code: str, sentence: str, **parameters: Any) -> "FieldError":
+        error = super().__new__(cls, sentence)
+        error.code, error.parameters = code, parameters
+        return error
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]
+        return self.code, str(self)  # marshmallow copies its fields
+
+    def format(self, *args: object, **kwargs: object) -> "FieldError":
+        """Return the error itself. marshmallow formats its messages, which drops the code."""
+        return self
+
+
 class InvalidInput(Problem):
-    """Invalid input. ``errors`` lists the reasons by field."""
+    """Invalid input. ``errors`` lists the reasons by field.
+
+    Those that the API reports are ``FieldError`` objects.
+    """
 
     status, code = 400, "validation_error"
     detail = "Please check the marked fields."
 
-    def __init__(self, errors: Mapping[str, list[str]]):
+    def __init__(self, errors: Mapping[str, Sequence[str]]):
         super().__init__()
         self.errors = errors
 
@@ -147,10 +170,17 @@ class InvalidClient(Problem):
 
 
 class CsrfFailed(Problem):
-    """A request with cookies that may come from a page of another site (CSRF)."""
+    """A request with cookies that may come from a page of another site (CSRF).
+
+    ``detail`` can be replaced.
+    """
 
     status, code = 403, "csrf_failed"
-    detail = "The request may not come from our pages. Please reload the page and try again."
+    detail = "The CSRF token is missing or out of date. Please reload the page and try again."
+
+    def __init__(self, detail: str = detail):
+        super().__init__()
+        self.detail = detail
 
 
 class RegistrationClosed(Problem):
@@ -178,18 +208,28 @@ class UnsupportedMediaType(Problem):
     detail = "The request body has an unsupported type. Send it as application/json in UTF-8."
 
 
+def duration_in_words(seconds: int) -> str:
+    """Return a duration in seconds, minutes or hours, rounded up."""
+    size, unit = (1, "second") if seconds <= 90 else (60, "minute")
+    if seconds > 7200:
+        size, unit = 3600, "hour"
+    count = math.ceil(seconds / size)
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
 class TooManyRequests(Problem):
     """A request over a rate limit, or during the pause of a lockout.
 
-    ``retry_after`` is the number of seconds to wait.
+    ``retry_after`` is the number of seconds to wait. ``detail`` says it in words.
     """
 
     status, code = 429, "too_many_requests"
-    detail = "Too many attempts. Please wait a while, and try again."
+    detail = "Too many attempts. Please try again in 15 minutes."
 
     def __init__(self, retry_after: int = 60):
         super().__init__()
         self.headers = {"Retry-After": str(retry_after)}
+        self.detail = f"Too many attempts. Please try again in {duration_in_words(retry_after)}."
 
 
 class Unavailable(Problem):

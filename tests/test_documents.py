@@ -1,5 +1,6 @@
 """The documents against the code: each lists what the code has, and nothing else."""
 
+import ast
 import re
 
 import pytest
@@ -67,6 +68,17 @@ def test_every_problem_event_and_limit_is_explained():
     assert sorted(trail) == sorted(Event)
     rows = re.findall(r"^\| `([\w.]+)` \|", section(OPERATIONS, "Limits"), re.MULTILINE)
     assert rows == list(DEFAULT_LIMITS)
+
+
+def test_every_code_of_a_field_error_is_explained():
+    made = {
+        node.args[0].value
+        for path in (ROOT / "pycoder").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "FieldError"
+    }
+    listed = re.findall(r"^\| `([a-z_]+)`", section(FRONTEND, "Errors of fields"), re.MULTILINE)
+    assert sorted(listed) == sorted(made)
 
 
 def test_every_module_has_its_place():

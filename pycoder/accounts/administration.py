@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from sqlalchemy import ColumnElement, delete, select, update
 
 from pycoder import audit
+from pycoder.accounts.identifiers import trim_identifier
 from pycoder.accounts.passwords import check_password_policy, replace_password_hash
 from pycoder.audit import Event
 from pycoder.db.queries import execute_in_transaction
@@ -20,6 +21,7 @@ from pycoder.sessions.lifecycle import revoke_all_sessions
 
 def find_user(identifier: str) -> User:
     """Return a user by id, e-mail address or username. Raises ``InvalidInput``."""
+    identifier = trim_identifier(identifier)
     key = normalize_identifier(identifier)
     condition: ColumnElement[bool] = (User.email_key == key) | (User.username_key == key)
     if re.fullmatch(r"[0-9]{1,18}", identifier):  # digits are always an id

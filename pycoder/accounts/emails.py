@@ -6,7 +6,7 @@ from pycoder import audit
 from pycoder.accounts.identifiers import EMAIL_TAKEN, normalize_email
 from pycoder.accounts.reauthentication import lock_session_owner, require_recent_authentication
 from pycoder.audit import Event
-from pycoder.errors import InvalidInput, LinkInvalid, TooManyRequests
+from pycoder.errors import FieldError, InvalidInput, LinkInvalid, TooManyRequests
 from pycoder.extensions import db
 from pycoder.mail import links, queue
 from pycoder.mail.links import Purpose
@@ -14,6 +14,8 @@ from pycoder.mail.queue import Template
 from pycoder.models.user import User, normalize_identifier
 from pycoder.ratelimit import limiter
 from pycoder.tokens.state import TokenState
+
+SAME_EMAIL = FieldError("unchanged", "This is your e-mail address already.")
 
 
 def resend_verification(current: TokenState) -> None:
@@ -41,7 +43,7 @@ def request_email_change(current: TokenState, email: str, password: str | None) 
     email, user_id = normalize_email(email), current.user_id
     key = normalize_identifier(email)
     if key == normalize_identifier(current.user.email):
-        raise InvalidInput({"email": ["This is your e-mail address already."]})
+        raise InvalidInput({"email": [SAME_EMAIL]})
     require_recent_authentication(current, password)
     for subject in (str(user_id), limiter.hash_identifier(key)):
         limiter.hit("reset.account", f"change/{subject}", user_id)

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from flask import current_app
 from sqlalchemy import select
@@ -17,9 +18,10 @@ from pycoder.accounts.identifiers import (
     is_valid_username,
     normalize_email,
     suggest_usernames,
+    trim_identifier,
 )
 from pycoder.audit import Event
-from pycoder.errors import InvalidInput, RegistrationClosed
+from pycoder.errors import FieldError, InvalidInput, RegistrationClosed
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
@@ -31,6 +33,8 @@ from pycoder.ratelimit import limiter
 from pycoder.sessions.lifecycle import create_session
 from pycoder.sessions.login import LoginResult, login_result
 from pycoder.tokens import status_list
+
+USERNAME_NEEDED = FieldError("required", "Please choose a username.")
 
 
 def register(*, email: str, password: str, transport: str = "body", **profile: str) -> LoginResult:
@@ -68,7 +72,7 @@ def _add_user(email: str, password: str, username: str = "", **names: str) -> Us
     identifiers are looked up, so that the response to a taken one takes as long. Without a
     username, one is derived from the e-mail address.
     """
-    username = unicodedata.normalize("NFC", username)
+    username = unicodedata.normalize("NFC", trim_identifier(username))
     email = validate_registration(email, password, username, names)
     password_hash = hash_password(password)
     for name in [username] if username else suggest_usernames(email):
@@ -88,7 +92,7 @@ def _add_user(email: str, password: str, username: str = "", **names: str) -> Us
             _reject_taken(email, username)
         else:
             return user
-    raise InvalidInput({"username": ["Please choose a username."]})
+    raise InvalidInput({"username": [USERNAME_NEEDED]})
 
 
 def validate_registration(email: str, password: str, username: str, names: dict[str, str]) -> str:
@@ -97,7 +101,7 @@ def validate_registration(email: str, password: str, username: str, names: dict[
     Raises ``InvalidInput``, which names each invalid field.
     """
     invalid_names = [field for field, name in names.items() if not re.match(PERSON_NAME, name)]
-    errors = {field: [INVALID_NAME] for field in invalid_names}
+    errors: dict[str, Sequence[str]] = {field: [INVALID_NAME] for field in invalid_names}
     try:
         email = normalize_email(email)
     except InvalidInput as invalid:

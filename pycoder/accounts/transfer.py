@@ -5,7 +5,7 @@ import re
 import secrets
 import unicodedata
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from functools import cache
 from typing import IO, Any, NamedTuple
@@ -15,7 +15,12 @@ from sqlalchemy import select, text
 
 from pycoder import audit
 from pycoder.accounts import administration
-from pycoder.accounts.identifiers import PERSON_NAME, is_valid_username, normalize_email
+from pycoder.accounts.identifiers import (
+    PERSON_NAME,
+    is_valid_username,
+    normalize_email,
+    trim_identifier,
+)
 from pycoder.audit import Event
 from pycoder.db.queries import insert_into
 from pycoder.errors import InvalidInput
@@ -178,6 +183,7 @@ def parse_user(values: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInput({"date_joined": ["Not a valid datetime."]}) from None
     for name in ("username", "first_name", "last_name"):
         row[name] = unicodedata.normalize("NFC", row[name])
+    row["username"] = trim_identifier(row["username"])
     row["email"] = normalize_email(row["email"])
     if not is_valid_username(row["username"].ljust(3, "_"), row["email"]):
         raise InvalidInput(
@@ -277,7 +283,7 @@ def _conflicts(rows: list[dict[str, Any]]) -> dict[int, str]:
     return reasons
 
 
-def _format_errors(errors: Mapping[str, list[str]]) -> str:
+def _format_errors(errors: Mapping[str, Sequence[str]]) -> str:
     """Return errors as one line for a terminal.
 
     Unprintable characters are replaced, because the names of unknown fields come from the file.

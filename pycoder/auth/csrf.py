@@ -7,9 +7,14 @@ from flask import current_app, request
 
 from pycoder.audit import Event
 from pycoder.errors import CsrfFailed
-from pycoder.http.cors import is_allowed_origin
+from pycoder.http.cors import canonical_origin, is_trusted_origin
 from pycoder.keys.key import base64url_encode, derive_key
 from pycoder.sessions.lifecycle import record_token_misuse
+
+FOREIGN_ORIGIN = (
+    "This page is not among those that may use this service with cookies."
+    " Ask the operator to list its origin in CORS_ORIGINS, or to set PUBLIC_URL to it."
+)
 
 
 def csrf_token(sid: str) -> str:
@@ -36,13 +41,16 @@ def check_csrf(claims: dict[str, Any]) -> None:
 def check_origin() -> None:
     """Reject a request that a browser sends for a page of another origin.
 
-    ``Origin`` must be that of the request or listed in ``CORS_ORIGINS``; without it,
-    ``Sec-Fetch-Site`` decides (OWASP CSRF Prevention Cheat Sheet). Raises ``CsrfFailed``.
+    ``Origin`` must be that of the request, that of ``PUBLIC_URL``, or listed in ``CORS_ORIGINS``;
+    without it, ``Sec-Fetch-Site`` decides (OWASP CSRF Prevention Cheat Sheet). Raises
+    ``CsrfFailed``.
     """
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
-    if origin and is_allowed_origin(origin):
+    if origin and is_trusted_origin(origin):
         return
     scheme = "https" if current_app.config["COOKIE_SECURE"] else "http"
-    own = f"{scheme}://{request.host}"
-    if origin not in (None, own) or site not in (None, "same-origin", "none"):
-        raise CsrfFailed
+    is_own = origin is None or canonical_origin(origin) == canonical_origin(
+        f"{scheme}://{request.host}"
+    )
+    if not is_own or site not in (None, "same-origin", "none"):
+        raise CsrfFailed(FOREIGN_ORIGIN)

@@ -1,5 +1,6 @@
 """View decorators that authenticate API requests."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -12,6 +13,7 @@ from pycoder.audit import Event
 from pycoder.auth import bp
 from pycoder.auth.cookies import delete_token_cookies
 from pycoder.auth.csrf import check_csrf, check_origin
+from pycoder.auth.schemas.base import REQUIRED
 from pycoder.errors import (
     CsrfFailed,
     InvalidClient,
@@ -32,15 +34,16 @@ View = Callable[..., Any]
 def access_token_required(view: View) -> View:
     """Require a valid access token in the ``Authorization`` header or its cookie.
 
-    A request that carries both is rejected, unless the cookie has expired.
+    A Bearer header decides alone, whatever cookies are sent. A foreign page cannot make a browser
+    send one.
     """
 
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        in_header, in_cookie = header_token(), cookie_token("access")
-        if in_header and in_cookie and _try_decode(in_cookie):
-            raise TokenInvalid
-        verify_token_in("headers" if in_header or not in_cookie else "cookies")
+        in_header = header_token()
+        if not (in_header or cookie_token("access")):
+            raise TokenMissing
+        verify_token_in("headers" if in_header else "cookies")
         return view(*args, **kwargs)
 
     documented = bp.doc(security=[{"bearer": []}, {"cookie": []}])(wrapper)
@@ -56,7 +59,7 @@ def refresh_token_required(view: View) -> View:
     @wraps(view)
     def wrapper(body: dict[str, str], *args: Any) -> Any:
         if not (body or cookie_token("refresh")):
-            raise InvalidInput({"refresh": ["Missing data for required field."]})
+            raise InvalidInput({"refresh": [REQUIRED]})
         verify_token_in("json" if body else "cookies", refresh=True, skip_revocation_check=True)
         return view(body, *args)
 
@@ -97,13 +100,20 @@ def header_token() -> str:
     """Return the Bearer token of the ``Authorization`` header, or an empty string.
 
     A proxy joins two headers with a comma, and it is undecidable which one is meant: raises
-    ``TokenInvalid``.
+    ``TokenInvalid``, also for characters that no token contains. The scheme alone raises
+    ``TokenMissing``.
     """
     header = request.headers.get("Authorization", "")
+    scheme, _, token = header.partition(" ")
     if "," in header:
         raise TokenInvalid
-    scheme, _, token = header.partition(" ")
-    return token if scheme == "Bearer" else ""
+    if scheme != "Bearer":
+        return ""
+    if not token:
+        raise TokenMissing
+    if not re.fullmatch(r"[!-~]+", token):
+        raise TokenInvalid
+    return token
 
 
 def cookie_token(token_type: str) -> str:
@@ -146,22 +156,24 @@ def claims_from_request(refresh: str | None) -> list[dict[str, Any]]:
     """Return the claims of the tokens in the header and the body, to log out.
 
     The header may hold an access token, and the body a refresh token. One token that has not
-    expired is enough. Without either, the access cookie is used. Raises ``TokenMissing``, or the
-    error of the first token.
+    expired is enough, whatever the other is. Without either, the access cookie is used. Raises
+    ``TokenMissing``, or the error of the first token.
     """
-    submitted = [(header_token(), "access"), (refresh, "refresh")]
-    if not any(token for token, _ in submitted):
-        return _claims_from_cookie()
-    claims, errors = [], []
-    for token, token_type in submitted:
+    claims: list[dict[str, Any]] = []
+    errors: list[Exception] = []
+    sources: dict[str, Callable[[], str | None]] = {
+        "access": header_token,
+        "refresh": lambda: refresh,
+    }
+    for token_type, read in sources.items():
         try:
-            if token:
+            if token := read():
                 claims.append(decode_token(token, token_type))
-        except InvalidTokenError as error:
+        except (InvalidTokenError, TokenMissing, TokenInvalid) as error:
             errors.append(error)
-    if not claims:
+    if errors and not claims:
         raise errors[0]
-    return claims
+    return claims or _claims_from_cookie()
 
 
 def _claims_from_cookie() -> list[dict[str, Any]]:

@@ -6,6 +6,11 @@ from typing import Any
 
 from flask import current_app
 
+ORIGIN = re.compile(
+    r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[\w.-]+)(?::([0-9]{0,5}))?", re.IGNORECASE | re.ASCII
+)
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
 
 def cors_options(origins: Sequence[str | re.Pattern[str]]) -> dict[str, Any]:
     """Return the options of Flask-CORS.
@@ -14,29 +19,41 @@ def cors_options(origins: Sequence[str | re.Pattern[str]]) -> dict[str, Any]:
     """
     return {
         "resources": r"/api/.*",
-        "origins": [_as_pattern(origin) for origin in origins],
+        "origins": [_pattern(origin) for origin in origins],
         "supports_credentials": True,
-        "allow_headers": [
-            "Authorization",
-            "Content-Type",
-            "Idempotency-Key",
-            "X-CSRF-TOKEN",
-            "X-Request-ID",
-        ],
+        "allow_headers": "*",  # those that are asked for; browsers and SDKs add headers of tracing
         "expose_headers": ["Retry-After", "WWW-Authenticate", "X-Request-ID"],
         "max_age": 600,
         "always_send": False,  # no header for a request without an Origin
+        "vary_header": False,  # see http/middleware.py
     }
 
 
-def _as_pattern(origin: str | re.Pattern[str]) -> re.Pattern[str]:
-    """Return a pattern, because Flask-CORS takes the text of an IPv6 origin for one."""
-    return origin if isinstance(origin, re.Pattern) else re.compile(re.escape(origin) + r"\Z")
+def _pattern(origin: str | re.Pattern[str]) -> re.Pattern[str]:
+    """Return a pattern of exactly one origin.
+
+    Flask-CORS would read the text of an IPv6 host, ``[::1]``, as a pattern.
+    """
+    if isinstance(origin, re.Pattern):
+        return origin
+    return re.compile(re.escape(canonical_origin(origin)) + r"\Z")
 
 
-def is_allowed_origin(origin: str) -> bool:
-    """Return whether ``CORS_ORIGINS`` lists an origin, or a pattern that matches it."""
-    return any(
-        allowed.fullmatch(origin) if isinstance(allowed, re.Pattern) else allowed == origin
-        for allowed in current_app.config["CORS_ORIGINS"]
-    )
+def is_trusted_origin(origin: str) -> bool:
+    """Return whether an origin is that of ``PUBLIC_URL`` or in ``CORS_ORIGINS``."""
+    trusted = [current_app.config["PUBLIC_URL"], *current_app.config["CORS_ORIGINS"]]
+    return any(_pattern(each).fullmatch(canonical_origin(origin)) for each in trusted)
+
+
+def canonical_origin(origin: str) -> str:
+    """Return an origin as a browser sends it (RFC 6454 §6.2).
+
+    Scheme and host are in lower case, and the default port is left out. A host with a final dot is
+    another host, as it is for browsers. Any other text is returned as it is.
+    """
+    match = ORIGIN.fullmatch(origin)
+    if match is None:
+        return origin
+    scheme, host, port = match[1].lower(), match[2].lower(), match[3]
+    is_default = not port or int(port) == DEFAULT_PORTS.get(scheme)
+    return f"{scheme}://{host}" if is_default else f"{scheme}://{host}:{int(port)}"

@@ -33,7 +33,8 @@ class Middleware:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Call the application. Headers that the response has already are kept."""
         path = environ["PATH_INFO"].removesuffix("/")
-        is_api = path.startswith("/api/") and "." not in path
+        in_api = path.startswith("/api/")
+        is_api = in_api and "." not in path
         environ["PATH_INFO"] = f"{path}/" if is_api or path.endswith("/") else path or "/"
         if "HTTP_AUTHORIZATION" in environ:
             environ["HTTP_AUTHORIZATION"] = canonical_credentials(environ["HTTP_AUTHORIZATION"])
@@ -45,7 +46,7 @@ class Middleware:
             present = {name for name, _ in headers}
             headers += [header for header in self.security_headers if header[0] not in present]
             headers.append(("X-Request-ID", request_id))
-            if is_api:
+            if in_api:
                 headers.append(("Vary", "Origin"))
             return start_response(status, headers, *exc_info)
 
@@ -55,10 +56,10 @@ class Middleware:
 def canonical_credentials(header: str) -> str:
     """Spell the scheme ``Bearer`` in the only way that Flask-JWT-Extended accepts.
 
-    The scheme is case-insensitive (RFC 9110 §11.1).
+    The scheme is case-insensitive, and white space is a space or a tab (RFC 9110 §5.6.3, §11.1).
     """
-    scheme, _, credentials = header.partition(" ")
-    return f"Bearer {credentials.strip()}" if scheme.lower() == "bearer" else header
+    scheme, *credentials = re.split("[ \t]+", header.strip(" \t"), maxsplit=1)
+    return " ".join(["Bearer", *credentials]) if scheme.lower() == "bearer" else header
 
 
 def new_request_id() -> str:

@@ -65,6 +65,15 @@ CSRF = {
 View = Callable[..., Any]
 
 
+class FieldErrorSchema(Schema):
+    """The code of a reason, and the parameters of its sentence."""
+
+    code = fields.String(required=True, metadata={"description": "Stable."})
+    minimum = fields.Integer()
+    maximum = fields.Integer()
+    choices = fields.List(fields.String())
+
+
 class ProblemSchema(Schema):
     """An RFC 9457 problem document."""
 
@@ -79,6 +88,11 @@ class ProblemSchema(Schema):
         values=fields.List(fields.String()),
         metadata={"description": "The reasons by field, of a validation_error."},
     )
+    error_codes = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.Nested(FieldErrorSchema)),
+        metadata={"description": "The code of each reason, in the same order."},
+    )
 
 
 class StrictParser(FlaskParser):
@@ -87,13 +101,14 @@ class StrictParser(FlaskParser):
     DEFAULT_VALIDATION_STATUS = 400
 
     def load_json(self, req: Request, schema: Schema) -> Any:
-        """Return the JSON body, or the form if the schema accepts one. No body is ``{}``."""
+        """Return the JSON body, or the form if the schema accepts one. No body is ``{}``.
+
+        The values of a repeated parameter are joined by a space, which no token contains.
+        """
         if not req.get_data(cache=True, parse_form_data=False):
             return {}
         if getattr(schema, "accepts_forms", False) and req.mimetype == FORM:
-            if any(len(values) > 1 for _, values in req.form.lists()):
-                raise InvalidInput({"body": ["A parameter is repeated."]})  # RFC 6749 §3.2
-            return req.form.to_dict()
+            return {name: " ".join(values) for name, values in req.form.lists()}
         return req.get_json()
 
     def handle_error(
@@ -244,5 +259,6 @@ def _example(problem: type[Problem]) -> dict[str, Any]:
         "request_id": "b883f9df8041c7c6dc0b1f3f5a1c9d2e",
     }
     if problem is InvalidInput:
-        example["errors"] = {"email": ["This is not a valid e-mail address."]}
+        example["errors"] = {"password": ["Use at least 8 characters."]}
+        example["error_codes"] = {"password": [{"code": "too_short", "minimum": 8}]}
     return example

@@ -14,6 +14,7 @@ from pycoder.errors import (
     BadRequest,
     BodyTooLarge,
     DatabaseUnavailable,
+    FieldError,
     InternalError,
     LimitsUnavailable,
     MethodNotAllowed,
@@ -44,7 +45,18 @@ def render(problem: Problem) -> Response:
     }
     if problem.errors is not None:
         body["errors"] = problem.errors
+        body["error_codes"] = {
+            field: [_coded(reason) for reason in reasons]
+            for field, reasons in problem.errors.items()
+        }
     return Response(json.dumps(body), problem.status, problem.headers, mimetype=PROBLEM_JSON)
+
+
+def _coded(reason: str) -> dict[str, Any]:
+    """Return the code of a reason, and its parameters."""
+    if isinstance(reason, FieldError):
+        return {"code": reason.code, **reason.parameters}
+    return {"code": "invalid"}
 
 
 def from_http_exception(error: HTTPException) -> Problem:

@@ -1,5 +1,6 @@
 """The request: strict JSON bodies, a request id, and its client."""
 
+import re
 from typing import Any
 
 from flask import Flask, Request, Response, current_app, request
@@ -41,9 +42,9 @@ class ApiRequest(Request):
 
     @property
     def is_json(self) -> bool:
-        """Whether the body is declared as JSON in UTF-8, and not compressed."""
-        charset = self.mimetype_params.get("charset", "utf-8").lower()
-        return super().is_json and charset == "utf-8" and not self.content_encoding
+        """Whether the body is declared as JSON in UTF-8, and is not compressed."""
+        charset = re.sub(r"[^a-z0-9]", "", self.mimetype_params.get("charset", "utf-8").lower())
+        return super().is_json and charset == "utf8" and not self.content_encoding
 
     def get_data(self, *args: Any, **kwargs: Any) -> Any:
         """Return the body. Raises ``BadRequest`` for malformed chunks, and 413.

@@ -58,8 +58,8 @@ def cookies(context):
 
 def replay(server, kept, key=None):
     """Refresh with cookies that somebody has copied."""
-    cookie = f"refresh_token={kept['refresh_token']}"
-    headers = {"X-CSRF-TOKEN": kept["csrf_token"], "Cookie": cookie}
+    cookie = f"pycoder_refresh={kept['pycoder_refresh']}"
+    headers = {"X-CSRF-TOKEN": kept["pycoder_csrf"], "Cookie": cookie}
     headers |= {"Idempotency-Key": key} if key else {}
     with ApiConnection(server) as api:
         return api.call("POST", "/api/token/refresh/", **headers)
@@ -79,9 +79,9 @@ def test_no_token_is_readable_from_javascript(context, email):
 
     def look():
         kept = cookies(context)
-        assert kept.keys() == {"access_token", "refresh_token", "csrf_token"}
+        assert kept.keys() == {"pycoder_access", "pycoder_refresh", "pycoder_csrf"}
         readable.append(page.evaluate(READABLE))
-        assert kept["csrf_token"] in readable[-1]
+        assert kept["pycoder_csrf"] in readable[-1]
 
     register(page, email)
     look()
@@ -98,7 +98,7 @@ def test_no_token_is_readable_from_javascript(context, email):
     page.goto("/")
     page.evaluate(LOG_IN, [email, "four quite different words"])
     look()
-    tokens = re.findall(r"(?:access|refresh)_token=([^;]{20,})", "\n".join(set_cookies))
+    tokens = re.findall(r"pycoder_(?:access|refresh)=([^;]{20,})", "\n".join(set_cookies))
     assert len(tokens) >= 8
     everything = "\n".join([*bodies, *readable])
     assert '"csrf_token"' in everything
@@ -139,7 +139,7 @@ def test_a_lost_answer_and_a_reload_log_nobody_out(tab, context, server, arrive)
         route.abort("connectionreset")
 
     context.route("**/api/token/refresh/", lose, times=2)
-    before = cookies(context)["refresh_token"]
+    before = cookies(context)["pycoder_refresh"]
     tab.evaluate(EXPIRE)
     tab.evaluate(f"void {WHO}.catch(() => null)")
     while len(keys) < 1:
@@ -148,7 +148,7 @@ def test_a_lost_answer_and_a_reload_log_nobody_out(tab, context, server, arrive)
     assert tab.evaluate(WHO) == tab.email
     assert len(keys) == 2
     assert len(set(keys)) == 1
-    assert cookies(context)["refresh_token"] != before
+    assert cookies(context)["pycoder_refresh"] != before
     tab.evaluate(EXPIRE)
     assert tab.evaluate(WHO) == tab.email
 

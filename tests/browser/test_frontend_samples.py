@@ -125,7 +125,9 @@ def test_an_application_signs_in_calls_after_expiry_and_signs_out(
             shown = "Wrong e-mail" if password != PASSWORD else f"Signed in as {email}"
             page.get_by_text(shown).wait_for()
         kept = {cookie["name"] for cookie in context.cookies()} - {"device"}
-        assert kept == ({"access_token", "refresh_token", "csrf_token"} if by_cookie else set())
+        assert kept == (
+            {"pycoder_access", "pycoder_refresh", "pycoder_csrf"} if by_cookie else set()
+        )
         until_expired()
         page.get_by_role("button", name="What happened?").click()
         page.get_by_text("3 events").wait_for()

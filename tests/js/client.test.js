@@ -321,7 +321,7 @@ describe("the client", { concurrency: true }, () => {
     assert.equal(seen.keys.length, 1);
     assert.equal(await client.getAccessToken(), null);
     assert.equal(storage.getItem("access_token") ?? storage.getItem("refresh_token"), null);
-    for (const { value } of [jar.cookies.get("access_token"), jar.cookies.get("refresh_token")]) {
+    for (const { value } of [jar.cookies.get("pycoder_access"), jar.cookies.get("pycoder_refresh")]) {
       assert.ok(value.includes(".") && !storage.getItem("auth_client").includes(value));
     }
     await client.changePassword({ current_password: password, new_password: `${password}!` });
@@ -367,7 +367,7 @@ describe("the client", { concurrency: true }, () => {
     await client.logout();
     assert.deepEqual([...jar.cookies.keys()], ["device"]);
     kept.forEach((cookie, name) => jar.cookies.set(name, cookie));
-    const old = await jar.fetch(`${baseURL}/api/token/refresh/`, { method: "POST", credentials: "include", headers: { "X-CSRF-TOKEN": kept.get("csrf_token").value } });
+    const old = await jar.fetch(`${baseURL}/api/token/refresh/`, { method: "POST", credentials: "include", headers: { "X-CSRF-TOKEN": kept.get("pycoder_csrf").value } });
     assert.equal((await old.json()).code, "token_revoked");
     const gone = await signedInByCookie();
     gone.jar.cookies.clear();
@@ -399,7 +399,7 @@ describe("the client", { concurrency: true }, () => {
     const deleted = await Promise.all([1, 2, 3, 4, 5].map(() => api.delete("/api/sessions/")));
     assert.deepEqual(deleted.map((answer) => answer.status), [204, 204, 204, 204, 204]);
     assert.equal(seen.keys.length, 1);
-    jar.cookies.delete("access_token"); // only the 401 tells
+    jar.cookies.delete("pycoder_access"); // only the 401 tells
     assert.equal((await api.get("/api/user/")).status, 200);
     assert.equal(seen.keys.length, 2);
     const { csrf } = JSON.parse(storage.getItem("auth_client"));

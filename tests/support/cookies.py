@@ -4,7 +4,7 @@ from http.cookies import SimpleCookie
 
 from tests.support.constants import PASSWORD
 
-ACCESS, REFRESH, CSRF = "access_token", "refresh_token", "csrf_token"
+ACCESS, REFRESH, CSRF = "pycoder_access", "pycoder_refresh", "pycoder_csrf"
 PATHS = {ACCESS: "/", REFRESH: "/api/token/", CSRF: "/"}
 PREFIXED = {ACCESS: f"__Host-{ACCESS}", REFRESH: f"__Secure-{REFRESH}", CSRF: f"__Host-{CSRF}"}
 EVIL = "https://evil.example"

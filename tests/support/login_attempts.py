@@ -2,6 +2,7 @@
 
 import re
 
+from pycoder.errors import TooManyRequests
 from tests.support.callers import Caller
 
 WRONG = "this is not the password"
@@ -27,9 +28,14 @@ def guesses(count, app, *args, **kwargs):
 
 
 def wait_of(response):
-    """Assert that a response is a 429 problem; return its Retry-After in seconds."""
+    """Assert that a response is a 429 problem; return its Retry-After in seconds.
+
+    The sentence for the user names the same time.
+    """
     assert response.status_code == response.json["status"] == 429
     assert response.content_type == "application/problem+json"
     assert response.json["code"] == "too_many_requests"
     assert re.fullmatch(r"[1-9][0-9]*", response.headers["Retry-After"])
-    return int(response.headers["Retry-After"])
+    seconds = int(response.headers["Retry-After"])
+    assert response.json["detail"] == TooManyRequests(seconds).detail
+    return seconds

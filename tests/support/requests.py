@@ -1,6 +1,7 @@
 """Requests with good, odd and malformed content, and the problems that answer them."""
 
 import json
+import re
 
 from tests.support.constants import PASSWORD
 
@@ -22,7 +23,21 @@ def is_problem(response, status, code):
     assert response.content_type == "application/problem+json"
     assert response.json["code"] == code, response.json
     assert response.json["status"] == status
+    if code == "validation_error":
+        assert_coded(response.json)
     return True
+
+
+def assert_coded(problem):
+    """Assert that each reason of each field has a code beside it."""
+    errors, codes = problem["errors"], problem["error_codes"]
+    assert {field: len(reasons) for field, reasons in errors.items()} == {
+        field: len(reasons) for field, reasons in codes.items()
+    }
+    for reasons in codes.values():
+        for reason in reasons:
+            assert re.fullmatch(r"[a-z]+(_[a-z]+)*", reason["code"])
+            assert reason.keys() <= {"code", "minimum", "maximum", "choices"}
 
 
 def post(client, data, path="/api/register/", content_type="application/json", **kwargs):

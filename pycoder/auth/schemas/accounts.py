@@ -5,28 +5,30 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
 from pycoder.auth.schemas.base import (
+    Identifier,
+    Password,
     RequestSchema,
-    Secret,
     Text,
     Token,
     TransportSchema,
 )
+from pycoder.errors import FieldError
 
 LINK_TOKEN = "The value of token= in the fragment of the mailed link."
+
+PASSWORDS_DIFFER = FieldError("passwords_differ", "The two passwords differ.")
 
 
 class RegisterSchema(TransportSchema):
     """The body of a registration."""
 
-    email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
-    password = Secret(metadata={"example": "correct horse battery staple"})
-    password2 = Secret(
+    email = Identifier(required=True, metadata={"example": "ada@example.com"})
+    password = Password(metadata={"example": "correct horse battery staple"})
+    password2 = Password(
         required=False,
         metadata={"description": "The password again. Optional; must equal password."},
     )
-    username = Text(
-        longest=254, metadata={"description": "Default: derived from the e-mail address."}
-    )
+    username = Identifier(metadata={"description": "Default: derived from the e-mail address."})
     first_name = Text(longest=150)
     last_name = Text(longest=150)
 
@@ -34,7 +36,7 @@ class RegisterSchema(TransportSchema):
     def check_password2(self, data: dict[str, Any], **kwargs: Any) -> None:
         """Reject a ``password2`` that differs, and remove it."""
         if data.pop("password2", data["password"]) != data["password"]:
-            raise ValidationError("The two passwords differ.", "password2")
+            raise ValidationError([PASSWORDS_DIFFER], "password2")
 
 
 class UserSchema(Schema):
@@ -62,7 +64,7 @@ class EventSchema(Schema):
 class ProfileSchema(RequestSchema):
     """The changes to a profile."""
 
-    username = Text(longest=254)
+    username = Identifier()
     first_name = Text(longest=150)
     last_name = Text(longest=150)
 
@@ -70,7 +72,7 @@ class ProfileSchema(RequestSchema):
 class ProofSchema(RequestSchema):
     """The proof for a sensitive operation."""
 
-    password = Secret(
+    password = Password(
         required=False,
         metadata={"description": "Required if the login is more than five minutes old."},
     )
@@ -79,21 +81,21 @@ class ProofSchema(RequestSchema):
 class PasswordChangeSchema(RequestSchema):
     """The body of a password change."""
 
-    current_password = Secret()
-    new_password = Secret()
+    current_password = Password()
+    new_password = Password()
 
 
 class ResetSchema(RequestSchema):
     """The body of a request for a password reset link."""
 
-    email = Text(longest=254, required=True, metadata={"example": "ada@example.com"})
+    email = Identifier(required=True, metadata={"example": "ada@example.com"})
 
 
 class ResetConfirmSchema(RequestSchema):
     """The body of a password reset."""
 
     token = Token(metadata={"description": LINK_TOKEN})
-    new_password = Secret()
+    new_password = Password()
 
 
 class LinkSchema(RequestSchema):
@@ -105,4 +107,4 @@ class LinkSchema(RequestSchema):
 class EmailChangeSchema(ProofSchema):
     """The body of a change of e-mail address."""
 
-    email = Text(longest=254, required=True, metadata={"example": "ada@example.org"})
+    email = Identifier(required=True, metadata={"example": "ada@example.org"})

@@ -6,29 +6,32 @@ from marshmallow import Schema, ValidationError, fields, post_load, validates_sc
 
 from pycoder.auth.schemas.accounts import UserSchema
 from pycoder.auth.schemas.base import (
+    AnyToken,
+    Identifier,
+    Password,
     RequestSchema,
-    Secret,
-    Text,
-    Token,
     TransportSchema,
 )
+from pycoder.errors import FieldError
 
 ACCESS_TOKEN = "Valid for 60 minutes by default."
 REFRESH_TOKEN = "Valid once, for 7 days by default."
+
+ONE_IDENTIFIER = FieldError("one_identifier", "Send either an e-mail address or a username.")
 
 
 class LoginSchema(TransportSchema):
     """The body of a login."""
 
-    email = Text(longest=254, metadata={"description": "The e-mail address or the username."})
-    username = Text(longest=254, metadata={"description": "The same, instead of email."})
-    password = Secret()
+    email = Identifier(metadata={"description": "The e-mail address or the username."})
+    username = Identifier(metadata={"description": "The same, instead of email."})
+    password = Password()
 
     @validates_schema
     def check_identifier(self, data: dict[str, Any], **kwargs: Any) -> None:
         """Require either an e-mail address or a username."""
         if bool(data.get("email")) == bool(data.get("username")):
-            raise ValidationError("Send either an e-mail address or a username.", "email")
+            raise ValidationError([ONE_IDENTIFIER], "email")
 
     @post_load
     def merge_identifier(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
@@ -40,7 +43,7 @@ class LoginSchema(TransportSchema):
 class LogoutSchema(RequestSchema):
     """The body of a logout."""
 
-    refresh = Token(required=False)
+    refresh = AnyToken()
 
 
 class TokenPairSchema(Schema):

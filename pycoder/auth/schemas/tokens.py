@@ -2,8 +2,13 @@
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-from pycoder.auth.schemas.base import RequestSchema, Text, Token
+from pycoder.auth.schemas.base import AnyToken, RequestSchema, String, Text, Token
 from pycoder.auth.schemas.sessions import ACCESS_TOKEN, REFRESH_TOKEN, CookieTokensSchema
+from pycoder.errors import FieldError
+
+INVALID_KEY = FieldError(
+    "invalid_key", "Use 8 to 128 visible ASCII characters.", minimum=8, maximum=128
+)
 
 
 class RefreshSchema(RequestSchema):
@@ -29,12 +34,14 @@ class RevokeSchema(RequestSchema):
     class Meta:
         unknown = EXCLUDE
 
-    token = Token()
+    token: fields.String = AnyToken(required=True)
     token_type_hint = Text(longest=100, load_only=True)
 
 
 class IntrospectSchema(RevokeSchema):
     """The body of an introspection request (RFC 7662 §2.1)."""
+
+    token = Token()
 
 
 class IntrospectionSchema(Schema):
@@ -52,13 +59,13 @@ class IntrospectionSchema(Schema):
     exp = fields.Integer()
 
 
-class IdempotencySchema(RequestSchema):
+class IdempotencySchema(Schema):
     """The headers of a refresh."""
 
-    idempotency_key = fields.String(
+    idempotency_key = String(
         data_key="Idempotency-Key",
         load_default=lambda: None,  # a function, so that the document has no default of null
-        validate=validate.Regexp(r"^[\x21-\x7e]{8,128}$"),
+        validate=validate.Regexp(r"^[\x21-\x7e]{8,128}$", error=INVALID_KEY),
         metadata={
             "description": "8 to 128 visible ASCII characters. Repeat it after a lost response."
         },

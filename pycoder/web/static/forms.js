@@ -43,27 +43,20 @@ function inputs(form) {
 
 /** @param {HTMLFormElement} form @param {unknown} error */
 function showError(form, error) {
-  const { code, message, errors, retryAfter } = /** @type {AuthError} */ (error);
+  const { code, message, errors } = /** @type {AuthError} */ (error);
   if (!(error instanceof AuthError)) console.error(error);
   const invalid = inputs(form).filter((input) => errors?.[input.name]);
   invalid.forEach((input) => mark(input, errors[input.name]));
   const marked = new Set(invalid.map((input) => input.name));
   const unmarked = Object.keys(errors ?? {}).filter((name) => !marked.has(name));
   const rest = unmarked.flatMap((name) => errors[name]).join(" ");
-  showOutcome(form, [message, rest, retryAfter ? retryAdvice(retryAfter) : ""].filter(Boolean).join(" "), "bad");
+  showOutcome(form, [message, rest].filter(Boolean).join(" "), "bad");
   if (code === "invalid_credentials") invalid.push(...inputs(form).filter(isCurrentPassword));
   invalid[0]?.focus();
 }
 
 /** @param {HTMLInputElement} input */
 const isCurrentPassword = (input) => input.autocomplete === "current-password";
-
-/** @param {number} seconds */
-function retryAdvice(seconds) {
-  if (seconds < 5) return "";
-  const [count, unit] = seconds < 90 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
-  return `Try again in ${count} ${unit}${count === 1 ? "" : "s"}.`;
-}
 
 /** @param {HTMLInputElement} input @param {string[]} reasons */
 function mark(input, reasons) {

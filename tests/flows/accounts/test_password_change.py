@@ -42,7 +42,7 @@ def test_a_change_needs_the_current_password(ada):
 
 
 BAD = {
-    "short": "short",
+    "short": "seven77",
     "long": "x" * 129,
     "the e-mail address": "ada@example.com",
     "its local part twice": "adaada",

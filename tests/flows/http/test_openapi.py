@@ -193,7 +193,7 @@ def test_the_examples_are_problem_documents_as_they_are_sent(document, operation
                 response.get("content", {}).get(PROBLEM, {}).get("examples", {}).items()
             ):
                 value = example["value"]
-                assert value.keys() - {"errors"} == sent.keys()
+                assert value.keys() - {"errors", "error_codes"} == sent.keys()
                 assert (value["code"], str(value["status"])) == (code, status)
                 assert value["type"] == f"urn:pycoder:problem:{code}"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from config import DevelopmentConfig, TestingConfig
+from config import DevelopmentConfig, Setting, TestingConfig
 from pycoder import create_app
 from tests.support.constants import SECRET_KEY
 from tests.support.parameters import table
@@ -51,7 +51,7 @@ def cross(client, origin, method="GET", path="/api/user/"):
     headers = {}
     if method == "OPTIONS":
         headers["Access-Control-Request-Method"] = "POST"
-        headers["Access-Control-Request-Headers"] = "authorization,content-type,x-evil"
+        headers["Access-Control-Request-Headers"] = "authorization,content-type,traceparent,x-other"
     overrides = {} if origin is None else {"HTTP_ORIGIN": origin}
     return client.open(path, method=method, headers=headers, environ_overrides=overrides)
 
@@ -89,7 +89,8 @@ def test_a_preflight_of_a_listed_origin_is_answered(path, elsewhere):
     assert response.data == b""
     assert headers["Access-Control-Allow-Origin"] == HOME
     assert headers["Access-Control-Allow-Credentials"] == "true"
-    assert headers["Access-Control-Allow-Headers"] == "authorization, content-type"
+    asked = {"authorization", "content-type", "traceparent", "x-other"}
+    assert set(headers["Access-Control-Allow-Headers"].split(", ")) == asked
     assert {"GET", "POST", "PATCH", "DELETE"} <= set(
         headers["Access-Control-Allow-Methods"].split(", ")
     )
@@ -113,7 +114,24 @@ def test_nothing_is_said_of_origins_where_none_asks(method, elsewhere):
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 @pytest.mark.parametrize("origin", [HOME, "https://good.evil", None])
 def test_a_cache_learns_that_the_answer_depends_on_the_origin(origin, method, elsewhere):
-    assert "Origin" in cross(elsewhere, origin, method).vary
+    for path in ("/api/user/", "/api/login", "/api/nothing/", "/api/openapi.json"):
+        response = cross(elsewhere, origin, method, path)
+        assert response.headers.getlist("Vary") == ["Origin"], path
+
+
+class Listed(TestingConfig):
+    """Origins as a browser does not spell them."""
+
+    CORS_ORIGINS = Setting(list, ["http://[::1]:5173", "HTTPS://App.pycoder.dev:443"])
+
+
+def test_an_origin_is_compared_as_a_browser_sends_it(tmp_path):
+    app = create_app(Listed({"SECRET_KEY": SECRET_KEY}, tmp_path))
+    client = app.test_client(use_cookies=False)
+    for origin in ("http://[::1]:5173", HOME):
+        assert cross(client, origin).headers["Access-Control-Allow-Origin"] == origin
+    for origin in ("http://1:5173", "http://::5173", "http://[::1]", f"{HOME}:444", f"{HOME}."):
+        assert allowed(cross(client, origin)) == {}
 
 
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])

@@ -6,6 +6,7 @@ import pytest
 
 from pycoder.extensions import db
 from pycoder.http.problems import PROBLEM_JSON
+from tests.support.constants import PASSWORD
 
 PARTS = ["type", "title", "status", "detail", "code", "request_id"]
 SECRET = "hunter2-in-the-traceback"
@@ -28,10 +29,67 @@ def test_a_problem_is_an_rfc_9457_document(client):
 def test_bad_input_is_told_field_by_field(client):
     response = client.post("/api/register/", json={"email": 1, "first_name": "a" * 151, "x": 1})
     assert response.status_code == 400
-    assert list(response.json) == [*PARTS, "errors"]
+    assert list(response.json) == [*PARTS, "errors", "error_codes"]
+    assert response.json["error_codes"] == {
+        "email": [{"code": "not_a_string"}],
+        "first_name": [{"code": "too_long", "maximum": 150}],
+        "password": [{"code": "required"}],
+        "x": [{"code": "unknown_field"}],
+    }
     assert set(response.json["errors"]) == {"email", "first_name", "password", "x"}
     for reasons in response.json["errors"].values():
         assert all(isinstance(reason, str) and reason.endswith(".") for reason in reasons)
+
+
+CODES = {
+    "email": [
+        ("", {"code": "not_an_email"}),
+        ("bob@example.com", {"code": "taken"}),
+        ("a\0@example.com", {"code": "invalid_characters"}),
+    ],
+    "username": [
+        ("b", {"code": "invalid_username", "minimum": 3, "maximum": 150}),
+        ("BOB", {"code": "taken"}),
+    ],
+    "password": [
+        ("", {"code": "required"}),
+        ("seven77", {"code": "too_short", "minimum": 8}),
+        ("p" * 129, {"code": "too_long", "maximum": 128}),
+        ("p" * 600, {"code": "too_long", "maximum": 512}),
+        ("eve@example.com", {"code": "same_as_email"}),
+        ("eve.mallory", {"code": "same_as_username"}),
+        ("pycoderpycoder", {"code": "same_as_service"}),
+        ("password123", {"code": "too_common"}),
+    ],
+    "password2": [("another pass phrase", {"code": "passwords_differ"})],
+    "transport": [("fax", {"code": "not_a_choice", "choices": ["body", "cookie"]})],
+}
+
+
+@pytest.mark.parametrize("field", CODES)
+def test_each_fault_has_one_reason_with_its_code(field, client, bob, setting):
+    setting("PASSWORD_BLOCKLIST", True)
+    good = {"email": "eve@example.com", "username": "eve.mallory", "password": PASSWORD}
+    for value, code in CODES[field]:
+        response = client.post("/api/register/", json={**good, field: value})
+        assert response.status_code == 400
+        assert {name: len(reasons) for name, reasons in response.json["errors"].items()} == {
+            field: 1
+        }
+        assert response.json["error_codes"] == {field: [code]}
+
+
+def test_the_codes_of_other_calls(ada, client):
+    answers = {
+        "unchanged": ada.call("POST", "/api/email/change/", json={"email": "ADA@example.com "}),
+        "one_identifier": client.post("/api/login/", json={"password": "x"}),
+        "not_an_object": client.post("/api/login/", json=[]),
+        "invalid_key": ada.refresh(key="short"),
+        "required": client.post("/api/token/refresh/", json={}),
+    }
+    for code, answer in answers.items():
+        [[reason]] = answer.json["error_codes"].values()
+        assert reason["code"] == code
 
 
 TOKENS = {

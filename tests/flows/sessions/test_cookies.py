@@ -16,6 +16,7 @@ from tests.support.constants import PASSWORD
 from tests.support.cookies import (
     ACCESS,
     CSRF,
+    EVIL,
     PATHS,
     PREFIXED,
     REFRESH,
@@ -143,7 +144,7 @@ def test_a_token_is_of_no_use_where_those_of_its_session_do_not_belong(grace, ad
     assert live() == 2
 
 
-@pytest.mark.parametrize("transport", ["cookies", "", None, 1, ["cookie"]])
+@pytest.mark.parametrize("transport", ["cookies", "", 1, ["cookie"]])
 def test_there_are_two_transports(transport, app):
     response = Browser(app).register(transport=transport)
     assert response.status_code == 400
@@ -173,14 +174,34 @@ def test_of_two_cookies_of_one_name_neither_is_taken(order, grace, app, live):
     assert live() == 2
 
 
-def test_a_header_and_a_cookie_at_once_are_refused(grace, ada):
-    bearer = {"Authorization": f"Bearer {ada.tokens.access}"}
-    for method in ("GET", "PATCH"):
-        answer = grace.call(method, "/api/user/", headers=bearer)
-        assert refused(answer, "token_invalid", 401)
-    for stale in ("nonsense", ada.tokens.refresh):  # says nothing, and so contradicts nothing
-        grace.put(ACCESS, stale)
-        assert grace.call("GET", "/api/user/", headers=bearer).json["email"] == ada.email
+def test_a_bearer_header_decides_alone_whatever_cookies_are_there(app, grace, ada):
+    """Another app on the host may have set them, and no foreign page can send the header."""
+    live = grace.token(ACCESS)
+    cookies = {
+        "another account's": f"{ACCESS}={live}",
+        "garbage": f"{ACCESS}=nonsense; {CSRF}=nonsense",
+        "a refresh token": f"{ACCESS}={ada.tokens.refresh}",
+        "two": f"{ACCESS}={live}; {ACCESS}={ada.tokens.access}",
+        "of another app": f"access_token={live}",
+    }
+    headers = {"Origin": EVIL, "Authorization": f"Bearer {ada.tokens.access}"}
+    caller = app.test_client(use_cookies=False)
+    for name, cookie in cookies.items():
+        for method in ("GET", "PATCH"):
+            sent = {"headers": headers, "environ_overrides": {"HTTP_COOKIE": cookie}}
+            answer = caller.open("/api/user/", method=method, **sent)
+            assert (answer.status_code, answer.json["email"]) == (200, ada.email), name
+    for bad, code in (("", "token_missing"), (" nonsense", "token_invalid")):
+        answer = grace.call("GET", "/api/user/", headers={"Authorization": f"Bearer{bad}"})
+        assert refused(answer, code, 401)
+        answer = grace.logout(headers={"Authorization": f"Bearer{bad}"})
+        assert refused(answer, code, 401)
+    assert grace.user().status_code == 200
+
+
+def test_a_password_of_the_proxy_leaves_the_cookie_in_force(grace):
+    basic = {"Authorization": "Basic YTpi"}
+    assert grace.call("GET", "/api/user/", headers=basic).json["email"] == grace.email
 
 
 def test_a_refresh_token_in_the_body_is_the_one_that_is_meant(grace, ada):

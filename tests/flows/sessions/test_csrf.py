@@ -118,6 +118,25 @@ FOREIGN = {
     "looks like it": {"Origin": "http://localhost.evil.example"},
     "é": {"Origin": "http://é"},
 }
+PUBLIC = {
+    "https://auth.example.org": "https://auth.example.org",
+    "https://auth.example.org:443": "https://auth.example.org",
+    "https://AUTH.example.org/base": "https://auth.example.org",
+    "http://auth.example.org:80": "http://auth.example.org",
+    "http://auth.example.org:8000": "http://auth.example.org:8000",
+    "http://[::1]:8000": "http://[::1]:8000",
+}
+NOT_PUBLIC = [
+    "null",
+    "https://auth.example.org:8443",
+    "https://auth.example.org.",
+    "https://auth.example.org.evil.example",
+    "https://evil.example/auth.example.org",
+    "https://auth.example.org@evil.example",
+    "https://x.auth.example.org",
+    "https://auth.example.org:443/",
+    "http://auth.example.org",
+]
 OUR_OWN = {
     "no browser": {},
     "same-origin": {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"},
@@ -141,6 +160,41 @@ def test_what_a_foreign_page_sends_is_refused_with_the_right_token_too(name, gra
 def test_what_our_own_page_sends_is_taken(name, grace):
     assert grace.refresh(json={}).status_code == 200
     assert grace.call("DELETE", "/api/sessions/", headers=OUR_OWN[name]).status_code == 204
+
+
+@pytest.mark.parametrize("url", PUBLIC)
+def test_the_origin_of_the_public_url_is_ours_whatever_the_host_is(url, grace, setting):
+    setting("PUBLIC_URL", url)
+    for origin in (PUBLIC[url], PUBLIC[url].upper()):
+        answer = grace.call("DELETE", "/api/sessions/", headers={"Origin": origin})
+        assert answer.status_code == 204
+
+
+@pytest.mark.parametrize("origin", NOT_PUBLIC)
+def test_what_resembles_the_public_url_is_foreign(origin, grace, setting):
+    setting("PUBLIC_URL", "https://auth.example.org")
+    answer = grace.call("DELETE", "/api/sessions/", headers={"Origin": origin})
+    assert refused(answer)
+    assert "CORS_ORIGINS" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:443", "LOCALHOST"])
+def test_a_host_may_name_the_default_port(host, grace, setting):
+    setting("COOKIE_SECURE", True)
+    for origin in ("https://localhost", "https://localhost:443"):
+        headers = {"Origin": origin, "Host": host}
+        assert grace.call("DELETE", "/api/sessions/", headers=headers).status_code == 204
+    for origin in ("http://localhost", "https://localhost:444", "https://localhost."):
+        headers = {"Origin": origin, "Host": host}
+        assert refused(grace.call("DELETE", "/api/sessions/", headers=headers)), origin
+
+
+def test_a_refusal_says_what_helps(grace):
+    by_token = grace.call("DELETE", "/api/sessions/", csrf="wrong").json["detail"]
+    by_origin = grace.call("DELETE", "/api/sessions/", headers={"Origin": EVIL}).json["detail"]
+    assert "reload the page" in by_token
+    assert "reload" not in by_origin
+    assert "CORS_ORIGINS" in by_origin
 
 
 def test_a_listed_origin_is_as_good_as_our_own(grace, setting):

@@ -188,6 +188,27 @@ def test_an_access_token_logs_out_beside_a_broken_refresh_token(ada):
     assert ada.refresh(pair.refresh).json["code"] == "token_revoked"
 
 
+NO_REFRESH_TOKENS = [None, "", "x", "a\0b", "é", "x" * 5000]
+
+
+@pytest.mark.parametrize("other", NO_REFRESH_TOKENS)
+def test_one_good_token_logs_out_whatever_the_other_is(ada, other):
+    pair = ada.login()
+    headers = {"Authorization": f"Bearer {pair.access}"}
+    answer = ada.client.post("/api/logout/", json={"refresh": other}, headers=headers)
+    assert answer.status_code == 204
+    assert ada.refresh(pair.refresh).json["code"] == "token_revoked"
+    assert ada.client.post("/api/logout/", json={"refresh": other}).status_code == 401
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer x", "Bearer x, Bearer y", "Basic YTpi", "x"])
+def test_a_refresh_token_logs_out_whatever_the_header_is(ada, header):
+    pair = ada.login()
+    headers, body = {"Authorization": header}, {"refresh": pair.refresh}
+    assert ada.client.post("/api/logout/", json=body, headers=headers).status_code == 204
+    assert ada.user(pair.access).json["code"] == "token_revoked"
+
+
 def test_tokens_in_each_others_place_do_not_log_out(ada):
     pair = ada.login()
     assert ada.logout(access=pair.refresh).json["code"] == "token_invalid"

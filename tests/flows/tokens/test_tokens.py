@@ -70,11 +70,32 @@ def test_a_token_signed_by_hand_with_nothing_changed_is_accepted(ada):
     assert ada.refresh(refresh).status_code == 200
 
 
-@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR", "Bearer ", "bearer  "])
+SCHEMES = ["bearer", "BEARER", "bEaReR", "Bearer ", "bearer  ", "Bearer\t", "Bearer \t"]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_case_of_the_scheme_does_not_matter(ada, scheme):
     headers = {"Authorization": f"{scheme} {ada.tokens.access}"}
     assert ada.client.get("/api/user/", headers=headers).status_code == 200
     assert ada.client.post("/api/logout/", headers=headers).status_code == 204
+
+
+@pytest.mark.parametrize("space", ["\xa0", "\x85", "\x0b", "\x1f"])
+def test_white_space_of_other_kinds_is_none(ada, space):
+    for text in ("Bearer{}{}", "Bearer {1}{0}", "Bearer {0}{1}", "{}Bearer {}", "Bearer {1}{0}x"):
+        header = {"HTTP_AUTHORIZATION": text.format(space, ada.tokens.access)}
+        for method, path in (("GET", "user"), ("POST", "logout")):
+            answer = ada.client.open(f"/api/{path}/", method=method, environ_overrides=header)
+            assert answer.status_code == 401, text
+    assert_accepted(ada)
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "bearer \t "])
+def test_the_scheme_alone_is_no_token(ada, header):
+    for method, path in (("GET", "user"), ("POST", "logout"), ("DELETE", "user")):
+        headers = {"HTTP_AUTHORIZATION": header}
+        answer = ada.client.open(f"/api/{path}/", method=method, environ_overrides=headers)
+        assert_refused(answer, "token_missing", "Bearer")
 
 
 def test_a_token_of_the_other_type_opens_no_door_and_does_no_harm(ada):
