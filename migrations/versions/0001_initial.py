@@ -62,6 +62,19 @@ def upgrade():
     op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
     op.create_index("ix_sessions_status_idx", "sessions", ["status_idx"], unique=True)
     op.create_table(
+        "devices",
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("user_id", ID, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("last_used_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_devices_user_id_users", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("digest", name="pk_devices"),
+    )
+    op.create_index("ix_devices_last_used_at", "devices", ["last_used_at"])
+    op.create_index("ix_devices_user_id", "devices", ["user_id"])
+    op.create_table(
         "status_counter",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
@@ -168,6 +181,7 @@ def downgrade():
         "audit_events",
         "token_blocklist",
         "status_counter",
+        "devices",
         "sessions",
         "users",
     ):

@@ -1,7 +1,7 @@
 """Accounts as an operator administers them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import ColumnElement, delete, select, update
 
@@ -16,6 +16,7 @@ from pycoder.models.audit import AuditEvent
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.ratelimit import lockout
+from pycoder.sessions.devices import lockout_keys
 from pycoder.sessions.lifecycle import revoke_all_sessions
 
 
@@ -54,18 +55,24 @@ def set_password(user: User, password: str) -> None:
     Raises ``InvalidInput``.
     """
     check_password_policy(password, user.email, user.username)
+    keys = lockout_keys(user.id)
     replace_password_hash(user, hash_password(password))
     revoke_all_sessions(user.id)
     audit.record(Event.PASSWORD_SET, user_id=user.id)
     db.session.commit()
-    lockout.reset("login.account", str(user.id))
+    _reset_lockout(keys)
 
 
 def unlock_user(user: User) -> None:
     """Lift the lockout of an account."""
-    lockout.reset("login.account", str(user.id))
+    _reset_lockout(lockout_keys(user.id))
     audit.record(Event.USER_UNLOCKED, user_id=user.id)
     db.session.commit()
+
+
+def _reset_lockout(keys: Iterable[str]) -> None:
+    for key in keys:
+        lockout.reset("login.account", key)
 
 
 def delete_user(user: User) -> None:

@@ -66,15 +66,15 @@ def request_password_reset(email: str) -> None:
 def reset_password(token: str, new: str) -> None:
     """Set a new password by the token of a mailed link. Every session ends.
 
-    The link proves the address, and lifts the lockout of the account and of this device. Raises
-    ``LinkInvalid`` and ``InvalidInput``.
+    The link proves the address, and lifts the lockout of the account. Raises ``LinkInvalid`` and
+    ``InvalidInput``.
     """
     owner = links.peek(token, Purpose.RESET)
     if owner is None:
         raise LinkInvalid
     check_password_policy(new, owner.email, owner.username, field="new_password")
     password_hash = hash_password(new)
-    for key in (str(owner.id), f"{owner.id}/{devices.known_device(owner.id)}"):
+    for key in devices.lockout_keys(owner.id):
         lockout.reset("login.account", key)
     link = links.consume(token, Purpose.RESET)
     if link is None:
@@ -97,12 +97,13 @@ def check_password_policy(
 def replace_password_hash(user: User, password_hash: str) -> None:
     """Store the hash of a new password in the caller's transaction.
 
-    Revoke all links of the user, delete queued mails with links, and queue a notice. Raises
-    ``NotFound`` if the account no longer exists.
+    Revoke all links of the user, delete queued mails with links, forget the devices, and queue a
+    notice. Raises ``NotFound`` if the account no longer exists.
     """
     same = User.id == user.id
     if not execute_in_transaction(update(User).where(same).values(password_hash=password_hash)):
         raise NotFound
     links.revoke(user.id)
+    devices.forget_devices(user.id)
     queue.cancel(user)
     queue.enqueue(Template.PASSWORD_CHANGED, user.email, user_id=user.id)

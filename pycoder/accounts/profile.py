@@ -15,6 +15,7 @@ from pycoder.errors import InvalidInput, NotFound
 from pycoder.extensions import db
 from pycoder.mail import queue
 from pycoder.models.audit import AuditEvent
+from pycoder.models.device import Device
 from pycoder.models.mail import OneTimeToken
 from pycoder.models.session import Session
 from pycoder.models.user import User, normalize_identifier
@@ -78,9 +79,11 @@ def export_account(current: TokenState) -> dict[str, Any]:
         raise NotFound
     sessions = db.session.scalars(select(Session).where(Session.user_id == user_id)).all()
     links = select(OneTimeToken).where(OneTimeToken.user_id == user_id)
+    devices = select(Device).where(Device.user_id == user_id)
     return {
         "user": user,
         "sessions": mark_current(sessions, current),
+        "devices": db.session.scalars(devices.order_by(Device.created_at)).all(),
         "events": audit.latest_events(None, user_id),
         "links": db.session.scalars(links.order_by(OneTimeToken.purpose)).all(),
         "mails": queue.queued_for(user),

@@ -30,6 +30,7 @@ from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.passwords.policy import policy_violations
 from pycoder.ratelimit import limiter
+from pycoder.sessions import devices
 from pycoder.sessions.lifecycle import create_session
 from pycoder.sessions.login import LoginResult, login_result
 from pycoder.tokens import status_list
@@ -53,8 +54,9 @@ def register(*, email: str, password: str, transport: str = "body", **profile: s
     session = create_session(user.id, status_idx, transport)
     audit.record(Event.USER_REGISTERED, user_id=user.id, session_id=session.id)
     queue.enqueue(Template.VERIFY_EMAIL, user.email, user_id=user.id)
+    device, _ = devices.remember_device(user.id)
     db.session.commit()
-    return login_result(user, session)
+    return login_result(user, session, device)
 
 
 def create_user(*, email: str, password: str, **profile: str) -> User:

@@ -6,15 +6,15 @@ from flask import Response, after_this_request, current_app
 
 from pycoder.auth.csrf import csrf_token
 from pycoder.client_info import DEVICE_COOKIE
+from pycoder.sessions import devices
 from pycoder.sessions.login import LoginResult
 from pycoder.tokens.jwt import TokenPair, decode_token
-
-YEAR = 365 * 86_400  # seconds
 
 
 def token_response(result: LoginResult, transport: str) -> dict[str, Any]:
     """Return the body of a login, and set its cookies on the response."""
-    _set_cookie(DEVICE_COOKIE, result.device, YEAR, "/api/")
+    lifetime = int(devices.LIFETIME.total_seconds())
+    _set_cookie(DEVICE_COOKIE, result.device, lifetime, "/api/")
     return {"user": result.user, **token_pair_response(result.tokens, transport)}
 
 

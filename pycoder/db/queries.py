@@ -3,6 +3,7 @@
 The two statements of nearly every request are prepared: see prepared.py.
 """
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -32,6 +33,12 @@ def fetch_one(statement: Executable, values: dict[str, Any]) -> Row[Any] | None:
     """
     with autocommit() as connection:
         return connection.execute(statement, values).first()
+
+
+def fetch_all(statement: Executable, values: dict[str, Any]) -> Sequence[Row[Any]]:
+    """Return all rows of a SELECT, outside any transaction."""
+    with autocommit() as connection:
+        return connection.execute(statement, values).all()
 
 
 def execute(statement: Update, values: dict[str, Any]) -> int:

@@ -102,12 +102,17 @@ def hash_identifier(identifier: str) -> str:
 
 
 def client_network() -> str:
-    """Return the network that the client counts for: an IPv4 address, or an IPv6 /64.
+    """Return the network that the client counts for."""
+    return network_of(current_client().ip)
+
+
+def network_of(ip: str | None) -> str:
+    """Return the network of an address: an IPv4 address, or an IPv6 /64.
 
     An IPv4-mapped IPv6 address counts as IPv4.
     """
     try:
-        address = ipaddress.ip_address(current_client().ip or "")
+        address = ipaddress.ip_address(ip or "")
     except ValueError:
         return "unknown"
     if isinstance(address, ipaddress.IPv6Address):

@@ -1,22 +1,101 @@
-"""Devices that an account has signed in on before (OWASP "Device Cookies").
+"""Devices and networks that an account signed in from (OWASP "Device Cookies").
 
-The cookie grants no access. It only makes login attempts from a known device count by themselves,
-so that the failures of an attacker never lock the owner out.
+Login attempts from there count by themselves, so that the failures of an attacker never lock the
+owner out. Neither grants access.
 """
 
 import secrets
+from datetime import timedelta
+from hashlib import sha256
 
 from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy import Integer, bindparam, delete, null, select, update
 
 from pycoder.client_info import current_client
+from pycoder.clock import now
+from pycoder.db.queries import execute_in_transaction, fetch_all
+from pycoder.extensions import db
 from pycoder.keys.key import derive_key
+from pycoder.models.device import Device
+from pycoder.models.session import Session
+from pycoder.ratelimit import limiter
 
+LIFETIME = timedelta(days=180)  # without a login, after which a device is forgotten
+MAXIMUM_DEVICES = 10  # remembered for one account
 MAXIMUM_ACCOUNTS = 5  # remembered by one browser
 
 
-def _serializer() -> URLSafeSerializer:
-    return URLSafeSerializer(derive_key(current_app.config["SECRET_KEY"], "device cookie"))
+def remember_device(user_id: int) -> tuple[str, bool]:
+    """Remember the client's device in the caller's transaction.
+
+    Return the value of the device cookie with this account added as its latest, and whether the
+    device is new to the account. A known device keeps its id. The caller holds ``lock_user``, or
+    has added the user in the same transaction.
+    """
+    accounts, at = _accounts(), now()
+    device = accounts.pop(str(user_id), "")
+    known = (Device.digest == _digest(device), Device.user_id == user_id)
+    is_recent = Device.last_used_at > at - LIFETIME
+    used = update(Device).where(*known, is_recent).values(last_used_at=at)
+    is_new = not execute_in_transaction(used)
+    if is_new:
+        device = secrets.token_urlsafe(16)
+        execute_in_transaction(_SURPLUS, {"user_id": user_id, "kept": MAXIMUM_DEVICES - 1})
+        row = Device(digest=_digest(device), user_id=user_id, created_at=at, last_used_at=at)
+        db.session.add(row)
+    latest = dict(list(accounts.items())[1 - MAXIMUM_ACCOUNTS :])
+    return str(_serializer().dumps({**latest, str(user_id): device})), is_new
+
+
+_SURPLUS = delete(Device).where(
+    Device.digest.in_(
+        select(Device.digest)
+        .where(Device.user_id == bindparam("user_id"))
+        .order_by(Device.last_used_at.desc())
+        .offset(bindparam("kept", type_=Integer))
+    )
+)
+
+
+def forget_devices(user_id: int) -> None:
+    """Forget all devices of an account in the caller's transaction."""
+    execute_in_transaction(delete(Device).where(Device.user_id == user_id))
+
+
+def known_origin(user_id: int | None) -> str | None:
+    """Return the client's device or network if the account knows it, or ``None``.
+
+    The statement is executed without an account, too, so that the answer takes as long.
+    """
+    origins = _origins(user_id)
+    device = _digest(_accounts().get(str(user_id), ""))
+    return next((one for one in (device, limiter.client_network()) if one in origins), None)
+
+
+def lockout_keys(user_id: int) -> list[str]:
+    """Return all keys that the failed logins of an account may count for."""
+    return [str(user_id), *(f"{user_id}/{origin}" for origin in _origins(user_id))]
+
+
+_ORIGINS = (
+    select(Device.digest, null().label("ip"))
+    .where(Device.user_id == bindparam("user_id"), Device.last_used_at > bindparam("oldest"))
+    .union_all(
+        select(null(), Session.ip).where(
+            Session.user_id == bindparam("user_id"),
+            Session.revoked_at.is_(None),
+            Session.expires_at > bindparam("at"),
+        )
+    )
+)
+
+
+def _origins(user_id: int | None) -> set[str]:
+    """Return the devices of an account, and the networks of its active sessions."""
+    at = now()
+    rows = fetch_all(_ORIGINS, {"user_id": user_id, "oldest": at - LIFETIME, "at": at})
+    return {row.digest or limiter.network_of(row.ip) for row in rows}
 
 
 def _accounts() -> dict[str, str]:
@@ -27,17 +106,9 @@ def _accounts() -> dict[str, str]:
         return {}
 
 
-def known_device(user_id: int) -> str | None:
-    """Return the id of the client's device if the account has signed in on it before."""
-    return _accounts().get(str(user_id))
+def _serializer() -> URLSafeSerializer:
+    return URLSafeSerializer(derive_key(current_app.config["SECRET_KEY"], "device cookie"))
 
 
-def remember_device(user_id: int) -> str:
-    """Return the value of the device cookie with this account added as its latest.
-
-    A known device keeps its id. The cookie holds at most ``MAXIMUM_ACCOUNTS``.
-    """
-    accounts = _accounts()
-    device = accounts.pop(str(user_id), None) or secrets.token_urlsafe(12)
-    latest = dict(list(accounts.items())[1 - MAXIMUM_ACCOUNTS :])
-    return str(_serializer().dumps({**latest, str(user_id): device}))
+def _digest(device: str) -> str:
+    return sha256(device.encode()).hexdigest()

@@ -50,8 +50,8 @@ def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginR
     key, user_id = _lockout_key(account, identifier), account and account.id
     rejection = Event.LOGIN_REFUSED, _rejection_reason(account)
     with lockout.guard("login.account", key, *rejection, user_id):
-        user, session = _authenticate_and_create(account, password, transport)
-    return login_result(user, session)
+        created = _authenticate_and_create(account, password, transport)
+    return login_result(*created)
 
 
 def authenticate(account: Account, password: str) -> Row[Any]:
@@ -68,7 +68,7 @@ def authenticate(account: Account, password: str) -> Row[Any]:
 
 def _authenticate_and_create(
     account: Account, password: str, transport: str
-) -> tuple[User, Session]:
+) -> tuple[User, Session, str]:
     """Authenticate an account, create a session under a lock of its row, and commit.
 
     A second factor would be required between the two. No transaction is open while a password is
@@ -86,10 +86,11 @@ def _authenticate_and_create(
     user.password_hash = password_hash
     session = create_session(user.id, status_idx, transport)
     audit.record(Event.LOGIN_SUCCEEDED, user_id=user.id, session_id=session.id)
-    if not devices.known_device(user.id):
+    device, is_new = devices.remember_device(user.id)
+    if is_new:
         queue.enqueue(Template.NEW_DEVICE, user.email, user_id=user.id)
     db.session.commit()
-    return user, session
+    return user, session, device
 
 
 def _upgraded_hash(account: Row[Any], password: str) -> str:
@@ -106,9 +107,9 @@ def issue_operator_tokens(user: User) -> TokenPair:
     return issue_tokens(session)
 
 
-def login_result(user: User, session: Session) -> LoginResult:
+def login_result(user: User, session: Session, device: str) -> LoginResult:
     """Return what the client receives for a session that has been committed."""
-    return LoginResult(user, issue_tokens(session), devices.remember_device(user.id))
+    return LoginResult(user, issue_tokens(session), device)
 
 
 def _rejection_reason(account: Account) -> str:
@@ -118,11 +119,11 @@ def _rejection_reason(account: Account) -> str:
 
 
 def _lockout_key(account: Account, identifier: str) -> str:
-    """Return the key that failures count for: the account, or a known device of it.
+    """Return the key that failures count for: the account, or a known origin of it.
 
     An unknown account counts like a known one, by a hash of its identifier.
     """
+    origin = devices.known_origin(account and account.id)
     if account is None:
         return limiter.hash_identifier(normalize_identifier(identifier))
-    device = devices.known_device(account.id)
-    return f"{account.id}/{device}" if device else str(account.id)
+    return f"{account.id}/{origin}" if origin else str(account.id)

@@ -1,4 +1,4 @@
-"""Prune expired rows: sessions, revoked tokens, and old audit events.
+"""Prune expired rows: sessions, revoked tokens, devices, and old audit events.
 
 Ordinary writes delete a few of them, so that the tables stay bounded without a scheduled job. The
 mail worker deletes expired links, and ratelimit/storage.py expired counters.
@@ -13,13 +13,16 @@ from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, select_batch
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
+from pycoder.models.device import Device
 from pycoder.models.session import Session, TokenBlocklist
+from pycoder.sessions import devices
 
 BATCH = 20  # rows of a table that an ordinary write deletes at most
 
 _EXPIRED = (
     (Session, Session.id, Session.expires_at <= bindparam("at")),
     (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= bindparam("at")),
+    (Device, Device.digest, Device.last_used_at <= bindparam("unused_since")),
     (AuditEvent, AuditEvent.id, AuditEvent.at < bindparam("oldest")),
 )
 _IS_ANY_EXPIRED = select(or_(*(exists(key).where(over) for _, key, over in _EXPIRED)))
@@ -44,7 +47,12 @@ def prune() -> int:
 def _prune(batch: int) -> int:
     """Delete up to ``batch`` rows of each table, and return the total."""
     retention = timedelta(days=current_app.config["AUDIT_RETENTION"])
-    values = {"at": now(), "oldest": now() - retention, "batch": batch}
+    values = {
+        "at": now(),
+        "unused_since": now() - devices.LIFETIME,
+        "oldest": now() - retention,
+        "batch": batch,
+    }
     if not db.session.scalar(_IS_ANY_EXPIRED, values):
         return 0
     return sum(execute_in_transaction(statement, values) for statement in _PRUNE)

@@ -24,21 +24,21 @@ WRONG = "this is not the password"
 MINUTE = 60
 
 
-def flood(count, servers, email="ada@example.com"):
+def flood(count, servers, email="ada@example.com", **headers):
     """Send so many wrong passwords at once; return the statuses in order."""
     everybody = threading.Barrier(count)
 
     def send(server):
         everybody.wait()
-        return guess(server, email).status
+        return guess(server, email, **headers).status
 
     with ThreadPoolExecutor(count) as pool:
         return sorted(pool.map(send, islice(cycle(servers), count)))
 
 
-def guess(server, email, password=WRONG):
+def guess(server, email, password=WRONG, **headers):
     with ApiConnection(server) as api:
-        return api.call("POST", "/api/login/", {"email": email, "password": password})
+        return api.call("POST", "/api/login/", {"email": email, "password": password}, **headers)
 
 
 def sign_up(server, email):
@@ -71,6 +71,17 @@ def test_fifty_guesses_at_once_evaluate_ten_passwords(server):
     assert flood(50, [server]) == [400] * 10 + [429] * 40
     assert on_record(server, Event.LOGIN_REFUSED) == 10
     assert on_record(server, Event.LIMIT_REACHED) == 1
+
+
+def test_crowds_in_a_known_network_and_elsewhere_have_ten_guesses_each(server):
+    email, home = "grace@example.com", {"X-Forwarded-For": "203.0.113.5"}
+    sign_up(server, email)
+    assert guess(server, email, PASSWORD, **home).status == 200
+    before = on_record(server, Event.LOGIN_REFUSED)
+    for network in (home, {"X-Forwarded-For": "198.51.100.7"}):
+        assert flood(20, [server], email, **network) == [400] * 10 + [429] * 10
+    assert on_record(server, Event.LOGIN_REFUSED) - before == 20
+    assert guess(server, email, PASSWORD).status == 200  # where the account was registered
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,13 @@ class ExportedSessionSchema(SessionSchema):
     ended_at = fields.DateTime("iso", required=True, allow_none=True, attribute="revoked_at")
 
 
+class DeviceSchema(Schema):
+    """A device that the account has signed in on, without its id."""
+
+    created_at = fields.DateTime("iso", required=True)
+    last_used_at = fields.DateTime("iso", required=True)
+
+
 class ExportedEventSchema(EventSchema):
     """A security event, with everything that is stored about it."""
 
@@ -44,6 +51,7 @@ class ExportSchema(Schema):
 
     user = fields.Nested(UserSchema, required=True)
     sessions = fields.List(fields.Nested(ExportedSessionSchema), required=True)
+    devices = fields.List(fields.Nested(DeviceSchema), required=True)
     events = fields.List(fields.Nested(ExportedEventSchema), required=True)
     links = fields.List(fields.Nested(PendingLinkSchema), required=True)
     mails = fields.List(fields.Nested(WaitingMailSchema), required=True)

@@ -1,23 +1,23 @@
 """The device cookie: it keeps a stranger's failures away from the owner, and grants no access."""
 
-from datetime import timedelta
 from http.cookies import SimpleCookie
 
 import pytest
-import time_machine
 from itsdangerous import URLSafeSerializer
 from sqlalchemy import func, select
 
 from config import ProductionConfig, TestingConfig
 from pycoder.accounts import administration
 from pycoder.audit import Event
-from pycoder.clock import now
 from pycoder.keys.key import derive_key
 from pycoder.models.audit import AuditEvent
+from pycoder.models.device import Device
 from pycoder.models.session import Session
 from tests.support.callers import Caller
+from tests.support.clocks import later
 from tests.support.constants import SECRET_KEY
 from tests.support.parameters import on_sqlite
+from tests.support.password_calls import NEW, ask, change, confirm
 
 WRONG = "this is not the password"
 FAILED = [400] * 10
@@ -30,9 +30,9 @@ def stranger(app, email="ada@example.com", ip="10.0.0.1"):
     return Caller(client, email)
 
 
-def on_device(app, cookie, email="ada@example.com"):
+def on_device(app, cookie, email="ada@example.com", ip="10.0.0.2"):
     """Somebody with this device cookie and no other."""
-    caller = stranger(app, email, "10.0.0.2")
+    caller = stranger(app, email, ip)
     caller.client.set_cookie("device", cookie, path="/api/")
     return caller
 
@@ -63,7 +63,7 @@ def assert_cookie_attributes(response, *, secure):
     assert cookie["httponly"] is True
     assert cookie["samesite"] == "Lax"
     assert cookie["path"] == "/api/"
-    assert cookie["max-age"] == str(365 * 86_400)
+    assert cookie["max-age"] == str(180 * 86_400)
     assert cookie["domain"] == ""
     assert bool(cookie["secure"]) is secure
 
@@ -119,9 +119,65 @@ def test_a_device_is_known_to_both_names_of_the_account(ada, app):
 
 def test_a_device_is_known_after_logging_out_and_after_months(ada, app):
     ada.logout(access=ada.tokens.access)
-    with time_machine.travel(now() + timedelta(days=300), tick=False):
+    for _ in range(2):
+        with later(days=179):
+            fail(stranger(app))
+            assert ada.try_login().status_code == 200
+
+
+def test_a_device_is_forgotten_after_half_a_year(ada, app, rows, flask):
+    with later(days=180, seconds=5):
         fail(stranger(app))
-        assert ada.try_login().status_code == 200
+        assert ada.try_login().status_code == 429
+        flask("tokens", "prune")
+        assert rows(select(func.count(Device.digest))) == [0]
+
+
+def test_ten_devices_of_an_account_count_and_the_one_used_least_recently_goes(ada, app, rows):
+    second = stranger(app, ip="10.0.1.1")
+    for n in range(12):
+        with later(minutes=n):
+            stranger(app, ip=f"10.0.2.{n}").login()
+            if n == 0:
+                second.login()
+            ada.login()
+    assert rows(select(func.count(Device.digest))) == [10]
+    with later(days=8):  # no session is active, so no network is known
+        fail(stranger(app))
+        assert on_device(app, device_of(second)).try_login().status_code == 429
+        assert on_device(app, device_of(ada)).try_login().status_code == 200
+
+
+def set_password(ada, flask, mails):
+    flask("users", "set-password", ada.email, "--password-stdin", stdin=NEW)
+
+
+def reset(ada, flask, mails):
+    ask(ada)
+    confirm(ada, mails()[-1].token)
+
+
+@pytest.mark.parametrize("replace", [lambda ada, *_: change(ada), reset, set_password])
+def test_a_device_is_forgotten_with_the_password(replace, ada, app, flask, mails, rows):
+    cookie = device_of(ada)
+    replace(ada, flask, mails)
+    assert rows(select(Device.digest)) == []
+    mails()
+    thief = on_device(app, cookie)
+    assert thief.try_login(password=NEW).status_code == 200
+    assert [mail.subject for mail in mails()] == ["A new sign-in to your account"]
+    assert opened(device_of(thief)) != opened(cookie)
+    fail(stranger(app))
+    assert on_device(app, cookie, ip="10.0.0.3").try_login(password=NEW).status_code == 429
+
+
+def test_the_id_of_a_device_is_stored_nowhere_and_the_export_lists_devices(ada, rows):
+    [device] = opened(device_of(ada)).values()
+    assert device not in rows(select(Device.digest))
+    export = ada.get("/api/user/export/")
+    assert [set(one) for one in export.json["devices"]] == [{"created_at", "last_used_at"}]
+    for secret in (device, *rows(select(Device.digest))):
+        assert secret not in export.text
 
 
 def test_a_device_is_itself_limited_and_nobody_else_by_it(ada, app):
@@ -169,6 +225,7 @@ BAD = {
     "the key of another secret": lambda cookie, user: signed({user: "x"}, secret="x" * 32),
     "the key of the tokens": lambda cookie, user: signed({user: "x"}, purpose="token HS256"),
     "SECRET_KEY itself": lambda cookie, user: URLSafeSerializer(SECRET_KEY).dumps({user: "x"}),
+    "a device that did not sign in": lambda cookie, user: signed({user: "x"}),
     "another account": lambda cookie, user: signed({f"{user}0": "x"}),
     "no account": lambda cookie, user: signed({}),
     "a number": lambda cookie, user: signed(5),
@@ -187,7 +244,7 @@ def test_a_cookie_that_is_not_ours_counts_as_none(kind, ada, app):
     assert caller.try_login().status_code == 200
     assert opened(device_of(caller)) != opened(device_of(ada))
     assert fail(stranger(app), 6) == [400] * 5 + [429]
-    assert on_device(app, bad).try_login().status_code == 429
+    assert on_device(app, bad, ip="10.0.0.3").try_login().status_code == 429
     assert ada.try_login().status_code == 200
 
 

@@ -1,0 +1,23 @@
+"""The model of the devices that an account has signed in on."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from pycoder.clock import now
+from pycoder.db.base import Base, UTCDateTime
+
+
+class Device(Base):
+    """A device that an account has signed in on, as the SHA-256 of its id.
+
+    The id is in the cookie of sessions/devices.py.
+    """
+
+    __tablename__ = "devices"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    last_used_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
