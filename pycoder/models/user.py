@@ -61,8 +61,8 @@ def _fold(text: str) -> str:
 def _domain_to_ascii(domain: str) -> str:
     """Return a domain in ASCII, by the rules of UTS 46, non-transitional.
 
-    email-validator applies the same rules. Only the folded text is returned for what is no domain. A label that is too long is not looked
-    at, because that takes time quadratic in its length.
+    email-validator applies the same rules. What is no domain is only folded. A label that is too
+    long is not looked at, because that takes time quadratic in its length.
     """
     if not domain.isascii() and max(map(len, domain.split("."))) <= LABEL_LENGTH:
         with suppress(UnicodeError):

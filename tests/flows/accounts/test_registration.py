@@ -100,8 +100,6 @@ def test_any_spelling_of_a_domain_finds_its_own_account(anyone):
     for email, spelt in spellings.items():
         for anyone.email in spelt:
             assert anyone.try_login().json["user"]["id"] == owners[email]
-            asked = anyone.client.post("/api/password/reset/", json={"email": anyone.email})
-            assert asked.status_code == 202
 
 
 @pytest.mark.parametrize(
