@@ -8,6 +8,7 @@ import os
 import shutil
 
 from config import load_or_exit
+from deploy.gunicorn_logger import Logger
 from deploy.gunicorn_worker import Worker
 
 settings = load_or_exit()
@@ -17,6 +18,7 @@ settings = load_or_exit()
 bind = f"127.0.0.1:{settings.PORT}"
 workers = settings.WEB_CONCURRENCY
 worker_class = Worker
+logger_class = Logger
 threads = settings.THREADS
 preload_app = True  # workers share memory, and an unsafe setting stops the master at once
 max_requests = 0

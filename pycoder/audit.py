@@ -47,6 +47,7 @@ class Event(StrEnum):
     SERVICE_CREATED = "service.created"
     SERVICE_DELETED = "service.deleted"
     SERVICE_REFUSED = "service.refused"
+    MAIL_GIVEN_UP = "mail.given_up"
     LIMIT_REACHED = "limit.reached"
 
 

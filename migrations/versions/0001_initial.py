@@ -135,13 +135,16 @@ def upgrade():
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("due_at", TIME, nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("refusals", sa.Integer(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("confirmed", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_outbox_user_id_users", ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name="pk_outbox"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_outbox_due_at", "outbox", ["due_at"])
+    op.create_index("ix_outbox_priority_due_at", "outbox", ["priority", "due_at"])
     op.create_index("ix_outbox_user_id", "outbox", ["user_id"])
     op.create_table(
         "leases",

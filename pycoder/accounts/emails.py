@@ -79,7 +79,7 @@ def _change_email(user: User, email: str) -> None:
     another account.
     """
     queue.cancel(user)
-    old = user.email
+    old, old_was_verified = user.email, user.email_verified
     if user.username_key == user.email_key:
         user.username, user.username_key = email, normalize_identifier(email)
     user.email, user.email_key, user.email_verified = email, normalize_identifier(email), True
@@ -89,6 +89,6 @@ def _change_email(user: User, email: str) -> None:
         db.session.rollback()
         raise InvalidInput({"email": [EMAIL_TAKEN]}) from None
     links.revoke(user.id)
-    for address in (old, email):
-        queue.enqueue(Template.EMAIL_CHANGED, address, user_id=user.id)
+    queue.enqueue(Template.EMAIL_CHANGED, old, user_id=user.id, confirmed=old_was_verified)
+    queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)
     audit.record(Event.EMAIL_CHANGED, user_id=user.id)

@@ -1,11 +1,15 @@
 """A psycopg connection with a timeout, which also works behind a pooler."""
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Self
 
 import psycopg
+from sqlalchemy import event
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import Pool
 
 _timeout: ContextVar[float | None] = ContextVar("timeout", default=2.0)  # seconds
 
@@ -26,6 +30,8 @@ class TimeoutConnection(psycopg.Connection[Any]):
     timeout the connection is closed, so that its transaction ends and its pool discards it.
     """
 
+    _input: select.poll
+
     @classmethod
     def connect(cls, *args: Any, **kwargs: Any) -> Self:
         """Connect, and disable prepared statements behind a pooler.
@@ -40,7 +46,22 @@ class TimeoutConnection(psycopg.Connection[Any]):
         connection.autocommit = False
         if backend_pid != (connection.pgconn.backend_pid,):
             connection.prepare_threshold = None
+        connection._input = select.poll()
+        connection._input.register(connection.pgconn.socket, select.POLLIN)
         return connection
+
+    def has_ended(self) -> bool:
+        """Return whether the server has closed this idle connection, without a round trip.
+
+        The end makes the socket readable. So does what a server may send at any time, such as a
+        notice. That is read here, and the connection stays. The check takes about 1 µs.
+        """
+        try:
+            while not self.closed and self._input.poll(0):
+                self.pgconn.consume_input()
+        except psycopg.OperationalError:
+            return True
+        return self.closed
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         """Wait for the server as psycopg does. Raises ``OperationalError`` on a timeout."""
@@ -52,3 +73,13 @@ class TimeoutConnection(psycopg.Connection[Any]):
                     self.cancel_safe(timeout=0.5)
                 self.pgconn.finish()
             raise
+
+
+@event.listens_for(Pool, "checkout")
+def _replace_ended(connection: Any, *_: Any) -> None:
+    """Replace a connection that its server has closed, before a request uses it.
+
+    SQLAlchemy then connects anew. Nothing was sent yet, so nothing is repeated.
+    """
+    if isinstance(connection, TimeoutConnection) and connection.has_ended():
+        raise DisconnectionError

@@ -11,24 +11,54 @@ from flask import Flask, current_app
 from flask_mailman import EmailMultiAlternatives, Mail
 from flask_mailman.backends.smtp import EmailBackend
 
+REFUSALS = (smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError, smtplib.SMTPNotSupportedError)
+SERVICE_UNAVAILABLE = 421  # the server closes the connection (RFC 5321 §3.8)
 SMTP_TIMEOUT = 30  # seconds for each reply of a mail server
+
+
+class MailRefused(Exception):
+    """The mail server refused this mail, and accepts mails to other recipients.
+
+    ``smtp_code`` is the reply of the server. It is 550 if no reply exists.
+    """
+
+    def __init__(self, smtp_code: int):
+        super().__init__(smtp_code)
+        self.smtp_code = smtp_code
 
 
 @contextmanager
 def deliver(message: EmailMultiAlternatives) -> Iterator[None]:
     """Deliver a mail, and run the ``with`` block once the mail server has accepted it.
 
-    Raises ``OSError``, of which the errors of ``smtplib`` are subclasses. An error while the
-    connection is closed is ignored.
+    Raises ``MailRefused`` for this mail alone. Raises ``OSError``, of which the errors of
+    ``smtplib`` are subclasses, if the next mail would fail, too. An error while the connection is
+    closed is ignored.
     """
     connection = _mailman().get_connection()
     try:
         connection.open()
-        connection.send_messages([message])
+        try:
+            connection.send_messages([message])
+        except REFUSALS as error:
+            if (code := _reply_code(error)) == SERVICE_UNAVAILABLE:
+                raise
+            raise MailRefused(code) from None
         yield
     finally:
         with suppress(OSError):  # smtplib's errors included
             connection.close()
+
+
+def _reply_code(error: Any) -> int:
+    """Return the reply that refused the one recipient of a mail, or its text.
+
+    A server without ``SMTPUTF8`` is never asked about an address that requires it.
+    """
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        [(code, _)] = error.recipients.values()
+        return code
+    return getattr(error, "smtp_code", 550)
 
 
 def _mailman() -> Any:

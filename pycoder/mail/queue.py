@@ -32,18 +32,41 @@ class Template(StrEnum):
     NEW_DEVICE = "new_device"
 
 
+SECURITY_NOTICE = 1
+PRIORITIES = {  # lower numbers are sent first; a mail that is not listed is a security notice
+    Template.RESET_PASSWORD: 0,
+    Template.VERIFY_EMAIL: 2,
+    Template.CHANGE_EMAIL: 2,
+}
+BEHIND_OTHERS = 10  # added to the priority of a mail that is tried again
+
 WITH_LINK = (Template.VERIFY_EMAIL, Template.CHANGE_EMAIL, Template.RESET_PASSWORD)
 
 _INSERT = insert(OutgoingMail.__table__)  # type: ignore[arg-type]
 
 
-def enqueue(template: Template, to: str, *, user_id: int | None = None) -> None:
-    """Add a mail to the caller's transaction. The worker sends it after the commit."""
+def enqueue(
+    template: Template, to: str, *, user_id: int | None = None, confirmed: bool | None = None
+) -> None:
+    """Add a mail to the caller's transaction. The worker sends it after the commit.
+
+    ``confirmed`` is whether the user has proved to read the mails to this address. By default, that
+    is so for the current address of the user if it has been verified.
+    """
     client = current_client()
     cause = {"ip": client.ip, "user_agent": client.user_agent, "request_id": client.request_id}
     row = {"template": template, "to": to, "user_id": user_id, "client": cause}
+    if confirmed is None:
+        verified = (User.id == user_id, User.email == to, User.email_verified)
+        confirmed = db.session.scalar(select(User.id).where(*verified)) is not None
+    row |= {"confirmed": confirmed, "priority": priority_of(template)}
     db.session.execute(_INSERT, row)
     db.session.info["queued"] = True
+
+
+def priority_of(template: str) -> int:
+    """Return the priority of a mail that has not been tried yet."""
+    return PRIORITIES.get(Template(template), SECURITY_NOTICE)
 
 
 def cancel(user: User, *templates: Template) -> None:

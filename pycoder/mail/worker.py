@@ -26,6 +26,7 @@ from pycoder.db.leases import acquire_lease, release_lease
 from pycoder.db.queries import autocommit, execute, fetch_one
 from pycoder.extensions import db
 from pycoder.mail import backend, links, queue, rendering
+from pycoder.mail.backend import MailRefused
 from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
 from pycoder.metrics import MAILS
@@ -36,6 +37,7 @@ from pycoder.ratelimit import limiter
 LEASE_DURATION = timedelta(minutes=1)  # after it, another process replaces one that died
 SEND_TIMEOUT = timedelta(minutes=10)  # longer than the delivery of a mail can take
 RETRY_DELAYS = tuple(timedelta(seconds=s) for s in (30, 60, 120, 240, 480, 900))
+REFUSAL_DELAYS = (timedelta(minutes=5), timedelta(hours=1))  # after a permanent refusal
 GIVE_UP_AFTER = timedelta(days=1)
 POLL_INTERVAL = 5.0  # seconds between two looks for mails that other processes queued or left
 SHUTDOWN_TIMEOUT = 20.0  # seconds that an exiting process waits for the mail that it is sending
@@ -113,21 +115,23 @@ def count_queued() -> int:
 
 
 def send_due(stop: threading.Event | None = None) -> SendResult:
-    """Send the mails that are due, oldest first.
+    """Send the mails that are due, by priority and then oldest first.
 
-    Stops when ``stop`` is set, when a mail fails, or when another process has the lease.
+    Stops when ``stop`` is set, when the mail server fails, or when another process has the lease. A
+    mail that is refused delays no other.
     """
-    holder, sent, failed = secrets.token_hex(8), 0, False
+    holder, sent, failed, error = secrets.token_hex(8), 0, False, None
     if fetch_one(_DUE, {"at": now()}) is None:
         return SendResult(0, False)
     try:
         while (
-            not (failed or (stop and stop.is_set()))
+            not (isinstance(error, OSError) or (stop and stop.is_set()))
             and acquire_lease("mail", holder, LEASE_DURATION)
             and (row := _claim())
         ):
-            failed = not _send(row)
-            sent += not failed
+            error = _send(row)
+            failed = failed or error is not None
+            sent += error is None
     finally:
         release_lease("mail", holder)
         with autocommit() as connection:
@@ -138,7 +142,7 @@ def send_due(stop: threading.Event | None = None) -> SendResult:
 _DUE = (
     select(OutgoingMail.__table__)
     .where(OutgoingMail.due_at <= bindparam("at"))
-    .order_by(OutgoingMail.due_at, OutgoingMail.id)
+    .order_by(OutgoingMail.priority, OutgoingMail.due_at, OutgoingMail.id)
     .limit(1)
 )
 _CLAIM = update(OutgoingMail).where(
@@ -147,7 +151,7 @@ _CLAIM = update(OutgoingMail).where(
 
 
 def _claim() -> Row[Any] | None:
-    """Claim the mail that is due first, for as long as sending it may take."""
+    """Claim the first of the mails that are due, for as long as sending it may take."""
     while row := fetch_one(_DUE, {"at": now()}):
         claim = {"due_at": now() + SEND_TIMEOUT, "tries": row.tries + 1}
         if execute(_CLAIM, {"mail": row.id, "expected_tries": row.tries, **claim}):
@@ -155,22 +159,25 @@ def _claim() -> Row[Any] | None:
     return None
 
 
-def _send(row: Row[Any]) -> bool:
-    """Send a claimed mail and delete it, and return whether that succeeded."""
+def _send(row: Row[Any]) -> Exception | None:
+    """Send a claimed mail and delete it, and return the error if that failed.
+
+    An ``OSError`` is a failure of the mail server. Any other error concerns this mail alone.
+    """
     try:
         message = _prepare(row)
         if message is None:
             _delete(row)
-            return True
+            return None
         with backend.deliver(message):
             _delete(row)
     except (SQLAlchemyError, StorageError):
         raise
     except Exception as error:
         _reschedule(row, error)
-        return False
+        return error
     MAILS.labels("sent").inc()
-    return True
+    return None
 
 
 def _delete(row: Row[Any]) -> None:
@@ -179,18 +186,34 @@ def _delete(row: Row[Any]) -> None:
 
 
 def _reschedule(row: Row[Any], error: Exception) -> None:
-    """Retry after growing pauses, for a day. No address is logged."""
+    """Retry after growing pauses, for a day, or give up after three refusals.
+
+    A retry waits behind all mails that were not tried yet. No address is logged.
+    """
     reason = f"{type(error).__name__} {getattr(error, 'smtp_code', '')}".strip()
     mail = f"mail {row.id} ({row.template}) to user {row.user_id}"
-    if row.created_at <= now() - GIVE_UP_AFTER:
+    refusals = row.refusals + _is_permanent(error)
+    if refusals > len(REFUSAL_DELAYS) or row.created_at <= now() - GIVE_UP_AFTER:
         current_app.logger.error("%s given up after %d attempts: %s", mail, row.tries + 1, reason)
         MAILS.labels("given_up").inc()
+        with bound_client(ClientInfo(**row.client)):
+            audit.record_separately(Event.MAIL_GIVEN_UP, user_id=row.user_id, reason=row.template)
         _delete(row)
         return
     pause = RETRY_DELAYS[min(row.tries, len(RETRY_DELAYS) - 1)]
+    if _is_permanent(error):
+        pause = REFUSAL_DELAYS[row.refusals]
     current_app.logger.warning("%s not sent, next attempt in %s: %s", mail, pause, reason)
     MAILS.labels("put_off").inc()
-    execute(_CLAIM, {"mail": row.id, "expected_tries": row.tries + 1, "due_at": now() + pause})
+    retry = {"due_at": now() + pause, "refusals": refusals}
+    retry["priority"] = queue.priority_of(row.template) + queue.BEHIND_OTHERS
+    execute(_CLAIM, {"mail": row.id, "expected_tries": row.tries + 1, **retry})
+
+
+def _is_permanent(error: Exception) -> bool:
+    """Return whether a failure concerns the mail itself, and will not pass."""
+    temporary = isinstance(error, MailRefused) and error.smtp_code < 500
+    return not (temporary or isinstance(error, OSError))
 
 
 def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
@@ -203,19 +226,16 @@ def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
 
 
 def _is_over_limit(row: Row[Any]) -> bool:
-    """Count a mail to an unverified address, and return whether the limit is exceeded.
+    """Count a mail to an unconfirmed address, and return whether it is one too many.
 
-    The limit keeps an attacker from flooding the mailbox of another person. It counts for the
-    address, because the account can be deleted and registered again.
+    The limit keeps an attacker from flooding the mailbox of another person. All mails that the
+    person has not asked for share one counter of the address, because accounts can be deleted and
+    registered again. Resets are limited when they are requested.
     """
-    kind = "verify" if row.template == Template.VERIFY_EMAIL else "notice"
-    unverified = select(User.id).where(
-        User.id == row.user_id, User.email == row.to, User.email_verified.is_(False)
-    )
-    if row.tries > 0 or not fetch_one(unverified, {}):
+    if row.confirmed or row.tries > 0 or row.template == Template.RESET_PASSWORD:
         return False
     address = limiter.hash_identifier(normalize_identifier(row.to))
-    return limiter.is_exceeded("reset.account", f"{kind}/{address}")
+    return limiter.is_exceeded("reset.account", f"unasked/{address}")
 
 
 def _create_link(row: Row[Any]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String
+from sqlalchemy import JSON, ForeignKey, Index, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pycoder.clock import now
@@ -32,12 +32,17 @@ class OutgoingMail(Base):
     """A queued mail. mail/worker.py creates the secret of its link when it is sent.
 
     A password reset has no ``user_id``, and its ``to`` is the normalized address that a client
-    sent. The worker looks the account up. ``due_at`` is the time of the next attempt, and ``tries``
-    the number of attempts so far.
+    sent. The worker looks the account up. ``due_at`` is the time of the next attempt, ``tries`` the
+    number of attempts so far, and ``refusals`` the number of those that were refused permanently. A
+    lower ``priority`` is sent first. ``confirmed`` is whether the user had proved to read the mails
+    to this address.
     """
 
     __tablename__ = "outbox"
-    __table_args__ = {"sqlite_autoincrement": True}
+    __table_args__ = (
+        Index("ix_outbox_priority_due_at", "priority", "due_at"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     template: Mapped[str] = mapped_column(String(20))
@@ -47,5 +52,8 @@ class OutgoingMail(Base):
     )
     client: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
-    due_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
+    due_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
     tries: Mapped[int] = mapped_column(default=0)
+    refusals: Mapped[int] = mapped_column(default=0)
+    priority: Mapped[int]
+    confirmed: Mapped[bool] = mapped_column(server_default=false())

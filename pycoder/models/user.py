@@ -1,8 +1,10 @@
 """The model of the accounts, and the lock of their rows."""
 
 import unicodedata
+from contextlib import suppress
 from datetime import datetime
 
+import idna
 from sqlalchemy import ColumnElement, String, false, select, true, update
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -12,6 +14,7 @@ from pycoder.db.queries import execute_in_transaction
 from pycoder.extensions import db
 
 EMAIL_LENGTH = 254
+LABEL_LENGTH = 63  # characters between two dots of a domain (RFC 1035 §2.3.4)
 
 
 class User(Base):
@@ -39,10 +42,32 @@ class User(Base):
 def normalize_identifier(text: str) -> str:
     """Return an e-mail address or username in the form that is compared.
 
-    It is NFKC and case-folded. ``A@B.co``, ``a@b.co`` and their full-width forms are one account. A
-    Cyrillic ``а`` makes another.
+    It is NFKC with simple case folding, and the domain is in ASCII. ``A@B.co``, ``a@b.co`` and
+    their full-width forms are one account. A Cyrillic ``а`` makes another, and so does ``ß`` in
+    place of ``ss``, which full case folding would merge.
     """
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    if text.isascii():
+        return text.lower()
+    text = unicodedata.normalize("NFKC", text)
+    name, at, domain = text.rpartition("@") if "@" in text else (text, "", "")
+    return unicodedata.normalize("NFKC", _fold(name)) + at + _domain_to_ascii(domain)
+
+
+def _fold(text: str) -> str:
+    """Apply simple case folding, which maps each character to one (Unicode §3.13.3)."""
+    return "".join(f if len(f := char.casefold()) == 1 else char.lower() for char in text)
+
+
+def _domain_to_ascii(domain: str) -> str:
+    """Return a domain in ASCII, by the rules of UTS 46, non-transitional.
+
+    email-validator applies the same rules. What is no domain is only folded. A label that is too
+    long is not looked at, because that takes time quadratic in its length.
+    """
+    if not domain.isascii() and max(map(len, domain.split("."))) <= LABEL_LENGTH:
+        with suppress(UnicodeError):
+            return idna.encode(domain, uts46=True).decode()
+    return _fold(domain)
 
 
 def lock_user(condition: ColumnElement[bool]) -> User | None:

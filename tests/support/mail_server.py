@@ -39,10 +39,12 @@ class MailServer:
     Each mail consumes one of ``scripted_replies``: ``"refuses"`` answers 451, ``"drops"`` closes
     the connection, ``"takes it and drops"`` closes it after the mail is accepted, and a number
     delays the acceptance by so many seconds, and ``"stalls"`` until the server stops. Without a
-    scripted reply the mail is accepted.
+    scripted reply the mail is accepted. ``refused`` maps a recipient, or the command ``MAIL``, to
+    the reply that refuses it.
     """
 
     def __init__(self, tls_context=None, ssl_context=None):
+        self.refused = {}
         self.mails, self.scripted_replies, self.talking, self.most_at_once = [], [], 0, 0
         self.port, self.controller = free_port(), None
         self.tls = {"tls_context": tls_context, "ssl_context": ssl_context}
@@ -58,6 +60,14 @@ class MailServer:
         if self.controller:
             self.controller.stop()
         self.controller = None
+
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        envelope.mail_from = address
+        return self.refused.get("MAIL", "250 OK")
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        envelope.rcpt_tos.append(address)
+        return self.refused.get(address, "250 OK")
 
     async def handle_DATA(self, server, session, envelope):
         self.talking += 1

@@ -24,6 +24,7 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "token.misplaced": "Token rejected because it was sent in the wrong place",
   "token.revoked": "Access token revoked",
   "limit.reached": "Too many attempts; paused for a while",
+  "mail.given_up": "A mail could not be delivered to your address",
 });
 
 const ALARMING = /^(login\.refused|proof\.refused|csrf\.refused|session\.reused|token\.misplaced|limit\.reached)$/;

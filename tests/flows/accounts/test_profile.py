@@ -20,7 +20,7 @@ def test_a_username_that_was_the_address_follows_it(app, mails):
     ada.register(username="ada@example.com")
     mails()
     move(ada, "ada@example.org")
-    verify(ada, mails()[0].token)
+    verify(ada, mails()[1].token)
     assert ada.user().json["username"] == "ada@example.org"
     heir = Caller(app.test_client(), password="the pass phrase of the heir")
     assert heir.register().status_code == 201

@@ -59,7 +59,11 @@ def test_spellings_of_one_address_are_one_account(anyone, twin):
 @pytest.mark.parametrize(
     ("first", "second", "same"),
     [
-        ("strasse@example.com", "straße@example.com", True),
+        ("strasse@example.com", "straße@example.com", False),
+        ("straße@example.com", "STRAẞE@example.com", True),
+        ("ada@fass.de", "ada@faß.de", False),
+        ("οδος@example.com", "ΟΔΟΣ@example.com", True),
+        ("ada@βόλος.com", "ada@βόλοσ.com", False),
         ("ilk@example.com", "ılk@example.com", False),
         ("i\u0307lk@example.com", "İlk@example.com", True),
         ("paypal@example.com", "p\u0430ypal@example.com", False),
@@ -68,7 +72,9 @@ def test_spellings_of_one_address_are_one_account(anyone, twin):
         ("a@xn--bcher-kva.com", "a@BÜCHER.com", True),
     ],
     ids=[
-        *("sharp s", "dotless i", "dotted I", "cyrillic a", "ligature", "ligature domain"),
+        *("sharp s", "capital sharp s", "sharp s in the domain"),
+        *("final sigma", "final sigma in the domain"),
+        *("dotless i", "dotted I", "cyrillic a", "ligature", "ligature domain"),
         "domain in ASCII",
     ],
 )
@@ -77,6 +83,23 @@ def test_lookalikes_are_decided(anyone, first, second, same):
     assert anyone.register(username="first").status_code == 201
     anyone.email = second
     assert anyone.register(username="second").status_code == (400 if same else 201)
+
+
+def test_any_spelling_of_a_domain_finds_its_own_account(anyone):
+    owners = {}
+    for email in ("ada@fass.de", "ada@faß.de"):
+        anyone.email = email
+        owners[email] = anyone.register().json["user"]["id"]
+    spellings = {"ada@fass.de": ("Ada@FASS.de",)}
+    spellings["ada@faß.de"] = (
+        "ADA@FAß.DE",
+        "ada@xn--fa-hia.de",
+        "ada@XN--FA-HIA.de",
+        "ada＠ｆａß。ｄｅ",
+    )
+    for email, spelt in spellings.items():
+        for anyone.email in spelt:
+            assert anyone.try_login().json["user"]["id"] == owners[email]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from sqlalchemy import event
+from sqlalchemy import event, select
 
 from pycoder.clock import now
 from pycoder.db.leases import Lease
@@ -22,6 +22,8 @@ from pycoder.mail import queue as mail_queue
 from pycoder.mail.backend import SMTPBackend
 from pycoder.mail.queue import Template
 from pycoder.mail.worker import LEASE_DURATION
+from pycoder.models.audit import AuditEvent
+from tests.support.callers import Caller
 from tests.support.mail_server import MailServer
 from tests.support.outbox import queue, send
 
@@ -47,11 +49,83 @@ def test_a_mail_server_that_was_down_gets_all_of_them_once(app, mails, mail_serv
     assert sorted(one.to for one in mail_server.mails) == [f"user{n}@example.com" for n in range(5)]
 
 
-def test_one_mail_that_is_refused_holds_up_no_other(app, mails, mail_server):
-    queue(app, 3)
-    mail_server.scripted_replies = ["refuses"]
+@pytest.mark.untraced
+@pytest.mark.parametrize(("count", "reply"), [(400, "550 No such user"), (5, "450 Greylisted")])
+def test_refused_addresses_hold_up_no_other(count, reply, app, mails, mail_server, clock):
+    mail_server.refused = {f"user{n}@example.com": reply for n in range(count)}
+    queue(app, count + 1)
+    assert send(app) == (1, True)
+    assert [mail.to for mail in mail_server.mails] == [f"user{count}@example.com"]
+    clock.shift(timedelta(hours=1))  # all are due again
+    with app.app_context():
+        mail_queue.enqueue(Template.VERIFY_EMAIL, "late@example.com")
+        db.session.commit()
+        assert worker._claim().to == "late@example.com"
+
+
+@pytest.mark.parametrize("reply", ["drops", 0.5], ids=str)
+def test_a_mail_server_that_fails_is_left_alone(reply, app, mails, mail_server, monkeypatch):
+    monkeypatch.setattr(app.extensions["mailman"], "timeout", 0.2)
+    mail_server.scripted_replies = [reply]
+    queue(app, 2)
     assert send(app) == (0, True)
-    assert send(app) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("command", "reply"),
+    [
+        ("MAIL", "550 We do not send for you"),
+        ("MAIL", "451 Not now"),
+        ("user0@example.com", "421 Too many errors"),
+    ],
+)
+def test_a_mail_server_that_serves_nobody_is_left_alone(
+    command, reply, app, mails, mail_server, waiting
+):
+    mail_server.refused = {command: reply}
+    queue(app, 2)
+    assert send(app) == (0, True)
+    assert waiting() == 2
+
+
+def test_a_permanent_refusal_is_given_up_after_three_attempts(
+    app, mails, mail_server, clock, waiting, rows, caplog
+):
+    """An attempt that the mail server failed is none of the three."""
+    queue(app, 1)
+    mail_server.scripted_replies = ["drops", "drops", "refuses"]
+    for _ in range(3):
+        assert send(app) == (0, True)
+        clock.shift(timedelta(minutes=2))
+    mail_server.refused = {"user0@example.com": "550 No such user"}
+    for pause in (5, 60, 0):
+        assert waiting() == 1
+        assert send(app) == (0, True)
+        clock.shift(timedelta(minutes=pause))
+    assert waiting() == 0
+    assert "given up after 6 attempts: MailRefused 550" in caplog.messages[-1]
+    assert "@" not in caplog.text
+    [event] = rows(select(AuditEvent))
+    assert (event.event, event.reason) == ("mail.given_up", "password_changed")
+
+
+def test_a_mail_that_cannot_be_written_holds_up_no_other(app, mails, mail_server):
+    with app.app_context():
+        for address in ("no address at all", "fine@example.com"):
+            mail_queue.enqueue(Template.PASSWORD_CHANGED, address)
+        db.session.commit()
+    assert send(app) == (1, True)
+
+
+def test_resets_and_notices_go_before_verifications(ada, bob, app, mails, mail_server):
+    Caller(app.test_client()).login()
+    ada.client.post("/api/password/reset/", json={"email": ada.email})
+    assert [mail.subject for mail in mails()] == [
+        "Choose a new password",
+        "A new sign-in to your account",
+        "Please confirm your e-mail address",
+        "Please confirm your e-mail address",
+    ]
 
 
 def test_of_many_processes_one_sends_at_a_time_and_each_mail_once(app, mails, mail_server, waiting):
