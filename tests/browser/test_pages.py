@@ -77,6 +77,7 @@ def test_errors_stand_beside_their_fields(page, email):
         assert page.locator(f"#{field}").get_attribute("aria-invalid") == "true"
         assert f"{field}-error" in page.locator(f"#{field}").get_attribute("aria-describedby")
         assert page.locator(f"#{field}-error").inner_text()
+    assert page.locator(".strength").is_hidden()  # one message for one fault
     page.get_by_label("Username").fill("")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     assert page.locator("output").inner_text() == "Strong."

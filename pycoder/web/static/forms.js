@@ -62,6 +62,8 @@ const isCurrentPassword = (input) => input.autocomplete === "current-password";
 function mark(input, reasons) {
   input.ariaInvalid = reasons.length ? "true" : null;
   $(`${input.id}-error`).textContent = reasons.join(" ");
+  const hint = input.closest(".field")?.nextElementSibling; // the error says it already
+  if (reasons.length && hint?.matches(".strength")) hint.setAttribute("hidden", "");
 }
 
 /** @param {Element} form @param {string} sentence @param {string} [kind] good or bad */
