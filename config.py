@@ -39,12 +39,20 @@ class ConfigError(Exception):
 class Setting:
     """A setting: its parser, its default, and whether it is secret.
 
-    A default may be a function of the configuration. A parser raises ``ValueError`` with a reason
+    A default may be a function of the configuration. ``follows`` names a setting whose value is the
+    default. A parser raises ``ValueError`` with a reason
     that does not quote the text, because the text may be a secret.
     """
 
-    def __init__(self, read: Callable[[str], Any], default: Any, *, secret: bool = False):
-        self.read, self.default, self.secret = read, default, secret
+    def __init__(
+        self,
+        read: Callable[[str], Any],
+        default: Any = None,
+        *,
+        secret: bool = False,
+        follows: str = "",
+    ):
+        self.read, self.default, self.secret, self.follows = read, default, secret, follows
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -55,6 +63,8 @@ class Setting:
         text = config.environ.get(self.name, "")
         if text:
             return self.read(text)
+        if self.follows:
+            return getattr(config, self.follows)
         return self.default(config) if callable(self.default) else self.default
 
 
@@ -117,6 +127,20 @@ def web_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be an http:// or https:// URL without query or fragment")
     return text.rstrip("/")
+
+
+def issuer(text: str) -> str:
+    """Parse the issuer of tokens (RFC 8414 §2). Verifiers compare it as it is."""
+    if not re.fullmatch(r"[!-~]+", text) or set(text) & set("?#@") or not web_url(text):
+        raise ValueError("must be an http:// or https:// URL without credentials and query")
+    return text
+
+
+def audience(text: str) -> str:
+    """Parse the audience of access tokens."""
+    if not re.fullmatch(r"[!-+\--~]{1,200}", text):
+        raise ValueError("must be 1 to 200 visible ASCII characters without a comma")
+    return text
 
 
 def origins(text: str) -> list[str]:
@@ -200,6 +224,8 @@ class Config:
     REGISTRATION_OPEN = Setting(on_or_off, True)
     PASSWORD_BLOCKLIST = Setting(on_or_off, False)
     PUBLIC_URL = Setting(web_url, lambda config: f"http://localhost:{config.PORT}")
+    JWT_ISSUER = Setting(issuer, follows="PUBLIC_URL")
+    JWT_AUDIENCE = Setting(audience, "pycoder")
     MAIL_URL = Setting(mail_url, "console:")
     CORS_ORIGINS = Setting(origins, [])
     TRUSTED_PROXIES = Setting(whole_number(0, 8), 0)
@@ -272,12 +298,17 @@ class Config:
             return "default"
         return ".env" if self.from_file.get(name) == self.environ[name] else "environment"
 
+    def _is_refused(self, name: str, complaints: Mapping[str, str]) -> bool:
+        """Return whether a setting is refused, or the one that its default follows."""
+        follows = self.source(name) == "default" and self.settings()[name].follows
+        return name in complaints or follows in complaints
+
     def complaints(self) -> dict[str, str]:
         """Return the reason by setting for every invalid or unsafe setting."""
-        errors = {}
+        errors: dict[str, str] = {}
         for name in self.settings():
             try:
-                getattr(self, name)
+                _ = self._is_refused(name, errors) or getattr(self, name)
             except (ValueError, OSError) as error:
                 errors[name] = error.strerror or "" if isinstance(error, OSError) else str(error)
         return errors or self.cross_check()
@@ -289,6 +320,8 @@ class Config:
             errors["JWT_ACCESS_TOKEN_EXPIRES"] = "must not exceed JWT_REFRESH_TOKEN_EXPIRES"
         if self.JWT_REFRESH_TOKEN_EXPIRES > self.SESSION_LIFETIME:
             errors["JWT_REFRESH_TOKEN_EXPIRES"] = "must not exceed SESSION_LIFETIME"
+        if self.JWT_AUDIENCE == self.JWT_ISSUER:
+            errors["JWT_AUDIENCE"] = "must not be JWT_ISSUER, the audience of refresh tokens"
         if self.RATE_LIMIT_STORAGE.startswith("memory:") and self.WEB_CONCURRENCY > 1:
             errors["RATE_LIMIT_STORAGE"] = "memory: supports only WEB_CONCURRENCY=1"
         return errors
@@ -298,7 +331,8 @@ class Config:
         complaints = self.complaints()
         rows = []
         for name, setting in self.settings().items():
-            value = "(hidden)" if name in complaints or setting.secret else getattr(self, name)
+            hidden = setting.secret or self._is_refused(name, complaints)
+            value = "(hidden)" if hidden else getattr(self, name)
             shown = masked(value) if isinstance(value, str) else str(value)
             rows.append((name, shown, self.source(name), complaints.get(name, "")))
         return rows
@@ -344,6 +378,8 @@ class ProductionConfig(Config):
             errors["SECRET_KEY"] = "is in a file that every user can read; chmod 640 .env"
         if self.source("PUBLIC_URL") == "default" or not self.PUBLIC_URL.startswith("https://"):
             errors["PUBLIC_URL"] = "is required in production, and must be https://"
+        if self.source("JWT_ISSUER") != "default" and not self.JWT_ISSUER.startswith("https://"):
+            errors["JWT_ISSUER"] = "must be https:// in production"
         if self.BCRYPT_ROUNDS < MINIMUM_PRODUCTION_ROUNDS:
             errors["BCRYPT_ROUNDS"] = f"must be {MINIMUM_PRODUCTION_ROUNDS} or more in production"
         if not self.RATE_LIMITS:

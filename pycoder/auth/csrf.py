@@ -9,7 +9,7 @@ from pycoder.audit import Event
 from pycoder.errors import CsrfFailed
 from pycoder.http.cors import is_allowed_origin
 from pycoder.keys.key import base64url_encode, derive_key
-from pycoder.sessions.lifecycle import record_token_misuse
+from pycoder.tokens.state import record_token_misuse
 
 
 def csrf_token(sid: str) -> str:

@@ -13,13 +13,15 @@ from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, select_batch
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
-from pycoder.models.session import Session, TokenBlocklist
+from pycoder.models.session import PendingIndex, Session, TokenBlocklist
 
 BATCH = 20  # rows of a table that an ordinary write deletes at most
+MARGIN = timedelta(hours=1)  # after expiry, so that a wrong clock deletes nothing that is needed
 
 _EXPIRED = (
-    (Session, Session.id, Session.expires_at <= bindparam("at")),
-    (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= bindparam("at")),
+    (Session, Session.id, Session.expires_at <= bindparam("expired")),
+    (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= bindparam("expired")),
+    (PendingIndex, PendingIndex.idx, PendingIndex.allocated_at <= bindparam("expired")),
     (AuditEvent, AuditEvent.id, AuditEvent.at < bindparam("oldest")),
 )
 _IS_ANY_EXPIRED = select(or_(*(exists(key).where(over) for _, key, over in _EXPIRED)))
@@ -44,7 +46,7 @@ def prune() -> int:
 def _prune(batch: int) -> int:
     """Delete up to ``batch`` rows of each table, and return the total."""
     retention = timedelta(days=current_app.config["AUDIT_RETENTION"])
-    values = {"at": now(), "oldest": now() - retention, "batch": batch}
+    values = {"expired": now() - MARGIN, "oldest": now() - retention, "batch": batch}
     if not db.session.scalar(_IS_ANY_EXPIRED, values):
         return 0
     return sum(execute_in_transaction(statement, values) for statement in _PRUNE)

@@ -134,7 +134,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     def forget_expired(self):
         for device in self.devices:
-            device.gone |= device.expires <= self.at
+            device.gone |= device.expires + HOUR <= self.at
 
     def forget_surplus(self, person):
         rows = [device for device in person.devices if not device.gone]

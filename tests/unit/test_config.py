@@ -32,8 +32,8 @@ def test_the_settings_are_the_documented_ones():
         "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES",
         "SESSION_LIFETIME", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN",
         "PASSWORD_BLOCKLIST",
-        "PUBLIC_URL", "MAIL_URL", "CORS_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT_STORAGE",
-        "RATE_LIMITS", "AUDIT_RETENTION", "WEB_TRANSPORT",
+        "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "MAIL_URL", "CORS_ORIGINS",
+        "TRUSTED_PROXIES", "RATE_LIMIT_STORAGE", "RATE_LIMITS", "AUDIT_RETENTION", "WEB_TRANSPORT",
     ]  # fmt: skip
 
 
@@ -70,6 +70,19 @@ UNSAFE = [
     ("PUBLIC_URL", ""),
     ("PUBLIC_URL", "http://auth.pycoder.dev"),
     ("PUBLIC_URL", "auth.pycoder.dev"),
+    ("JWT_ISSUER", "http://auth.pycoder.dev"),
+    ("JWT_ISSUER", "id.pycoder.dev"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/?"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/#"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/#x"),
+    ("JWT_ISSUER", "https://user:pass@auth.pycoder.dev"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/ x"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/é"),
+    ("JWT_ISSUER", "https://"),
+    ("JWT_AUDIENCE", "one two"),
+    ("JWT_AUDIENCE", "one,two"),
+    ("JWT_AUDIENCE", "x" * 201),
+    ("JWT_AUDIENCE", "é"),
     ("BCRYPT_ROUNDS", "11"),
     ("RATE_LIMITS", "off"),
     ("RATE_LIMIT_STORAGE", "memory:"),
@@ -111,6 +124,12 @@ def test_production_refuses_an_unsafe_setting_by_name_and_not_by_value(tmp_path,
         assert value not in str(caught.value)
 
 
+def test_no_access_token_has_the_audience_of_refresh_tokens(tmp_path):
+    assert list(refused(tmp_path, JWT_AUDIENCE=SAFE["PUBLIC_URL"])) == ["JWT_AUDIENCE"]
+    other = {"JWT_ISSUER": "https://id.pycoder.dev", "JWT_AUDIENCE": "https://id.pycoder.dev"}
+    assert list(refused(tmp_path, **other)) == ["JWT_AUDIENCE"]
+
+
 def test_debug_does_not_go_with_production(tmp_path):
     assert list(refused(tmp_path, FLASK_DEBUG="1")) == ["PYCODER_ENV"]
 
@@ -129,6 +148,14 @@ def test_good_values_are_read(tmp_path):
     assert read.CORS_ORIGINS == ["https://app.pycoder.dev", "https://x.dev:8443"]
     assert read.REGISTRATION_OPEN is False
     assert read.PUBLIC_URL == "https://auth.pycoder.dev"
+    assert (read.JWT_ISSUER, read.JWT_AUDIENCE) == ("https://auth.pycoder.dev", "pycoder")
+
+
+def test_an_issuer_is_kept_as_it_is_written(tmp_path):
+    settings = SAFE | {"JWT_ISSUER": "https://pycoder.dev/auth/", "JWT_AUDIENCE": "x" * 200}
+    read = ProductionConfig(settings, tmp_path)
+    assert read.complaints() == {}
+    assert (read.JWT_ISSUER, read.JWT_AUDIENCE) == ("https://pycoder.dev/auth/", "x" * 200)
 
 
 def test_limits_can_be_changed_one_by_one(tmp_path):

@@ -15,7 +15,7 @@ from pycoder.db.base import Base
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from pycoder.models.rate_limit import RateLimit
-from pycoder.models.session import Session, TokenBlocklist
+from pycoder.models.session import PendingIndex, Session, TokenBlocklist
 from pycoder.models.user import User
 from pycoder.sessions import pruning
 from tests.support.callers import Caller, Tokens
@@ -55,7 +55,7 @@ def flask(app):
 
 @pytest.fixture
 def fill(app):
-    """Return a function that stores sessions, blocklist entries and events of a certain age."""
+    """Return a function that stores rows of a certain age in every table that is pruned."""
 
     def store(count, *, expires, happened):
         with app.app_context():
@@ -63,8 +63,12 @@ def fill(app):
             ended = [old_session(user_id, expires) for _ in range(count)]
             listed = [{"jti": f"old-{next(numbers)}", "expires_at": expires} for _ in range(count)]
             events = [{"event": Event.LOGIN_REFUSED, "at": happened} for _ in range(count)]
+            pending = [
+                {"idx": 1_000_000 + next(numbers), "allocated_at": expires} for _ in range(count)
+            ]
             for table, content in (
                 (Session, ended),
+                (PendingIndex, pending),
                 (TokenBlocklist, listed),
                 (AuditEvent, events),
             ):
@@ -76,16 +80,16 @@ def fill(app):
 
 def old_session(user_id, expires):
     used = expires - timedelta(days=7)
-    times = {"created_at": used, "last_used_at": used, "expires_at": expires}
+    times = dict.fromkeys(("created_at", "last_used_at", "authenticated_at"), used)
     number = next(numbers)
     named = {"id": uuid4(), "user_id": user_id, "refresh_jti": f"old-{number}"}
-    return {**named, **times, "status_idx": 1_000_000 + number}
+    return {**named, **times, "expires_at": expires, "status_idx": 1_000_000 + number}
 
 
 def ages():
-    """Return arguments of ``fill`` for rows that have just expired."""
+    """Return arguments of ``fill`` for rows that have just become old enough to be pruned."""
     return {
-        "expires": now() - timedelta(seconds=1),
+        "expires": now() - timedelta(hours=1, seconds=1),
         "happened": now() - timedelta(days=365, seconds=1),
     }
 
@@ -123,10 +127,10 @@ def test_the_command_deletes_all_that_has_expired_and_nothing_that_protects(
     ada.revoke(blocked.access)
     ada.logout(refresh=over.refresh)
     ada.refresh(rotated.refresh)
-    fill(3, expires=now() + timedelta(minutes=1), happened=now() - timedelta(days=364))
+    fill(3, expires=now() - timedelta(minutes=59), happened=now() - timedelta(days=364))
     before = tables()
     fill(2500, **ages())
-    assert json.loads(flask("tokens", "prune", "--json")) == {"deleted": 7500}
+    assert json.loads(flask("tokens", "prune", "--json")) == {"deleted": 10_000}
     assert tables() == before
     assert json.loads(flask("tokens", "prune", "--json")) == {"deleted": 0}
     assert ada.user(blocked.access).json["code"] == "token_revoked"
@@ -181,9 +185,9 @@ def test_the_command_works_in_batches_a_transaction_each(ada, app, fill, flask):
         for name, listener in listeners.items():
             event.remove(engine, name, listener)
     assert [batch for batch in deleted if any(batch)] == [
-        [LARGE_BATCH] * 3,
-        [LARGE_BATCH] * 3,
-        [500] * 3,
+        [LARGE_BATCH] * 4,
+        [LARGE_BATCH] * 4,
+        [500] * 4,
     ]
 
 
@@ -252,8 +256,9 @@ def test_pruning_beside_logins_disturbs_nobody(ada, app, fill, rows):
             pruners = [pool.submit(prune_in_a_thread, app) for _ in range(2)]
             guests = list(pool.map(sign_in, range(9)))
             pruned = sum(pruner.result() for pruner in pruners)
-        assert 0 < pruned <= 7500
-        assert rows(select(func.count(Session.id)).where(Session.expires_at <= now())) == [0]
+        assert 0 < pruned <= 10_000
+        old = Session.expires_at <= now() - timedelta(hours=1)
+        assert rows(select(func.count(Session.id)).where(old)) == [0]
         for guest in guests:
             assert guest.user().status_code == 200
         assert ada.user(kept[0].access).json["code"] == "token_revoked"
