@@ -6,14 +6,26 @@ from typing import Any
 
 from flask import current_app
 
+DOCUMENTS = r"/\.well-known/(jwks\.json|status/|oauth-authorization-server|openid-configuration)"
+FOR_EVERY_ORIGIN = {
+    "origins": "*",
+    "methods": ["GET", "HEAD"],
+    "allow_headers": "*",
+    "expose_headers": [],
+    "supports_credentials": False,
+    "send_wildcard": True,
+    "always_send": True,  # caches keep one response for all origins
+}
+
 
 def cors_options(origins: Sequence[str | re.Pattern[str]]) -> dict[str, Any]:
     """Return the options of Flask-CORS.
 
-    The listed origins may use the API with credentials.
+    The listed origins may use the API with credentials. Every origin may read the documents for
+    verifiers, without credentials.
     """
     return {
-        "resources": r"/api/.*",
+        "resources": {r"/api/.*": {}, DOCUMENTS: FOR_EVERY_ORIGIN},
         "origins": list(origins),
         "supports_credentials": True,
         "allow_headers": [
