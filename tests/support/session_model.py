@@ -50,7 +50,7 @@ class Device:
     sid: str
     created: int
     expires: int = 0
-    used: int = 0
+    used: float = 0
     access: list[Access] = field(default_factory=list)
     refresh: list[Generation] = field(default_factory=list)
     key: str | None = None
@@ -87,6 +87,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.clock = self.travel.start()
         self.people = []
         self.turn = 0
+        self.set_back = False
 
     def teardown(self):
         try:
@@ -158,7 +159,7 @@ class SessionMachine(RuleBasedStateMachine):
         return refresh["jti"]
 
     def use(self, device):
-        device.used = self.at
+        device.used = now().timestamp()
         device.expires = min(self.at + REFRESH_LIFETIME, device.created + SESSION_LIFETIME)
 
     def add_device(self, person, tokens):
@@ -325,7 +326,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(who=pick)
     def set_password(self, who):
         person = self.person(who)
-        old, person.password = person.password, f"pass phrase of {self.at}"
+        old, person.password = person.password, f"pass phrase of {now().timestamp()}"
         words = ("users", "set-password", person.caller.email, "--password-stdin")
         self.flask(*words, stdin=f"{person.password}\n")
         for device in person.devices:
@@ -340,6 +341,13 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1, 299, HOUR - 30, HOUR, DAY, 6 * DAY, 7 * DAY]))
     def let_time_pass(self, seconds):
         self.tick(seconds)
+
+    @precondition(lambda self: not self.set_back)
+    @rule()
+    def set_the_clock_back(self):
+        """Once, and by half a second more than a minute, so that no moment comes again."""
+        self.set_back = True
+        self.tick(-60.5)
 
     @precondition(lambda self: self.devices and self.device(-1).is_live(self.at))
     @rule()
