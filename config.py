@@ -20,9 +20,11 @@ from config_cores import usable_cores, usable_workers
 from config_parsers import (
     DEFAULT_LIMITS,
     Setting,
+    audience,
     database_url,
     in_clear,
     is_local,
+    issuer,
     limit_storage,
     limits,
     mail_url,
@@ -82,6 +84,8 @@ class Config:
     REGISTRATION_OPEN = Setting(on_or_off, True)
     PASSWORD_BLOCKLIST = Setting(on_or_off, False)
     PUBLIC_URL = Setting(web_url, lambda config: f"http://localhost:{config.PORT}")
+    JWT_ISSUER = Setting(issuer, follows="PUBLIC_URL")
+    JWT_AUDIENCE = Setting(audience, "pycoder")
     MAIL_URL = Setting(mail_url, "console:")
     CORS_ORIGINS = Setting(origins, [])
     TRUSTED_PROXIES = Setting(whole_number(0, 8), 0)
@@ -159,10 +163,16 @@ class Config:
             return "default"
         return ".env" if self.from_file.get(name) == self.environ[name] else "environment"
 
+    def followed(self, name: str) -> str:
+        """Return the setting whose value an absent setting has, or an empty string."""
+        return self.settings()[name].follows if self.source(name) == "default" else ""
+
     def complaints(self) -> dict[str, str]:
         """Return the reason by setting for every invalid or unsafe setting."""
         errors = {}
         for name in self.settings():
+            if self.followed(name):
+                continue
             try:
                 getattr(self, name)
             except OSError as error:
@@ -178,6 +188,8 @@ class Config:
             errors["JWT_ACCESS_TOKEN_EXPIRES"] = "must not exceed JWT_REFRESH_TOKEN_EXPIRES"
         if self.JWT_REFRESH_TOKEN_EXPIRES > self.SESSION_LIFETIME:
             errors["JWT_REFRESH_TOKEN_EXPIRES"] = "must not exceed SESSION_LIFETIME"
+        if self.JWT_AUDIENCE == self.JWT_ISSUER:
+            errors["JWT_AUDIENCE"] = "must not be JWT_ISSUER, the audience of refresh tokens"
         if self.RATE_LIMIT_STORAGE.startswith("memory:") and self.WEB_CONCURRENCY > 1:
             errors["RATE_LIMIT_STORAGE"] = "memory: supports only WEB_CONCURRENCY=1"
         return errors
@@ -204,6 +216,8 @@ class Config:
 
     def shown(self, name: str) -> str:
         """Return the value of a setting without its secrets, and what it means."""
+        if followed := self.followed(name):
+            return f"(that of {followed})"
         value = getattr(self, name)
         if name == "WEB_CONCURRENCY" and self.source(name) == "default":
             return f"{value} (decided by: {usable_workers().decided_by})"
@@ -271,6 +285,8 @@ class ProductionConfig(Config):
         errors = super().cross_check() | self.unsafe_secret() | self.unsafe_connections()
         if self.source("PUBLIC_URL") == "default" or not self.PUBLIC_URL.startswith("https://"):
             errors["PUBLIC_URL"] = "is required in production, and must be https://"
+        if self.source("JWT_ISSUER") != "default" and not self.JWT_ISSUER.startswith("https://"):
+            errors["JWT_ISSUER"] = "must be https:// in production"
         if self.BCRYPT_ROUNDS < MINIMUM_PRODUCTION_ROUNDS:
             errors["BCRYPT_ROUNDS"] = f"must be {MINIMUM_PRODUCTION_ROUNDS} or more in production"
         if not self.RATE_LIMITS:

@@ -29,11 +29,18 @@ DEFAULT_LIMITS = {
 class Setting:
     """A setting: its parser, its default, and whether it is secret.
 
-    A default may be a function of the configuration.
+    A default may be a function of the configuration, or the value of the setting ``follows``.
     """
 
-    def __init__(self, read: Callable[[str], Any], default: Any, *, secret: bool = False):
-        self.read, self.default, self.secret = read, default, secret
+    def __init__(
+        self,
+        read: Callable[[str], Any],
+        default: Any = None,
+        *,
+        secret: bool = False,
+        follows: str = "",
+    ):
+        self.read, self.default, self.secret, self.follows = read, default, secret, follows
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -44,6 +51,8 @@ class Setting:
         text = config.environ.get(self.name, "")
         if text:
             return self.read(text)
+        if self.follows:
+            return getattr(config, self.follows)
         return self.default(config) if callable(self.default) else self.default
 
 
@@ -119,6 +128,21 @@ def web_url(text: str) -> str:
     if parts.path not in ("", "/"):
         raise ValueError("must not have a path; PyCoder needs a host of its own")
     return text.rstrip("/")
+
+
+def issuer(text: str) -> str:
+    """Parse the issuer of tokens (RFC 8414 §2). Verifiers compare it as it is."""
+    plain = re.fullmatch(r"https?://[!-~]+", text) and not set(text) & set("?#@")
+    if not plain or not split_url(text).hostname:
+        raise ValueError("must be an http:// or https:// URL without credentials and query")
+    return text
+
+
+def audience(text: str) -> str:
+    """Parse the audience of access tokens."""
+    if not re.fullmatch(r"[!-+\--~]{1,200}", text):
+        raise ValueError("must be 1 to 200 visible ASCII characters without a comma")
+    return text
 
 
 def origins(text: str) -> list[str]:

@@ -53,6 +53,8 @@ def upgrade():
         sa.Column("window_at", TIME, nullable=True),
         sa.Column("window_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("status_idx", sa.BigInteger(), nullable=False),
+        sa.Column("authenticated_at", TIME, nullable=False),
+        sa.Column("amr", sa.String(40), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_sessions_user_id_users", ondelete="CASCADE"
         ),
@@ -79,6 +81,12 @@ def upgrade():
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_status_counter"),
+    )
+    op.create_table(
+        "pending_indexes",
+        sa.Column("idx", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("allocated_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("idx", name="pk_pending_indexes"),
     )
     op.create_table(
         "token_blocklist",
@@ -183,6 +191,7 @@ def downgrade():
         "rate_limits",
         "audit_events",
         "token_blocklist",
+        "pending_indexes",
         "status_counter",
         "devices",
         "sessions",

@@ -9,7 +9,7 @@ from pycoder.audit import Event
 from pycoder.errors import CsrfFailed
 from pycoder.http.cors import canonical_origin, is_trusted_origin
 from pycoder.keys.key import base64url_encode, derive_key
-from pycoder.sessions.lifecycle import record_token_misuse
+from pycoder.tokens.state import record_token_misuse
 
 FOREIGN_ORIGIN = (
     "This page is not among those that may use this service with cookies."

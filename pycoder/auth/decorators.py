@@ -24,9 +24,9 @@ from pycoder.errors import (
     TooManyRequests,
 )
 from pycoder.http.openapi import ACCESS_TOKEN_PROBLEMS
-from pycoder.sessions.lifecycle import record_token_misuse
 from pycoder.tokens.introspection import authenticate_client
 from pycoder.tokens.jwt import current_token_state, decode_token
+from pycoder.tokens.state import record_token_misuse
 
 View = Callable[..., Any]
 

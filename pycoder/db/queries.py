@@ -3,7 +3,8 @@
 The two statements of nearly every request are prepared: see prepared.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -54,6 +55,18 @@ def autocommit() -> Connection:
     autocommit once and not at every use. That saves 118 µs a statement.
     """
     return db.engines["autocommit"].connect()
+
+
+@contextmanager
+def separate_transaction() -> Iterator[Connection]:
+    """Return a connection in a transaction of its own, beside that of the caller.
+
+    For several statements that other connections must see together.
+    """
+    with autocommit() as connection:
+        level: Any = connection.dialect.default_isolation_level
+        with connection.execution_options(isolation_level=level).begin():
+            yield connection
 
 
 def insert_into(model: type[Base]) -> Any:

@@ -10,15 +10,26 @@ ORIGIN = re.compile(
     r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[\w.-]+)(?::([0-9]{0,5}))?", re.IGNORECASE | re.ASCII
 )
 DEFAULT_PORTS = {"http": 80, "https": 443}
+DOCUMENTS = r"/\.well-known/(jwks\.json|status/|oauth-authorization-server|openid-configuration)"
+FOR_EVERY_ORIGIN = {
+    "origins": "*",
+    "methods": ["GET", "HEAD"],
+    "allow_headers": "*",
+    "expose_headers": [],
+    "supports_credentials": False,
+    "send_wildcard": True,
+    "always_send": True,  # caches keep one response for all origins
+}
 
 
 def cors_options(origins: Sequence[str | re.Pattern[str]]) -> dict[str, Any]:
     """Return the options of Flask-CORS.
 
-    The listed origins may use the API with credentials.
+    The listed origins may use the API with credentials. Every origin may read the documents for
+    verifiers, without credentials.
     """
     return {
-        "resources": r"/api/.*",
+        "resources": {r"/api/.*": {}, DOCUMENTS: FOR_EVERY_ORIGIN},
         "origins": [_pattern(origin) for origin in origins],
         "supports_credentials": True,
         "allow_headers": "*",  # those that are asked for; browsers and SDKs add headers of tracing

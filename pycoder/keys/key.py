@@ -1,11 +1,11 @@
-"""One signing key: generation, its ``kid``, its JWK, and its encryption at rest."""
+"""A signing key: its ``kid``, its JWK, its refresh key, its encryption at rest."""
 
 import base64
 import json
 import math
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, cast
 
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt import PyJWS
 
 PUBLIC_MEMBERS = ("crv", "e", "kty", "n", "x", "y")  # the members of a public key
+ACCESS_TYP, REFRESH_TYP, STATUS_LIST_TYP = "at+jwt", "rt+jwt", "statuslist+jwt"  # RFC 8725 §3.11
 
 jws = PyJWS()
 _GENERATORS: dict[str, Callable[[], Any]] = {
@@ -42,7 +43,7 @@ class Key:
     """A signing key, its only algorithm, and its ``kid``.
 
     It signs from ``not_before`` on. A token that it signed is invalid after ``verify_until``. Both
-    are seconds since 1970.
+    are seconds since 1970. It signs and verifies the media types ``typs`` and no others.
     """
 
     kid: str
@@ -51,6 +52,7 @@ class Key:
     verification_key: Any = field(repr=False)
     not_before: float = 0
     verify_until: float = math.inf
+    typs: tuple[str, ...] = (ACCESS_TYP, STATUS_LIST_TYP)
 
     @property
     def jwk(self) -> dict[str, str] | None:
@@ -59,6 +61,19 @@ class Key:
             return None
         public = _public_members(self.algorithm, self.verification_key)
         return public | {"kid": self.kid, "alg": self.algorithm, "use": "sig"}
+
+
+def derive_refresh_key(key: Key) -> Key:
+    """Derive the secret that signs refresh tokens beside a key (HKDF, RFC 5869).
+
+    It is derived from the private member of the key's JWK (RFC 7518 §6), and signs and verifies
+    during the same time. It is never published, so that only PyCoder verifies refresh tokens.
+    """
+    jwk = cast(Any, jws.get_algorithm_by_name(key.algorithm)).to_jwk(key.private_key, as_dict=True)
+    derived = name_key("HS256", derive_key(jwk.get("d") or jwk["k"], "refresh tokens"))
+    return replace(
+        derived, not_before=key.not_before, verify_until=key.verify_until, typs=(REFRESH_TYP,)
+    )
 
 
 def derive_key(secret: str, purpose: str) -> bytes:

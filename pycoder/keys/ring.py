@@ -12,7 +12,7 @@ from flask import current_app
 from jwt import InvalidTokenError
 
 from pycoder.clock import now
-from pycoder.keys.key import Key, jws
+from pycoder.keys.key import ACCESS_TYP, Key, derive_refresh_key, jws
 from pycoder.strict_json import strict_loads
 
 COMPACT_JWS = re.compile(r"[\w-]{1,512}\.[\w-]{1,2048}\.[\w-]{1,1024}", re.ASCII)
@@ -42,26 +42,31 @@ Validator = Callable[[dict[str, Any], Any], None]
 class KeyRing:
     """The keys in force, newest first. One signs, all of them verify.
 
-    The algorithm of a token is that of the key its ``kid`` names, never what the token claims (RFC
-    8725 §3.1, §3.10).
+    Each key signs access tokens and status lists. A secret derived from it, under a ``kid`` of its
+    own, signs refresh tokens. The algorithm and the possible types of a token are those of the key
+    its ``kid`` names, never what the token claims (RFC 8725 §3.1, §3.10 to §3.12).
     """
 
     def __init__(self, keys: Iterable[Key]):
-        self._keys = {key.kid: key for key in keys}
+        pairs = [(key, derive_refresh_key(key)) for key in keys]
+        self._keys = {key.kid: key for pair in pairs for key in pair}
         self.verify = lru_cache(CACHE_SIZE)(self._verify)
 
     @property
     def is_public(self) -> bool:
-        """Whether services can verify what is signed now."""
-        signer: Key = signing_key(self._keys.values())
-        return signer.algorithm != "HS256"
+        """Whether services can verify the access tokens that are signed now."""
+        return self._signer(ACCESS_TYP).algorithm != "HS256"
 
     def sign(self, claims: dict[str, Any], *, typ: str) -> str:
         """Sign claims as a token of the media type ``typ`` (RFC 8725 §3.11)."""
         payload = json.dumps(claims, separators=(",", ":")).encode()
-        signer = signing_key(self._keys.values())
+        signer = self._signer(typ)
         headers = {"typ": typ, "kid": signer.kid}
         return jws.encode(payload, signer.private_key, signer.algorithm, headers)
+
+    def _signer(self, typ: str) -> Key:
+        signer: Key = signing_key(key for key in self._keys.values() if typ in key.typs)
+        return signer
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
         """Return the public keys that verify tokens now or later (RFC 7517 §5)."""
@@ -92,6 +97,8 @@ class KeyRing:
             raise InvalidTokenError("invalid header") from error
         if key is None:
             raise UnknownKey
+        if header["typ"] not in key.typs:
+            raise InvalidTokenError("a type that the key does not sign")
         verified = jws.decode_complete(token, key.verification_key, algorithms=[key.algorithm])
         try:
             claims = strict_loads(verified["payload"])

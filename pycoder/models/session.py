@@ -1,4 +1,4 @@
-"""The models of sessions, revoked tokens, and the counter of the status lists."""
+"""The models of sessions, revoked tokens, and the indexes of the status lists."""
 
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -17,7 +17,8 @@ class Session(Base):
     ``refresh_jti`` is its one valid refresh token, ``previous_jti`` the one before. ``expires_at``
     moves with each refresh, up to ``SESSION_LIFETIME`` after ``created_at``. ``window_count``
     counts the refreshes since ``window_at``, for the limit ``refresh.session``. ``status_idx`` is
-    its index in the status lists.
+    its index in the status lists. ``authenticated_at`` and ``amr`` are when and by which methods
+    (RFC 8176, separated by spaces) the user authenticated.
     """
 
     __tablename__ = "sessions"
@@ -38,6 +39,8 @@ class Session(Base):
     window_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     window_count: Mapped[int] = mapped_column(default=0, server_default="0")
     status_idx: Mapped[int] = mapped_column(BigInteger, index=True, unique=True)
+    authenticated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    amr: Mapped[str] = mapped_column(String(40), default="pwd")
 
     current = False  # whether it is the session of the request; not stored
 
@@ -63,3 +66,12 @@ class StatusCounter(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     last: Mapped[int] = mapped_column(BigInteger)
+
+
+class PendingIndex(Base):
+    """An index of the status lists that was allocated to a session not committed yet."""
+
+    __tablename__ = "pending_indexes"
+
+    idx: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    allocated_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)

@@ -17,8 +17,8 @@ from pycoder.errors import NotFound
 from pycoder.extensions import db
 from pycoder.models.session import Session, TokenBlocklist
 from pycoder.models.user import User, lock_user
-from pycoder.ratelimit import limiter
 from pycoder.sessions import pruning
+from pycoder.tokens import status_list
 from pycoder.tokens.claims import new_jti
 from pycoder.tokens.state import TokenState, load_token_state
 
@@ -40,10 +40,13 @@ def create_session(user_id: int, status_idx: int, transport: str) -> Session:
         user_agent=client.user_agent,
         transport=transport,
         status_idx=status_idx,
+        authenticated_at=at,
+        amr="pwd",
     )
     db.session.add(session)
     db.session.flush()
-    _delete_surplus(user_id)
+    status_list.confirm_index(status_idx)
+    _delete_surplus(session)
     pruning.prune_some()
     return session
 
@@ -53,6 +56,7 @@ _SURPLUS = delete(Session).where(
         select(Session.id)
         .where(Session.user_id == bindparam("user_id"))
         .order_by(
+            Session.id != bindparam("session_id"),
             Session.revoked_at.is_not(None) | (Session.expires_at <= bindparam("at")),
             Session.last_used_at.desc(),
         )
@@ -61,11 +65,15 @@ _SURPLUS = delete(Session).where(
 )
 
 
-def _delete_surplus(user_id: int) -> None:
-    """Keep ``SESSIONS_PER_USER`` rows of a user: active sessions, latest use first."""
+def _delete_surplus(new: Session) -> None:
+    """Keep ``SESSIONS_PER_USER`` rows of a user: active sessions, latest use first.
+
+    The new session is always kept, also after the clock was set back.
+    """
     kept = current_app.config["SESSIONS_PER_USER"]
-    if execute_in_transaction(_SURPLUS, {"user_id": user_id, "at": now(), "kept": kept}):
-        audit.record(Event.SESSION_ENDED, user_id=user_id, reason="too many sessions")
+    values = {"user_id": new.user_id, "session_id": new.id, "at": now(), "kept": kept}
+    if execute_in_transaction(_SURPLUS, values):
+        audit.record(Event.SESSION_ENDED, user_id=new.user_id, reason="too many sessions")
 
 
 def session_expiry(refreshed_at: datetime, *, created_at: datetime) -> datetime:
@@ -157,16 +165,3 @@ def end_sessions(condition: ColumnElement[bool]) -> int:
     return execute_in_transaction(
         update(Session).where(condition, Session.revoked_at.is_(None)).values(revoked_at=now())
     )
-
-
-def record_token_misuse(event: Event, claims: dict[str, Any]) -> None:
-    """Record that a token of an active session was rejected.
-
-    Each session records it once an hour. The user learns of it from the activity, and an attacker
-    cannot flood the audit trail through the browser of another user.
-    """
-    state = load_token_state(claims)
-    if state is None or state.is_over():
-        return
-    if limiter.is_first_in_period(f"{event}/{state.session_id}", 3600):
-        audit.record_separately(event, user_id=state.user_id, session_id=state.session_id)

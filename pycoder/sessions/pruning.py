@@ -14,14 +14,16 @@ from pycoder.db.queries import execute_in_transaction, select_batch
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from pycoder.models.device import Device
-from pycoder.models.session import Session, TokenBlocklist
+from pycoder.models.session import PendingIndex, Session, TokenBlocklist
 from pycoder.sessions import devices
 
 BATCH = 20  # rows of a table that an ordinary write deletes at most
+MARGIN = timedelta(hours=1)  # after expiry, so that a wrong clock deletes nothing that is needed
 
 _EXPIRED = (
-    (Session, Session.id, Session.expires_at <= bindparam("at")),
-    (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= bindparam("at")),
+    (Session, Session.id, Session.expires_at <= bindparam("expired")),
+    (TokenBlocklist, TokenBlocklist.jti, TokenBlocklist.expires_at <= bindparam("expired")),
+    (PendingIndex, PendingIndex.idx, PendingIndex.allocated_at <= bindparam("expired")),
     (Device, Device.digest, Device.last_used_at <= bindparam("unused_since")),
     (AuditEvent, AuditEvent.id, AuditEvent.at < bindparam("oldest")),
 )
@@ -48,7 +50,7 @@ def _prune(batch: int) -> int:
     """Delete up to ``batch`` rows of each table, and return the total."""
     retention = timedelta(days=current_app.config["AUDIT_RETENTION"])
     values = {
-        "at": now(),
+        "expired": now() - MARGIN,
         "unused_since": now() - devices.LIFETIME,
         "oldest": now() - retention,
         "batch": batch,

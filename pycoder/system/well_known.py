@@ -1,6 +1,6 @@
-"""Documents for machines: JWK set, status lists, OpenAPI."""
+"""Documents for machines: metadata, JWK set, status lists, OpenAPI."""
 
-from flask import Response, jsonify, request
+from flask import Response, current_app, jsonify, request, url_for
 from marshmallow import Schema, fields
 
 from pycoder.errors import NotFound
@@ -18,6 +18,56 @@ class JWKSSchema(Schema):
     keys = fields.List(fields.Dict(keys=fields.String(), values=fields.String()), required=True)
 
 
+class MetadataSchema(Schema):
+    """Authorization server metadata (RFC 8414 §2), as far as it applies to PyCoder."""
+
+    issuer = fields.String(required=True)
+    jwks_uri = fields.String(required=True)
+    introspection_endpoint = fields.String(required=True)
+    introspection_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
+    revocation_endpoint = fields.String(required=True)
+    revocation_endpoint_auth_methods_supported = fields.List(fields.String(), required=True)
+    response_types_supported = fields.List(fields.String(), required=True)
+    grant_types_supported = fields.List(fields.String(), required=True)
+
+
+@bp.get("/.well-known/oauth-authorization-server")
+@bp.response(200, MetadataSchema)
+def metadata() -> Response:
+    """Return where verifiers find the keys, introspection and revocation (RFC 8414).
+
+    PyCoder has no authorization endpoint and no OAuth grants, so both lists of these are empty.
+    """
+    return _metadata()
+
+
+@bp.get("/.well-known/openid-configuration")
+@bp.response(200, MetadataSchema)
+def openid_configuration() -> Response:
+    """Return the same metadata where OpenID Connect Discovery looks for it.
+
+    PyCoder issues no ID tokens.
+    """
+    return _metadata()
+
+
+def _metadata() -> Response:
+    url = current_app.config["PUBLIC_URL"]
+    return _cacheable(
+        jsonify(
+            issuer=current_app.config["JWT_ISSUER"],
+            jwks_uri=url + url_for("system.jwks"),
+            introspection_endpoint=url + url_for("auth.introspect"),
+            introspection_endpoint_auth_methods_supported=["client_secret_basic"],
+            revocation_endpoint=url + url_for("auth.revoke"),
+            revocation_endpoint_auth_methods_supported=["none"],
+            response_types_supported=[],
+            grant_types_supported=[],
+        ),
+        store.jwks_max_age(),
+    )
+
+
 @bp.get("/.well-known/jwks.json")
 @bp.response(200, JWKSSchema)
 def jwks() -> Response:
@@ -26,12 +76,7 @@ def jwks() -> Response:
     A key is published before it signs, for longer than this response may be cached. It stays until
     the last token that it signed has expired.
     """
-    response = jsonify(current_ring().jwks())
-    response.cache_control.public = True
-    response.cache_control.max_age = store.jwks_max_age()
-    response.add_etag()
-    response.make_conditional(request)
-    return response
+    return _cacheable(jsonify(current_ring().jwks()), store.jwks_max_age())
 
 
 @bp.get("/.well-known/status/<int:number>.jwt")
@@ -41,12 +86,17 @@ def status(number: int) -> Response:
     """Return a signed list of active sessions (draft-ietf-oauth-status-list).
 
     For services that verify tokens offline. The claim status of a token names the list and the
-    index of its session.
+    index of its session. A list has one URL: any other spelling of its number is not found.
     """
-    response = Response(
-        status_list.status_list_token(number), mimetype="application/statuslist+jwt"
-    )
-    response.headers["Cache-Control"] = f"public, max-age={MAX_AGE}"
+    if request.path != status_list.PATH.format(number):
+        raise NotFound
+    token = status_list.status_list_token(number)
+    return _cacheable(Response(token, mimetype="application/statuslist+jwt"), MAX_AGE)
+
+
+def _cacheable(response: Response, max_age: int) -> Response:
+    response.cache_control.public = True
+    response.cache_control.max_age = max_age
     response.add_etag()
     response.make_conditional(request)
     return response

@@ -10,15 +10,16 @@ from flask import current_app
 from jwt import InvalidTokenError
 
 from pycoder.clock import now
+from pycoder.keys.key import ACCESS_TYP, REFRESH_TYP
 from pycoder.tokens.state import TokenSubject
 from pycoder.tokens.status_list import is_status_claim
 
-ISSUER = "pycoder"
-AUDIENCE = "pycoder"
-CLOCK_SKEW = 10  # seconds that the clock of another node may be ahead
+CLIENT_ID = "pycoder"  # of the frontends that use the API itself (RFC 9068 §2.2)
+ACR = "aal1"  # NIST SP 800-63B: one factor
+CLOCK_STEP = 86_400  # seconds by which a clock may be corrected without refusing tokens
 JTI = re.compile(r"[\w-]{22}", re.ASCII)
-TYP = {"access": "at+jwt", "refresh": "rt+jwt"}  # RFC 8725 §3.11, RFC 9068 §2.1
-CLAIMS = {
+TYP = {"access": ACCESS_TYP, "refresh": REFRESH_TYP}
+REFRESH_CLAIMS = {
     "token_type": str,
     "exp": int,
     "iat": int,
@@ -29,7 +30,8 @@ CLAIMS = {
     "iss": str,
     "aud": str,
 }
-PUBLISHED_CLAIMS = {**CLAIMS, "status": dict}  # of tokens that services can verify
+ACCESS_CLAIMS = {**REFRESH_CLAIMS, "client_id": str, "auth_time": int, "amr": list, "acr": str}
+PUBLISHED_CLAIMS = {**ACCESS_CLAIMS, "status": dict}  # of tokens that services can verify
 
 
 def new_jti() -> str:
@@ -40,8 +42,12 @@ def new_jti() -> str:
 def create_claims(
     session: TokenSubject, token_type: str, issued_at: datetime, expires_at: datetime
 ) -> dict[str, Any]:
-    """Return the claims of a token, but for ``status``. Times become whole seconds."""
-    return {
+    """Return the claims of a token, but for ``status``. Times become whole seconds.
+
+    A refresh token is for PyCoder alone, so its audience is the issuer.
+    """
+    settings = current_app.config
+    claims = {
         "token_type": token_type,
         "exp": int(expires_at.timestamp()),
         "iat": int(issued_at.timestamp()),
@@ -49,8 +55,17 @@ def create_claims(
         "user_id": session.user_id,
         "sub": str(session.user_id),
         "sid": str(session.session_id),
-        "iss": ISSUER,
-        "aud": AUDIENCE,
+        "iss": settings["JWT_ISSUER"],
+        "aud": settings["JWT_ISSUER"],
+    }
+    if token_type == "refresh":
+        return claims
+    return claims | {
+        "aud": settings["JWT_AUDIENCE"],
+        "client_id": CLIENT_ID,
+        "auth_time": int(session.authenticated_at.timestamp()),
+        "amr": session.amr.split(),
+        "acr": ACR,
     }
 
 
@@ -67,9 +82,13 @@ def validate_claim_types(header: dict[str, Any], claims: Any) -> None:
 
     A missing claim is never given a default (RFC 8725 §3.8 to §3.12). A number must be an integer:
     PyJWT alone would also accept the string ``"9_999"``. A token signed with HS256 has no
-    ``status``, because services cannot verify it. Raises ``InvalidTokenError``.
+    ``status``, because services cannot verify it. The signature vouches for ``iat``, so a clock
+    that was corrected by less than ``CLOCK_STEP`` makes no token invalid. Raises
+    ``InvalidTokenError``.
     """
-    expected = CLAIMS if header["alg"] == "HS256" else PUBLISHED_CLAIMS
+    is_access = header["typ"] == ACCESS_TYP
+    published = ACCESS_CLAIMS if header["alg"] == "HS256" else PUBLISHED_CLAIMS
+    expected = published if is_access else REFRESH_CLAIMS
     if type(claims) is not dict or claims.keys() != expected.keys():
         raise InvalidTokenError("a claim is missing or unknown")
     if "status" in claims and not is_status_claim(claims["status"]):
@@ -77,18 +96,30 @@ def validate_claim_types(header: dict[str, Any], claims: Any) -> None:
     if any(type(claims[name]) is not kind for name, kind in expected.items()):
         raise InvalidTokenError("a claim of the wrong type")
     if not (
-        claims["iss"] == ISSUER
-        and claims["aud"] == AUDIENCE
+        claims["iss"] == current_app.config["JWT_ISSUER"]
+        and claims["aud"] == current_app.config["JWT_AUDIENCE" if is_access else "JWT_ISSUER"]
         and claims["token_type"] in TYP
         and header["typ"] == TYP[claims["token_type"]]
         and 0 < claims["user_id"] < 2**63  # the range of the column
         and claims["sub"] == str(claims["user_id"])
         and JTI.fullmatch(claims["jti"])
         and 0 <= claims["iat"] <= claims["exp"]
-        and claims["iat"] <= now().timestamp() + CLOCK_SKEW
+        and claims["iat"] <= now().timestamp() + CLOCK_STEP
+        and (not is_access or _are_access_claims(claims))
     ):
         raise InvalidTokenError("a claim has the wrong value")
     try:
         UUID(claims["sid"])
     except ValueError as error:
         raise InvalidTokenError("invalid session id") from error
+
+
+def _are_access_claims(claims: dict[str, Any]) -> bool:
+    """Return whether the claims that only access tokens have are valid."""
+    return bool(
+        claims["client_id"] == CLIENT_ID
+        and claims["auth_time"] >= 0
+        and claims["amr"]
+        and all(type(method) is str for method in claims["amr"])
+        and claims["acr"] == ACR
+    )

@@ -19,12 +19,14 @@ from pycoder.extensions import db
 from pycoder.models.oauth_client import OAuthClient
 from pycoder.ratelimit import limiter
 from pycoder.tokens.jwt import decode_token
-from pycoder.tokens.state import load_token_state
+from pycoder.tokens.state import load_token_state, record_token_misuse
 
 CLIENT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 INVALID_CLIENT_NAME = "Use at most 40 of a-z, 0-9 and . _ -, and begin with a letter or digit."
 CLIENT_NAME_TAKEN = "A service with this name exists already."
-INTROSPECTED_CLAIMS = ("sub", "sid", "jti", "iss", "aud", "iat", "exp")
+INTROSPECTED_CLAIMS = (
+    *("sub", "sid", "jti", "iss", "aud", "iat", "exp", "client_id", "auth_time", "amr", "acr"),
+)
 
 _DIGEST = select(OAuthClient.digest).where(OAuthClient.name == bindparam("name"))
 
@@ -78,7 +80,8 @@ def introspect_token(token: str) -> dict[str, Any]:
     """Return the introspection response for an access token (RFC 7662).
 
     Any other token is reported as inactive. A refresh token is never sent to a service, so a
-    service that received one learns it here. Introspection does not use a token.
+    service that received one learns it here. The access token of a cookie session leaves its
+    cookie only by theft, so it is inactive and recorded. Introspection does not use a token.
     """
     try:
         claims = decode_token(token, "access")
@@ -86,6 +89,9 @@ def introspect_token(token: str) -> dict[str, Any]:
         return {"active": False}
     state = load_token_state(claims)
     if not (state and state.is_valid(claims)):
+        return {"active": False}
+    if state.transport == "cookie":
+        record_token_misuse(Event.TOKEN_MISPLACED, claims)
         return {"active": False}
     response = {name: claims[name] for name in INTROSPECTED_CLAIMS}
     username = state.user.username

@@ -53,7 +53,7 @@ class TokenManager(JWTManager):
             expires_at = min(issued_at + lifetime, expires_at)
         payload = create_claims(identity, token_type, issued_at, expires_at)
         ring = current_ring()
-        if ring.is_public:
+        if token_type == "access" and ring.is_public:
             payload["status"] = status_claim(identity.status_idx)
         return ring.sign(payload, typ=TYP[token_type])
 

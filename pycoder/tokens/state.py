@@ -6,10 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 
+from pycoder import audit
+from pycoder.audit import Event
 from pycoder.clock import now
 from pycoder.db.prepared import PreparedStatement
 from pycoder.models.session import Session, TokenBlocklist
 from pycoder.models.user import User
+from pycoder.ratelimit import limiter
 
 
 class TokenSubject(Protocol):
@@ -29,6 +32,10 @@ class TokenSubject(Protocol):
     def expires_at(self) -> datetime: ...
     @property
     def status_idx(self) -> int: ...
+    @property
+    def authenticated_at(self) -> datetime: ...
+    @property
+    def amr(self) -> str: ...
 
 
 class UserState(NamedTuple):
@@ -60,6 +67,8 @@ class TokenState(NamedTuple):
     window_at: datetime | None
     window_count: int
     status_idx: int
+    authenticated_at: datetime
+    amr: str
     user: UserState
 
     @property
@@ -101,3 +110,16 @@ def reload_token_state(state: TokenState) -> TokenState | None:
     """Load the state of a session again, after another request has changed it."""
     claims = {"jti": "", "sid": str(state.session_id), "user_id": state.user_id}
     return load_token_state(claims)
+
+
+def record_token_misuse(event: Event, claims: dict[str, Any]) -> None:
+    """Record that a token of an active session was rejected.
+
+    Each session records it once an hour. The user learns of it from the activity, and an attacker
+    cannot flood the audit trail through the browser of another user.
+    """
+    state = load_token_state(claims)
+    if state is None or state.is_over():
+        return
+    if limiter.is_first_in_period(f"{event}/{state.session_id}", 3600):
+        audit.record_separately(event, user_id=state.user_id, session_id=state.session_id)

@@ -1,7 +1,8 @@
 """Status lists: publish which sessions have ended (draft-ietf-oauth-status-list).
 
 A service that verifies tokens offline needs no request for each of them. A token names a list and
-an index in it. The list is a signed token itself. A bit of ``1`` means that the session has ended.
+an index in it. The list is a signed token itself. A bit of ``1`` means that the session has ended,
+and ``0`` that it is active or has not begun.
 """
 
 import base64
@@ -9,17 +10,24 @@ import re
 import zlib
 from functools import cache, lru_cache
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ScalarResult, bindparam, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from pycoder.clock import now
-from pycoder.db.queries import autocommit, fetch_one, insert_into
+from pycoder.db.queries import (
+    autocommit,
+    execute_in_transaction,
+    insert_into,
+    separate_transaction,
+)
 from pycoder.errors import DatabaseUnavailable, NotFound
 from pycoder.extensions import db
+from pycoder.keys.key import STATUS_LIST_TYP
 from pycoder.keys.ring import KeyRing, current_ring
-from pycoder.models.session import Session, StatusCounter
+from pycoder.models.session import PendingIndex, Session, StatusCounter
 from pycoder.models.user import User
 
 LIST_SIZE = 1 << 16  # sessions in a list
@@ -36,19 +44,31 @@ _building = Lock()
 def allocate_index() -> int:
     """Return an index that no session has had, in a transaction of its own.
 
-    Simultaneous logins therefore do not wait for each other. If the login fails, its index stays
-    unused. Call it before the caller's transaction writes, because SQLite has one writer.
+    Simultaneous logins therefore do not wait for each other. The index is pending until the session
+    confirms it. If the login fails, its index stays unused. Call it before the caller's transaction
+    writes, because SQLite has one writer.
     """
-    with autocommit() as connection:
+    with separate_transaction() as connection:
         idx: int = connection.execute(_upsert(db.engine.name)).scalar_one()
-        return idx
+        connection.execute(insert_into(PendingIndex).values(idx=idx, allocated_at=now()))
+    return idx
+
+
+def confirm_index(idx: int) -> None:
+    """End the pending state of an index, in the transaction that adds its session."""
+    execute_in_transaction(_CONFIRM, {"confirmed": idx})
+
+
+_CONFIRM = delete(PendingIndex).where(PendingIndex.idx == bindparam("confirmed"))
+
+
+_LAST_OF_SESSIONS = select(func.coalesce(func.max(Session.status_idx), 0)).scalar_subquery()
 
 
 @cache
 def _upsert(dialect: str) -> Any:
     """Return the upsert that counts. Without a row, it starts after the last session."""
-    first = select(func.coalesce(func.max(Session.status_idx), 0) + 1).scalar_subquery()
-    insert = insert_into(StatusCounter).values(id=1, last=first)
+    insert = insert_into(StatusCounter).values(id=1, last=_LAST_OF_SESSIONS + 1)
     return insert.on_conflict_do_update(
         index_elements=[StatusCounter.id], set_={"last": StatusCounter.last + 1}
     ).returning(StatusCounter.last)
@@ -79,31 +99,38 @@ def is_status_claim(status: Any) -> bool:
 def status_list_token(number: int) -> str:
     """Return a signed list that is at most ``REBUILD_INTERVAL`` seconds old.
 
-    Of simultaneous requests, one builds it. Raises ``NotFound`` for a list of which no index was
-    allocated, and while tokens are signed with HS256, which services cannot verify. Raises
-    ``DatabaseUnavailable`` if building another list takes longer than a second.
+    Of simultaneous requests, one builds it. Raises ``NotFound`` for a list beyond the one that
+    follows that of the last session, and while tokens are signed with HS256, which services cannot
+    verify. Raises ``DatabaseUnavailable`` if building another list takes longer than a second.
     """
     if not current_ring().is_public:
         raise NotFound
     if not _building.acquire(timeout=1):
         raise DatabaseUnavailable
     try:
-        return _build_token(current_ring(), number, int(now().timestamp()) // REBUILD_INTERVAL)
+        interval = int(now().timestamp()) // REBUILD_INTERVAL
+        token, built_at = _build_token(current_ring(), number, interval)
+        if monotonic() - built_at > REBUILD_INTERVAL:  # the clock was set back
+            _build_token.cache_clear()
+            token, _ = _build_token(current_ring(), number, interval)
+        return token
     finally:
         _building.release()
 
 
 @lru_cache(maxsize=1024)  # lists, 11 KB each at most
-def _build_token(ring: KeyRing, number: int, interval: int) -> str:
+def _build_token(ring: KeyRing, number: int, interval: int) -> tuple[str, float]:
     """Build and sign a list, once in each interval.
 
-    ``iat`` is the time before the sessions are read, so that the list is never older than that.
+    Return it with the time of the monotonic clock at which it was built. ``iat`` is the time before
+    the sessions are read, so that the list is never older than that.
     """
-    counter = fetch_one(select(StatusCounter.last), {})
-    if counter is None or number > counter.last // LIST_SIZE:
+    built_at, issued_at = monotonic(), int(now().timestamp())
+    with autocommit() as connection:
+        last: int = connection.execute(_LAST).scalar_one()
+    if number > last // LIST_SIZE + 1:
         raise NotFound
-    issued_at = int(now().timestamp())
-    lst = base64.urlsafe_b64encode(zlib.compress(_status_bits(number), 9)).rstrip(b"=")
+    lst = base64.urlsafe_b64encode(zlib.compress(_status_bits(number, last), 9)).rstrip(b"=")
     claims = {
         "sub": _list_uri(number),
         "iat": issued_at,
@@ -111,9 +138,13 @@ def _build_token(ring: KeyRing, number: int, interval: int) -> str:
         "ttl": TTL,
         "status_list": {"bits": 1, "lst": lst.decode()},
     }
-    return ring.sign(claims, typ="statuslist+jwt")
+    return ring.sign(claims, typ=STATUS_LIST_TYP), built_at
 
 
+_LAST = select(func.coalesce(select(StatusCounter.last).scalar_subquery(), _LAST_OF_SESSIONS))
+_PENDING_INDEXES = select(PendingIndex.idx).where(
+    PendingIndex.idx >= bindparam("start"), PendingIndex.idx < bindparam("stop")
+)
 _ACTIVE_INDEXES = (
     select(Session.status_idx)
     .join(User, User.id == Session.user_id)
@@ -127,13 +158,20 @@ _ACTIVE_INDEXES = (
 )
 
 
-def _status_bits(number: int) -> bytes:
-    """Return the bits of a list: 0 (valid) for active sessions, otherwise 1 (invalid)."""
+def _status_bits(number: int, last: int) -> bytes:
+    """Return the bits of a list: 1 (invalid) for ended sessions, otherwise 0.
+
+    An index up to ``last`` that neither a session nor a sign-in has is over: its row was deleted.
+    Pending indexes are read before the sessions, so that a session that is committed meanwhile is
+    found in one of the two.
+    """
     start = number * LIST_SIZE
-    bits = bytearray(b"\xff" * (LIST_SIZE // 8))
+    values = {"start": start, "stop": start + LIST_SIZE}
     with autocommit() as connection:
-        values = {"start": start, "stop": start + LIST_SIZE, "at": now()}
-        indexes: ScalarResult[Any] = connection.execute(_ACTIVE_INDEXES, values).scalars()
-        for idx in indexes:
-            bits[(idx - start) >> 3] ^= 1 << (idx & 7)
+        valid = [*connection.execute(_PENDING_INDEXES, values).scalars()]
+        valid += connection.execute(_ACTIVE_INDEXES, {**values, "at": now()}).scalars()
+    allocated = max(0, min(last + 1 - start, LIST_SIZE))
+    bits = bytearray(((1 << allocated) - 1).to_bytes(LIST_SIZE // 8, "little"))
+    for idx in valid:
+        bits[(idx - start) >> 3] &= ~(1 << (idx & 7))
     return bytes(bits)

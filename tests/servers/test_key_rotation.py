@@ -24,7 +24,7 @@ import { createInterface } from "node:readline";
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from "jose";
 const caching = { cacheMaxAge: 2000, cooldownDuration: 600_000 }; // an unknown kid fetches nothing
 const keys = createRemoteJWKSet(new URL(process.env.JWKS), caching);
-const pinned = { algorithms: ["EdDSA"], issuer: "pycoder", audience: "pycoder" };
+const pinned = { algorithms: ["EdDSA"], issuer: process.env.ISSUER, audience: "pycoder" };
 const verified = {}, refused = [];
 for await (const token of createInterface({ input: process.stdin })) {
   const { kid } = decodeProtectedHeader(token);
@@ -64,7 +64,10 @@ def verifying(server):
             os.write(writer, f"{token}\n".encode())
 
     with ThreadPoolExecutor(1) as pool:
-        env = {"JWKS": f"{server.url}/.well-known/jwks.json"}
+        env = {
+            "JWKS": f"{server.url}/.well-known/jwks.json",
+            "ISSUER": f"http://localhost:{server.port}",
+        }
         words = ("--input-type=module", "-e", VERIFIER)
         done = pool.submit(tools.node, *words, env=env, stdin=reader)
         try:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from pycoder.keys.key import Key, derive_key, generate_key, name_key
+from pycoder.keys.key import Key, derive_key, derive_refresh_key, generate_key, name_key
 from tests.support.constants import SECRET_KEY
 from tests.support.tokens import b64, raw, read, unb64
 
@@ -35,8 +35,19 @@ CLAIMS = {
     "user_id": 1,
     "sub": "1",
     "sid": "6f1e2f5c-4c0f-4d0e-9d5b-0a4f7a3b2c1d",
-    "iss": "pycoder",
+    "iss": "http://localhost:8000",
     "aud": "pycoder",
+    "client_id": "pycoder",
+    "auth_time": NOW - 60,
+    "amr": ["pwd"],
+    "acr": "aal1",
+}
+REFRESH_KEY = derive_refresh_key(KEY)
+REFRESH_HEADER = {"alg": "HS256", "typ": "rt+jwt", "kid": REFRESH_KEY.kid}
+REFRESH_CLAIMS = {
+    **{name: CLAIMS[name] for name in ("exp", "iat", "jti", "user_id", "sub", "sid", "iss")},
+    "token_type": "refresh",
+    "aud": CLAIMS["iss"],
 }
 
 
@@ -70,8 +81,13 @@ def signed(text, key=KEY, digest="sha256"):
     return f"{text}.{b64(signature(text.encode(), key, digest))}"
 
 
-def sign_json(header=HEADER, payload=CLAIMS, secret=KEY, digest="sha256"):
-    """Sign a header and a payload, given as bytes or as values that JSON can express."""
+def sign_json(header=HEADER, payload=CLAIMS, secret=None, digest="sha256"):
+    """Sign a header and a payload, given as bytes or as values that JSON can express.
+
+    Without a secret, the key of refresh tokens signs what names it, and ``KEY`` all else.
+    """
+    is_refresh = isinstance(header, dict) and header.get("kid") == REFRESH_KEY.kid
+    secret = (REFRESH_KEY if is_refresh else KEY) if secret is None else secret
     return signed(f"{b64(raw(header))}.{b64(raw(payload))}", secret, digest)
 
 
@@ -174,13 +190,24 @@ def forgeries(key):
     strange_kids = [
         *("", "unknown", key.kid[:-1], f"{key.kid} ", key.kid.swapcase(), "0", "/dev/null"),
         *("../../dev/null", "x' UNION SELECT '1", "x|sleep 10", f"{key.kid}\0", "\0", "é"),
-        *("k" * 300, "K" * 2500, 5, 0, True, None, [], [key.kid], {}, {"kid": key.kid}),
+        *("k" * 300, "K" * 2400, 5, 0, True, None, [], [key.kid], {}, {"kid": key.kid}),
     ]
     kids = {
         **{f"kid number {n}": headed(kid=kid) for n, kid in enumerate(strange_kids)},
         "kid empty, key empty": make(header | {"kid": ""}, secret=b""),
         "kid /dev/null, key empty": make(header | {"kid": "../../../dev/null"}, secret=b""),
         "kid missing": without("kid"),
+    }
+    derived = derive_refresh_key(key)
+    theirs = REFRESH_HEADER | {"kid": derived.kid}
+    kinds = {
+        "refresh token by the access key": make(header | {"typ": "rt+jwt"}, REFRESH_CLAIMS),
+        "refresh kid, access key": make(theirs | {"alg": key.algorithm}, REFRESH_CLAIMS),
+        "access token by the refresh key": make(theirs | {"typ": "at+jwt"}, secret=derived),
+        "status list by the refresh key": make(theirs | {"typ": "statuslist+jwt"}, secret=derived),
+        "access kid, refresh key": make(HEADER | {"kid": key.kid}, secret=derived),
+        "refresh token, access kid": make(theirs | {"kid": key.kid}, REFRESH_CLAIMS, derived),
+        "refresh token without a kid": make({"alg": "HS256", "typ": "rt+jwt"}, secret=derived),
     }
     more_parameters = [
         *[("jku", "http://127.0.0.1:9/jwks"), ("x5u", "http://127.0.0.1:9/x5u")],
@@ -279,7 +306,7 @@ def forgeries(key):
             }.items()
         },
     }
-    return algorithms | signatures | kids | headers | encodings | structures
+    return algorithms | signatures | kids | kinds | headers | encodings | structures
 
 
 FORGERIES = {name: forgeries(key) for name, key in KEYS.items()}
@@ -287,8 +314,8 @@ each_forgery = pytest.mark.parametrize(
     ("algorithm", "name"),
     [(algorithm, name) for algorithm in KEYS for name in FORGERIES[algorithm]],
 )
-HEADERS = {"access": HEADER, "refresh": HEADER | {"typ": "rt+jwt"}}
-BASE = {"access": CLAIMS, "refresh": CLAIMS | {"token_type": "refresh"}}
+HEADERS = {"access": HEADER, "refresh": REFRESH_HEADER}
+BASE = {"access": CLAIMS, "refresh": REFRESH_CLAIMS}
 
 
 def forge(token, **changes):

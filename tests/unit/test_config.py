@@ -33,9 +33,9 @@ def test_the_settings_are_the_documented_ones():
         "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES",
         "SESSION_LIFETIME", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN",
         "PASSWORD_BLOCKLIST",
-        "PUBLIC_URL", "MAIL_URL", "CORS_ORIGINS", "TRUSTED_PROXIES", "PROXY_NETWORKS",
-        "RATE_LIMIT_STORAGE",
-        "RATE_LIMITS", "AUDIT_RETENTION", "WEB_TRANSPORT",
+        "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "MAIL_URL", "CORS_ORIGINS",
+        "TRUSTED_PROXIES", "PROXY_NETWORKS", "RATE_LIMIT_STORAGE", "RATE_LIMITS",
+        "AUDIT_RETENTION", "WEB_TRANSPORT",
     ]  # fmt: skip
 
 
@@ -72,6 +72,19 @@ UNSAFE = [
     ("PUBLIC_URL", ""),
     ("PUBLIC_URL", "http://auth.pycoder.dev"),
     ("PUBLIC_URL", "auth.pycoder.dev"),
+    ("JWT_ISSUER", "http://auth.pycoder.dev"),
+    ("JWT_ISSUER", "id.pycoder.dev"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/?"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/#"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/#x"),
+    ("JWT_ISSUER", "https://user:pass@auth.pycoder.dev"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/ x"),
+    ("JWT_ISSUER", "https://auth.pycoder.dev/é"),
+    ("JWT_ISSUER", "https://"),
+    ("JWT_AUDIENCE", "one two"),
+    ("JWT_AUDIENCE", "one,two"),
+    ("JWT_AUDIENCE", "x" * 201),
+    ("JWT_AUDIENCE", "é"),
     ("BCRYPT_ROUNDS", "11"),
     ("RATE_LIMITS", "off"),
     ("RATE_LIMIT_STORAGE", "memory:"),
@@ -220,6 +233,12 @@ def test_names_of_other_programs_are_no_complaint(tmp_path):
     assert ProductionConfig(environ, tmp_path, environ).unknown_names() == {}
 
 
+def test_no_access_token_has_the_audience_of_refresh_tokens(tmp_path):
+    assert list(refused(tmp_path, JWT_AUDIENCE=SAFE["PUBLIC_URL"])) == ["JWT_AUDIENCE"]
+    other = {"JWT_ISSUER": "https://id.pycoder.dev", "JWT_AUDIENCE": "https://id.pycoder.dev"}
+    assert list(refused(tmp_path, **other)) == ["JWT_AUDIENCE"]
+
+
 def test_debug_does_not_go_with_production(tmp_path):
     assert list(refused(tmp_path, FLASK_DEBUG="1")) == ["PYCODER_ENV"]
 
@@ -244,6 +263,14 @@ def test_good_values_are_read(tmp_path):
     assert [str(network) for network in read.PROXY_NETWORKS] == ["203.0.113.7/32", "2001:db8::/32"]
     assert read.REGISTRATION_OPEN is False
     assert read.PUBLIC_URL == "https://auth.pycoder.dev"
+    assert (read.JWT_ISSUER, read.JWT_AUDIENCE) == ("https://auth.pycoder.dev", "pycoder")
+
+
+def test_an_issuer_is_kept_as_it_is_written(tmp_path):
+    settings = SAFE | {"JWT_ISSUER": "https://pycoder.dev/auth/", "JWT_AUDIENCE": "x" * 200}
+    read = ProductionConfig(settings, tmp_path)
+    assert read.complaints() == {}
+    assert (read.JWT_ISSUER, read.JWT_AUDIENCE) == ("https://pycoder.dev/auth/", "x" * 200)
 
 
 def test_limits_can_be_changed_one_by_one(tmp_path):

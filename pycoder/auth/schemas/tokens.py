@@ -57,6 +57,10 @@ class IntrospectionSchema(Schema):
     aud = fields.String()
     iat = fields.Integer()
     exp = fields.Integer()
+    client_id = fields.String()
+    auth_time = fields.Integer(metadata={"description": "When the user authenticated."})
+    amr = fields.List(fields.String(), metadata={"description": "The methods (RFC 8176)."})
+    acr = fields.String(metadata={"description": "aal1: one factor (NIST SP 800-63B)."})
 
 
 class IdempotencySchema(Schema):

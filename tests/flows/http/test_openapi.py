@@ -34,6 +34,8 @@ OPEN_TO_ALL = {
     "GET /readyz",
     "GET /metrics",
     "GET /.well-known/jwks.json",
+    "GET /.well-known/oauth-authorization-server",
+    "GET /.well-known/openid-configuration",
     "GET /.well-known/status/{number}.jwt",
     "GET /api/openapi.json",
     "GET /api/docs/",

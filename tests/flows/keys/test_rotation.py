@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from jwt import PyJWK, PyJWS
+from jwt import InvalidTokenError, PyJWK, PyJWS
 from sqlalchemy import select, update
 
 from pycoder.audit import Event
@@ -34,6 +34,7 @@ def test_each_algorithm_signs_what_its_published_key_verifies(store, setting, an
     assert anyone.user().status_code == 200
     assert anyone.refresh().status_code == 200
     assert read(anyone.tokens.access)[0]["alg"] == algorithm
+    assert read(anyone.tokens.refresh)[0]["alg"] == "HS256"
     published = jwks(anyone).json["keys"]
     if algorithm == "HS256":
         assert published == []
@@ -43,6 +44,9 @@ def test_each_algorithm_signs_what_its_published_key_verifies(store, setting, an
     assert (jwk["alg"], jwk["use"]) == (algorithm, "sig")
     assert PyJWK(jwk).key_id == kid_of(anyone.tokens.access)
     PyJWS().decode(anyone.tokens.access, PyJWK(jwk).key, algorithms=[algorithm])
+    assert kid_of(anyone.tokens.refresh) != jwk["kid"]
+    with pytest.raises(InvalidTokenError):
+        PyJWS().decode(anyone.tokens.refresh, PyJWK(jwk).key, algorithms=[algorithm])
 
 
 def test_the_kid_of_a_published_key_is_its_thumbprint(store, ada):
@@ -105,6 +109,38 @@ def test_what_is_signed_with_an_old_key_after_its_time_is_refused(app, store, ro
     assert code(ada.user(forged)) == "token_invalid"
     backdated = thief.sign(claims | {"iat": late - 700, "exp": late - 100}, typ="at+jwt")
     assert code(ada.user(backdated)) == "token_expired"
+
+
+def test_a_clock_that_is_set_back_to_before_a_change_of_keys_signs_nobody_out(
+    store, rotate, travel, ada
+):
+    old, made = kid_of(ada.tokens.access), rotate().kid
+    travel(1202)
+    tokens = ada.login()
+    assert kid_of(tokens.access) == made
+    travel(-60)
+    assert code(ada.user()) == 200
+    assert set(kids(ada)) == {old, made}
+    again = ada.refresh().json
+    assert kid_of(again["access"]) == old
+    travel(60)
+    assert (code(ada.user(again["access"])), code(ada.refresh(again["refresh"]))) == (200, 200)
+
+
+def test_a_refresh_token_is_verified_for_as_long_as_its_key_and_no_longer(
+    app, store, rotate, travel, ada
+):
+    """A thief of the derived secret cannot make tokens that outlive those of its key."""
+    with app.app_context():
+        thief = KeyRingCache().ring()
+    claims = read(ada.tokens.refresh)[1]
+    rotate()
+    travel(1202 + CLOCK_SKEW)
+    late = int(now().timestamp())
+    for exp, answer in ((late + WEEK, 200), (late + WEEK + 1, "token_invalid")):
+        forged = thief.sign(claims | {"iat": exp - WEEK, "exp": exp}, typ="rt+jwt")
+        assert kid_of(forged) == kid_of(ada.tokens.refresh)
+        assert code(ada.verify(forged)) == answer
 
 
 def test_keys_go_when_no_session_can_name_them_any_more(store, rotate, travel, ada, rows):

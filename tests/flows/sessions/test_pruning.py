@@ -16,7 +16,7 @@ from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from pycoder.models.device import Device
 from pycoder.models.rate_limit import RateLimit
-from pycoder.models.session import Session, TokenBlocklist
+from pycoder.models.session import PendingIndex, Session, TokenBlocklist
 from pycoder.models.user import User
 from pycoder.sessions import pruning
 from tests.support.callers import Caller, Tokens
@@ -66,8 +66,12 @@ def fill(app):
             used = {"user_id": user_id, "last_used_at": expires - timedelta(days=180)}
             devices = [{"digest": f"old-{next(numbers)}", **used} for _ in range(count)]
             events = [{"event": Event.LOGIN_REFUSED, "at": happened} for _ in range(count)]
+            pending = [
+                {"idx": 1_000_000 + next(numbers), "allocated_at": expires} for _ in range(count)
+            ]
             for table, content in (
                 (Session, ended),
+                (PendingIndex, pending),
                 (TokenBlocklist, listed),
                 (Device, devices),
                 (AuditEvent, events),
@@ -80,16 +84,16 @@ def fill(app):
 
 def old_session(user_id, expires):
     used = expires - timedelta(days=7)
-    times = {"created_at": used, "last_used_at": used, "expires_at": expires}
+    times = dict.fromkeys(("created_at", "last_used_at", "authenticated_at"), used)
     number = next(numbers)
     named = {"id": uuid4(), "user_id": user_id, "refresh_jti": f"old-{number}"}
-    return {**named, **times, "status_idx": 1_000_000 + number}
+    return {**named, **times, "expires_at": expires, "status_idx": 1_000_000 + number}
 
 
 def ages():
-    """Return arguments of ``fill`` for rows that have just expired."""
+    """Return arguments of ``fill`` for rows that have just become old enough to be pruned."""
     return {
-        "expires": now() - timedelta(seconds=1),
+        "expires": now() - timedelta(hours=1, seconds=1),
         "happened": now() - timedelta(days=365, seconds=1),
     }
 
@@ -127,7 +131,7 @@ def test_the_command_deletes_all_that_has_expired_and_nothing_that_protects(
     ada.revoke(blocked.access)
     ada.logout(refresh=over.refresh)
     ada.refresh(rotated.refresh)
-    fill(3, expires=now() + timedelta(minutes=1), happened=now() - timedelta(days=364))
+    fill(3, expires=now() - timedelta(minutes=59), happened=now() - timedelta(days=364))
     before = tables()
     fill(2500, **ages())
     assert json.loads(flask("tokens", "prune", "--json")) == {"deleted": 10_000}
@@ -257,8 +261,9 @@ def test_pruning_beside_logins_disturbs_nobody(ada, app, fill, rows):
             pruners = [pool.submit(prune_in_a_thread, app) for _ in range(2)]
             guests = list(pool.map(sign_in, range(9)))
             pruned = sum(pruner.result() for pruner in pruners)
-        assert 0 < pruned <= 7500
-        assert rows(select(func.count(Session.id)).where(Session.expires_at <= now())) == [0]
+        assert 0 < pruned <= 10_000
+        old = Session.expires_at <= now() - timedelta(hours=1)
+        assert rows(select(func.count(Session.id)).where(old)) == [0]
         for guest in guests:
             assert guest.user().status_code == 200
         assert ada.user(kept[0].access).json["code"] == "token_revoked"

@@ -22,6 +22,8 @@ from tests.support.forgeries import (
     HEADERS,
     NOW,
     REFERENCE,
+    REFRESH_CLAIMS,
+    REFRESH_HEADER,
     each_forgery,
     sign_json,
 )
@@ -87,13 +89,15 @@ def test_a_body_that_is_no_object_is_bad_input(bare, path, body):
 
 NO_NUMBERS = [str(NOW), "١٧٩٥", "9_999", " 9 ", "", True, False, None, [], [NOW], {}, NOW + 60.0]
 NO_TEXT = [None, True, 5, 1.5, [], {}]
+ISSUER = CLAIMS["iss"]
 NOT_OURS = [
     *("", "Pycoder", "pycode", "pycoders", "pycoder/", " pycoder", "https://pycoder"),
     *(["pycoder"], ["pycoder", "x"], {"pycoder": 1}, None, True, 5),
+    *(f"{ISSUER}/", ISSUER.upper(), ISSUER[:-1], [ISSUER], ["pycoder", ISSUER], {ISSUER: 1}),
 ]
 WRONG = {
     "exp": [*NO_NUMBERS, -1, 0, NOW - 1, 10**30, -(10**30), 10**1000, NOW + 604_801],
-    "iat": [*NO_NUMBERS, -1, 0, NOW + 11, NOW + 601, 10**30, -(10**30), 1.5],
+    "iat": [*NO_NUMBERS, -1, 0, NOW + 86_401, NOW + 604_801, 10**30, -(10**30), 1.5],
     "user_id": ["1", "", 1.0, 1.5, None, [], [1], {}, {"id": 1}, 2, -1, 10**30],
     "sub": [*NO_TEXT, 1, "", "0", "01", " 1", "1.0", "+1", "١", "ada", "1" * 30, ["1"]],
     "jti": [*NO_TEXT, [CLAIMS["jti"]]],
@@ -103,6 +107,25 @@ WRONG = {
     "token_type": [*NO_TEXT, ["access"], "", "Access", "access ", "reset", "verify", "mfa", "id"],
 }
 CHANGES = [(name, value) for name, values in WRONG.items() for value in values]
+OF_ACCESS_TOKENS = {
+    "client_id": [*NO_TEXT, "", "shop", ["pycoder"]],
+    "auth_time": [*NO_NUMBERS, -1, -(10**30), 1.5],
+    "amr": [None, True, 5, "pwd", [], {}, {"pwd": 1}, [5], ["pwd", None], [["pwd"]]],
+    "acr": [*NO_TEXT, "", "aal2", "AAL1", ["aal1"]],
+}
+MORE_CHANGES = [(name, value) for name, values in OF_ACCESS_TOKENS.items() for value in values]
+
+
+@pytest.mark.parametrize(("name", "value"), MORE_CHANGES, ids=in_words)
+def test_a_claim_of_access_tokens_with_another_type_or_value_is_refused(bare, name, value):
+    assert_refused_everywhere(bare, sign_json(HEADER, CLAIMS | {name: value}))
+
+
+@pytest.mark.parametrize("name", OF_ACCESS_TOKENS)
+def test_a_claim_of_access_tokens_makes_a_refresh_token_invalid(bare, name):
+    assert_refused_everywhere(
+        bare, sign_json(REFRESH_HEADER, REFRESH_CLAIMS | {name: CLAIMS[name]})
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), CHANGES, ids=in_words)
@@ -110,7 +133,9 @@ def test_a_claim_of_another_type_or_value_is_refused(bare, kind, name, value):
     assert_refused_everywhere(bare, sign_json(HEADERS[kind], BASE[kind] | {name: value}))
 
 
-@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.parametrize(
+    ("kind", "name"), [(kind, name) for kind, claims in BASE.items() for name in claims]
+)
 def test_a_missing_claim_is_given_no_default(bare, kind, name):
     claims = {key: value for key, value in BASE[kind].items() if key != name}
     assert_refused_everywhere(bare, sign_json(HEADERS[kind], claims))
@@ -156,7 +181,7 @@ def test_a_payload_that_holds_no_claims_is_refused(bare, payload):
 
 def test_no_token_is_good_for_longer_than_the_settings_allow(bare):
     for kind, longest in {"access": 3600, "refresh": 604_800}.items():
-        for issued in (NOW, NOW - 60, NOW + 10):
+        for issued in (NOW, NOW - 60, NOW + 10, NOW + 86_400):
             claims = BASE[kind] | {"iat": issued, "exp": issued + longest + 1}
             assert_refused_everywhere(bare, sign_json(HEADERS[kind], claims))
 
@@ -188,8 +213,17 @@ SWAPS = [(typ, kind) for typ in TYPS for kind in TYPES if (typ, kind) not in DIA
 
 @pytest.mark.parametrize(("typ", "token_type"), SWAPS, ids=in_words)
 def test_the_type_in_the_header_and_the_type_in_the_claims_must_agree(bare, typ, token_type):
-    token = sign_json(HEADER | {"typ": typ}, CLAIMS | {"token_type": token_type})
-    assert_refused_everywhere(bare, token)
+    for header, claims in ((HEADER, CLAIMS), (REFRESH_HEADER, REFRESH_CLAIMS)):
+        token = sign_json(header | {"typ": typ}, claims | {"token_type": token_type})
+        assert_refused_everywhere(bare, token)
+
+
+def test_neither_key_signs_the_tokens_of_the_other(bare):
+    """All of these have the signature of a key of the server, and the audience of their claims."""
+    assert_refused_everywhere(bare, sign_json(HEADER | {"typ": "rt+jwt"}, REFRESH_CLAIMS))
+    assert_refused_everywhere(bare, sign_json(HEADER, REFRESH_CLAIMS))
+    assert_refused_everywhere(bare, sign_json(REFRESH_HEADER | {"typ": "at+jwt"}, CLAIMS))
+    assert_refused_everywhere(bare, sign_json(REFRESH_HEADER, CLAIMS))
 
 
 @pytest.mark.parametrize("exp", [0, -1, -9, -11, -60])

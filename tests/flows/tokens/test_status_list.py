@@ -10,7 +10,7 @@ import jwt
 import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 
 from pycoder.accounts import administration
 from pycoder.clock import now
@@ -18,9 +18,10 @@ from pycoder.extensions import db
 from pycoder.keys.key import Key
 from pycoder.keys.ring import KeyRing, current_ring
 from pycoder.keys.store import KeyRingCache
-from pycoder.models.session import Session, StatusCounter
+from pycoder.models.session import PendingIndex, Session, StatusCounter
 from pycoder.models.user import User
 from pycoder.tokens import status_list
+from pycoder.tokens.status_list import PATH
 from tests.support.application import change
 from tests.support.callers import Caller
 from tests.support.forgeries import KEY, NOW
@@ -77,13 +78,14 @@ def status_of(device, token, key):
 # The claim
 
 
-def test_both_tokens_of_a_session_name_its_place_for_all_its_life(device):
+def test_the_access_tokens_of_a_session_name_its_place_for_all_its_life(device):
     access, refresh = device.tokens
-    assert place_of(access) == place_of(refresh)
     assert place_of(access)["uri"] == "http://localhost:8000/.well-known/status/0.jwt"
     renewed = device.refresh().json
-    assert place_of(renewed["access"]) == place_of(renewed["refresh"]) == place_of(access)
+    assert place_of(renewed["access"]) == place_of(access)
     assert device.user(renewed["access"]).status_code == 200
+    for token in (refresh, renewed["refresh"]):
+        assert "status" not in read(token)[1]
 
 
 def test_every_session_has_a_place_of_its_own(device):
@@ -154,7 +156,7 @@ def test_only_sessions_that_live_are_valid(device, key):
     for pair in tokens[::2]:
         device.logout(pair.access)
     bits = bits_of(fetch(device.client, device.tokens.access), key)
-    assert sum(8 - byte.bit_count() for byte in bits) == 5
+    assert sum(byte.bit_count() for byte in bits) == 6  # no session has the index 0
     assert [status_of(device, pair.access, key) for pair in tokens] == [INVALID, VALID] * 5
 
 
@@ -238,6 +240,52 @@ def test_who_fetched_just_before_a_logout_refuses_within_a_minute(device, clock,
     assert status_of(device, access, key) == INVALID
 
 
+def test_a_session_that_has_just_begun_is_valid_in_a_list_from_before(app, clock, key):
+    client = app.test_client()
+    lists = {number: bits_of(client.get(PATH.format(number)), key) for number in (0, 1)}
+    caller = Caller(client)
+    assert caller.register().status_code == 201
+    for last in (40_000, 65_534, 65_535):
+        change(app, update(StatusCounter).values(last=last))
+        place = place_of(caller.login().access)
+        bits = lists[int(place["uri"].removesuffix(".jwt")[-1])]
+        assert bits[place["idx"] // 8] >> place["idx"] % 8 & 1 == VALID
+
+
+def test_a_session_is_valid_in_a_list_that_was_built_while_it_began(app, device, key):
+    """Registrations hash a password between the allocation of the index and the commit."""
+    with app.app_context():
+        idx = status_list.allocate_index()
+    bits = bits_of(fetch(device.client, device.tokens.access), key)
+    assert bits[idx // 8] >> idx % 8 & 1 == VALID
+
+
+def test_a_session_leaves_no_index_pending(app, device, rows):
+    assert device.login()
+    assert rows(select(PendingIndex.idx)) == []
+
+
+def test_an_index_that_was_never_used_is_over_after_an_hour(app, device, clock, key, rows):
+    with app.app_context():
+        idx = status_list.allocate_index()
+    clock.shift(3599)
+    device.login()
+    assert rows(select(PendingIndex.idx)) == [idx]
+    clock.shift(1)
+    access = device.login().access
+    assert rows(select(PendingIndex.idx)) == []
+    assert bits_of(fetch(device.client, access), key)[idx // 8] >> idx % 8 & 1 == INVALID
+
+
+def test_a_list_from_before_the_clock_was_set_back_is_built_anew(device, clock, key, monkeypatch):
+    access = device.tokens.access
+    assert status_of(device, access, key) == VALID
+    device.logout(access)
+    a_minute_later = status_list.monotonic() + 60
+    monkeypatch.setattr(status_list, "monotonic", lambda: a_minute_later)
+    assert status_of(device, access, key) == INVALID
+
+
 def test_a_list_is_followed_by_the_next_one(app, device, key):
     with app.app_context(), db.engine.begin() as connection:
         connection.execute(update(StatusCounter).values(last=2 * 65536 - 3))
@@ -250,14 +298,18 @@ def test_a_list_is_followed_by_the_next_one(app, device, key):
     assert statuses == [INVALID, VALID, VALID, INVALID]
 
 
-@pytest.mark.parametrize("number", ["1", "99", "9" * 30, "9" * 5000, "-1", "x", "0.5", ""])
+@pytest.mark.parametrize(
+    "number", ["2", "99", "9" * 30, "9" * 5000, "-1", "x", "0.5", "", "00", "01", "+0", "０", "٠"]
+)
 def test_a_list_that_is_not_there_is_not_found(device, number):
     answer = device.client.get(f"/.well-known/status/{number}.jwt")
     assert (answer.status_code, answer.json["code"]) == (404, "not_found")
 
 
-def test_before_anybody_has_signed_in_there_is_no_list(app, key):
-    assert app.test_client().get("/.well-known/status/0.jwt").status_code == 404
+def test_the_next_list_is_there_before_a_session_needs_it(app, key):
+    client = app.test_client()
+    statuses = [client.get(PATH.format(number)).status_code for number in range(3)]
+    assert statuses == [200, 200, 404]
 
 
 def test_a_list_is_no_token_of_a_session(device):

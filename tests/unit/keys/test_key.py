@@ -2,13 +2,19 @@
 
 import hashlib
 
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
 from pycoder.keys.key import (
+    decrypt_key,
     derive_key,
+    derive_refresh_key,
     encrypt_key,
     generate_key,
+    name_key,
 )
 from tests.support.constants import SECRET_KEY
-from tests.support.forgeries import KEY, secret_key
+from tests.support.forgeries import KEY, KEYS, secret_key
 from tests.support.tokens import unb64
 
 
@@ -35,3 +41,28 @@ def test_each_secret_and_each_purpose_has_a_key_of_its_own():
 def test_two_seals_of_one_key_have_nothing_in_common():
     key = generate_key("EdDSA")
     assert encrypt_key(SECRET_KEY, key)[:12] != encrypt_key(SECRET_KEY, key)[:12]
+
+
+@pytest.mark.parametrize("key", KEYS.values(), ids=KEYS)
+def test_the_key_of_refresh_tokens_follows_from_the_stored_key_and_gives_nothing_away(key):
+    derived = derive_refresh_key(key)
+    assert len(derived.private_key) == 32
+    assert derived.private_key != key.private_key
+    assert (derived.algorithm, derived.jwk) == ("HS256", None)
+    assert derived.kid not in key.kid
+    assert not derived.private_key.startswith(unb64(derived.kid))
+    stored = encrypt_key(SECRET_KEY, key)
+    assert derive_refresh_key(decrypt_key(SECRET_KEY, key.kid, key.algorithm, stored)) == derived
+
+
+SMALLEST = {
+    "69k4jZlPxKz-": KEY,
+    "ZjdW-4XOdiPF": name_key("EdDSA", ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))),
+    "lnst-1DuZ6Bg": name_key("ES256", ec.derive_private_key(1, ec.SECP256R1())),
+}
+
+
+@pytest.mark.parametrize(("kid", "key"), SMALLEST.items(), ids=SMALLEST)
+def test_the_key_of_refresh_tokens_is_the_same_in_every_version(kid, key):
+    """A change would sign out all users."""
+    assert derive_refresh_key(key).kid == kid
