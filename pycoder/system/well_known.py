@@ -4,7 +4,7 @@ from flask import Response, jsonify, request
 from marshmallow import Schema, fields
 
 from pycoder.errors import NotFound
-from pycoder.http.openapi import api
+from pycoder.http.openapi import CACHEABLE, TEXT, api
 from pycoder.keys import store
 from pycoder.keys.ring import current_ring
 from pycoder.system import bp
@@ -19,7 +19,8 @@ class JWKSSchema(Schema):
 
 
 @bp.get("/.well-known/jwks.json")
-@bp.response(200, JWKSSchema)
+@bp.response(200, JWKSSchema, headers=CACHEABLE)
+@bp.alt_response(304, headers=CACHEABLE)
 def jwks() -> Response:
     """Return the public keys that verify tokens (RFC 7517 §5).
 
@@ -35,7 +36,8 @@ def jwks() -> Response:
 
 
 @bp.get("/.well-known/status/<int:number>.jwt")
-@bp.response(200, content_type="application/statuslist+jwt")
+@bp.response(200, TEXT, content_type="application/statuslist+jwt", headers=CACHEABLE)
+@bp.alt_response(304, headers=CACHEABLE)
 @bp.errors(NotFound)
 def status(number: int) -> Response:
     """Return a signed list of active sessions (draft-ietf-oauth-status-list).
