@@ -30,8 +30,21 @@ HEADERS: dict[int, dict[str, str]] = {
     503: {"Retry-After": "Seconds to wait before the next request."},
 }
 
+TEXT: dict[str, Any] = {"type": "string"}
+SETS_COOKIES = {
+    "Set-Cookie": {
+        "description": "Cookie mode: the cookies of the session. A login also sets device.",
+        "schema": TEXT,
+    }
+}
+CACHEABLE = {
+    "ETag": {"description": "For If-None-Match.", "schema": TEXT, "required": True},
+    "Cache-Control": {"description": "How long to keep it.", "schema": TEXT, "required": True},
+}
+
 ALWAYS = (
     errors.BadRequest,
+    errors.MethodNotAllowed,
     errors.InternalError,
     errors.DatabaseUnavailable,
     errors.KeysUnreadable,

@@ -8,6 +8,7 @@ from marshmallow import Schema, fields
 from pycoder import metrics
 from pycoder.db.revision import is_up_to_date
 from pycoder.errors import MigrationsPending, NotFound
+from pycoder.http.openapi import TEXT
 from pycoder.keys.ring import current_ring
 from pycoder.system import bp
 
@@ -40,7 +41,7 @@ def readyz() -> dict[str, str]:
 
 
 @bp.get("/metrics")
-@bp.response(200, content_type="text/plain")
+@bp.response(200, TEXT, content_type="text/plain")
 @bp.errors(NotFound)
 def exposition() -> Response:
     """Return the metrics in Prometheus' text format, for the internal network only.

@@ -4,7 +4,7 @@ from flask import Response, current_app, jsonify, request, url_for
 from marshmallow import Schema, fields
 
 from pycoder.errors import NotFound
-from pycoder.http.openapi import api
+from pycoder.http.openapi import CACHEABLE, TEXT, api
 from pycoder.keys import store
 from pycoder.keys.ring import current_ring
 from pycoder.system import bp
@@ -69,7 +69,8 @@ def _metadata() -> Response:
 
 
 @bp.get("/.well-known/jwks.json")
-@bp.response(200, JWKSSchema)
+@bp.response(200, JWKSSchema, headers=CACHEABLE)
+@bp.alt_response(304, headers=CACHEABLE)
 def jwks() -> Response:
     """Return the public keys that verify tokens (RFC 7517 §5).
 
@@ -80,7 +81,8 @@ def jwks() -> Response:
 
 
 @bp.get("/.well-known/status/<int:number>.jwt")
-@bp.response(200, content_type="application/statuslist+jwt")
+@bp.response(200, TEXT, content_type="application/statuslist+jwt", headers=CACHEABLE)
+@bp.alt_response(304, headers=CACHEABLE)
 @bp.errors(NotFound)
 def status(number: int) -> Response:
     """Return a signed list of active sessions (draft-ietf-oauth-status-list).

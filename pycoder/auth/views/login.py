@@ -17,6 +17,7 @@ from pycoder.errors import (
     TokenMissing,
     TooManyRequests,
 )
+from pycoder.http.openapi import SETS_COOKIES
 from pycoder.sessions import lifecycle
 from pycoder.sessions.login import log_in
 
@@ -24,7 +25,7 @@ from pycoder.sessions.login import log_in
 @bp.post("/register/")
 @bp.arguments(RegisterSchema)
 @same_origin_required
-@bp.response(201, LoginResultSchema)
+@bp.response(201, LoginResultSchema, headers=SETS_COOKIES)
 @bp.links("/tokens")
 @bp.errors(RegistrationClosed, TooManyRequests, Overloaded)
 def register(profile: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def register(profile: dict[str, Any]) -> dict[str, Any]:
 @bp.post("/login/")
 @bp.arguments(LoginSchema)
 @same_origin_required
-@bp.response(200, LoginResultSchema)
+@bp.response(200, LoginResultSchema, headers=SETS_COOKIES)
 @bp.links("/tokens")
 @bp.errors(InvalidCredentials, TooManyRequests, Overloaded)
 def login(credentials: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def login(credentials: dict[str, Any]) -> dict[str, Any]:
 
 @bp.post("/logout/")
 @bp.arguments(LogoutSchema, required=False)
-@bp.response(204)
+@bp.response(204, headers=SETS_COOKIES)
 @bp.errors(TokenMissing, TokenInvalid, TokenExpired)
 @bp.doc(security=[{"bearer": []}, {"cookie": []}, {}])
 def logout(body: dict[str, str]) -> None:

@@ -10,13 +10,14 @@ from pycoder.auth.schemas.accounts import PasswordChangeSchema, ResetConfirmSche
 from pycoder.auth.schemas.base import EmptySchema
 from pycoder.auth.schemas.sessions import TokensSchema
 from pycoder.errors import InvalidCredentials, LinkInvalid, Overloaded, TooManyRequests
+from pycoder.http.openapi import SETS_COOKIES
 from pycoder.tokens.jwt import current_token_state
 
 
 @bp.post("/password/change/")
 @access_token_required
 @bp.arguments(PasswordChangeSchema)
-@bp.response(200, TokensSchema)
+@bp.response(200, TokensSchema, headers=SETS_COOKIES)
 @bp.links("/tokens")
 @bp.errors(InvalidCredentials, TooManyRequests, Overloaded)
 def change_password(body: dict[str, str]) -> dict[str, Any]:

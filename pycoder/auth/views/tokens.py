@@ -23,6 +23,7 @@ from pycoder.auth.schemas.tokens import (
     VerifySchema,
 )
 from pycoder.errors import TokenExpired, TokenInvalid, TokenRevoked, TooManyRequests
+from pycoder.http.openapi import SETS_COOKIES
 from pycoder.sessions import lifecycle
 from pycoder.sessions.refresh import rotate_refresh_token
 from pycoder.tokens import introspection
@@ -33,7 +34,7 @@ from pycoder.tokens.jwt import current_token_state, decode_token, token_in_block
 @bp.arguments(RefreshSchema, required=False)
 @bp.arguments(IdempotencySchema, location="headers")
 @refresh_token_required
-@bp.response(200, RefreshResultSchema)
+@bp.response(200, RefreshResultSchema, headers=SETS_COOKIES)
 @bp.links("")
 @bp.errors(TooManyRequests)
 def refresh(body: dict[str, str], headers: dict[str, str | None]) -> Any:

@@ -17,7 +17,8 @@ from pycoder.errors import Problem
 from pycoder.http.openapi import FORM, WITH_BODY
 from pycoder.tokens import introspection
 from tests.support.callers import Caller
-from tests.support.constants import SECRET_KEY
+from tests.support.constants import PASSWORD, SECRET_KEY
+from tests.support.cookies import Browser
 
 PROBLEM = "application/problem+json"
 PROBLEM_STATUS = "400".__le__
@@ -162,6 +163,41 @@ def test_the_headers_that_a_client_acts_upon_are_documented(operations):
     for name, operation in operations.items():
         for status in operation["responses"].keys() & needed.keys():
             assert operation["responses"][status]["headers"][needed[status]]["required"], name
+
+
+TOLD = {"Set-Cookie", "ETag", "Allow", "Retry-After", "WWW-Authenticate"}
+
+
+def test_what_an_answer_carries_is_documented(operations, app):
+    """The headers that a client acts upon, the status and the content type."""
+    grace = Browser(app)
+    answers = {
+        "POST /api/register/": grace.register(),
+        "POST /api/login/": grace.sign_in(),
+        "POST /api/token/refresh/": grace.refresh(),
+        "POST /api/password/change/": grace.call(
+            "POST",
+            "/api/password/change/",
+            json={"current_password": PASSWORD, "new_password": PASSWORD[::-1]},
+        ),
+        "GET /api/user/": grace.call("PUT", "/api/user/"),
+        "POST /api/logout/": grace.logout(),
+        "GET /metrics": grace.client.get("/metrics"),
+        "GET /.well-known/jwks.json": grace.client.get("/.well-known/jwks.json"),
+        "GET /.well-known/status/{number}.jwt": grace.client.get("/.well-known/status/0.jwt"),
+    }
+    seen = set()
+    for name, answer in answers.items():
+        documented = operations[name]["responses"][str(answer.status_code)]
+        seen |= TOLD & set(answer.headers.keys())
+        assert TOLD & set(answer.headers.keys()) <= documented["headers"].keys(), name
+        assert (answer.mimetype in documented.get("content", {})) == bool(answer.data), name
+        if "ETag" in answer.headers:
+            headers = {"If-None-Match": answer.headers["ETag"]}
+            same = grace.client.get(answer.request.path, headers=headers)
+            assert same.status_code == 304
+            assert "ETag" in operations[name]["responses"]["304"]["headers"]
+    assert seen == {"Set-Cookie", "ETag", "Allow"}
 
 
 def test_the_operations_say_who_may_call_them(document, operations):
