@@ -19,6 +19,8 @@ DEFAULT_LIMITS = {
     "login.account": "10/15minute",
     "login.ip": "100/5minute",
     "register.ip": "30/hour",
+    "register.form.ip": "100/hour",
+    "account.writes": "60/hour",
     "refresh.session": "60/minute",
     "reset.account": "3/hour",
     "reset.ip": "30/hour",

@@ -1,6 +1,7 @@
 """The audit trail: security events, written in the transaction of their change."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -8,9 +9,13 @@ from uuid import UUID
 from sqlalchemy import insert, select
 
 from pycoder.client_info import current_client
+from pycoder.clock import now
 from pycoder.db.queries import autocommit
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
+
+ACTIVITY_LENGTH = 50  # events that an account shows
+HOUR = timedelta(hours=1)
 
 
 class Event(StrEnum):
@@ -75,6 +80,17 @@ def record(
     count rate limits and allocate indexes before.
     """
     db.session.execute(_INSERT, _row(event, user_id, session_id, reason))
+
+
+def record_hourly(event: Event, *, user_id: int, session_id: UUID) -> None:
+    """Record an event of a session that happens often, unless it was recorded lately.
+
+    It is recorded if the account's latest events contain none of the same session and of the last
+    hour. A client that repeats a call therefore does not push other events out of the activity.
+    """
+    lately = [row for row in latest_events(ACTIVITY_LENGTH, user_id) if row.at > now() - HOUR]
+    if (event, session_id) not in {(row.event, row.session_id) for row in lately}:
+        record(event, user_id=user_id, session_id=session_id)
 
 
 def record_separately(

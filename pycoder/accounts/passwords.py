@@ -66,14 +66,17 @@ def request_password_reset(email: str) -> None:
 def reset_password(token: str, new: str) -> None:
     """Set a new password by the token of a mailed link. Every session ends.
 
-    The link proves the address, and lifts the lockout of the account. Raises ``LinkInvalid`` and
-    ``InvalidInput``.
+    The link proves the address, and lifts the lockout of the account. Passwords count for
+    ``login.ip``, and few of an account are hashed at the same time. Raises ``LinkInvalid``,
+    ``InvalidInput`` and ``TooManyRequests``.
     """
     owner = links.peek(token, Purpose.RESET)
     if owner is None:
         raise LinkInvalid
     check_password_policy(new, owner.email, owner.username, field="new_password")
-    password_hash = hash_password(new)
+    limiter.hit("login.ip", limiter.client_network(), owner.id)
+    with lockout.reserved("reset.account", f"confirm/{owner.id}"):
+        password_hash = hash_password(new)
     for key in devices.lockout_keys(owner.id):
         lockout.reset("login.account", key)
     link = links.consume(token, Purpose.RESET)

@@ -23,8 +23,6 @@ from pycoder.ratelimit import limiter
 from pycoder.sessions.lifecycle import mark_current
 from pycoder.tokens.state import TokenState
 
-ACTIVITY_LENGTH = 50  # events
-
 
 def update_profile(current: TokenState, **profile: str) -> User:
     """Change any of ``username``, ``first_name`` and ``last_name``.
@@ -33,12 +31,13 @@ def update_profile(current: TokenState, **profile: str) -> User:
     one. Raises ``InvalidInput``, ``TooManyRequests`` and ``TokenRevoked``.
     """
     username, user_id = profile.get("username"), current.user_id
+    limiter.hit("account.writes", f"profile/{user_id}", user_id)
     if username not in (None, current.user.username):
+        _validate_username(username, current.user.email)
         limiter.hit("register.ip", f"username/{user_id}", user_id)
     user = lock_session_owner(current)
     if username is not None:
-        if not is_valid_username(username, user.email):
-            raise InvalidInput({"username": [INVALID_USERNAME]})
+        _validate_username(username, user.email)
         user.username_key = normalize_identifier(username)
     for field, value in profile.items():
         setattr(user, field, value)
@@ -48,9 +47,14 @@ def update_profile(current: TokenState, **profile: str) -> User:
     except IntegrityError:
         raise InvalidInput({"username": [USERNAME_TAKEN]}) from None
     if is_modified:
-        audit.record(Event.USER_UPDATED, user_id=user.id, session_id=current.session_id)
+        audit.record_hourly(Event.USER_UPDATED, user_id=user.id, session_id=current.session_id)
     db.session.commit()
     return user
+
+
+def _validate_username(username: str, email: str) -> None:
+    if not is_valid_username(username, email):
+        raise InvalidInput({"username": [INVALID_USERNAME]})
 
 
 def delete_own_account(current: TokenState, password: str | None) -> None:
@@ -64,7 +68,7 @@ def delete_own_account(current: TokenState, password: str | None) -> None:
 
 def list_activity(user_id: int) -> Sequence[AuditEvent]:
     """Return the latest security events of a user, newest first."""
-    return audit.latest_events(ACTIVITY_LENGTH, user_id)
+    return audit.latest_events(audit.ACTIVITY_LENGTH, user_id)
 
 
 def export_account(current: TokenState) -> dict[str, Any]:

@@ -34,11 +34,12 @@ def require_recent_authentication(current: TokenState, password: str | None) -> 
 def verify_current_password(current: TokenState, password: str) -> str:
     """Verify the password of the current user, and return the hash that it matches.
 
-    Failures count for the session. The attempts of all sessions of an account, correct ones
-    included, have the limit of ``login.ip``, because each costs a hash. Raises
+    Failures count for the session. All attempts, correct ones included, count for ``login.ip``: for
+    the network of the client, and for the account, because each costs a hash. Raises
     ``InvalidCredentials`` and ``TooManyRequests``.
     """
     user_id = current.user_id
+    limiter.hit("login.ip", limiter.client_network(), user_id)
     limiter.hit("login.ip", f"proof/{user_id}", user_id)
     key = f"{user_id}/{current.session_id}"
     with lockout.guard("login.account", key, Event.PROOF_REFUSED, "wrong password", user_id):

@@ -43,14 +43,20 @@ def register(*, email: str, password: str, transport: str = "body", **profile: s
 
     ``profile`` holds any of ``username``, ``first_name``, ``last_name``. Raises
     ``RegistrationClosed``, ``TooManyRequests``, and ``InvalidInput``, which names each field that
-    is invalid or taken.
+    is invalid or taken. A form that is invalid has a limit of its own. A taken identifier counts as
+    a registration, because the response reveals it.
     """
     if not current_app.config["REGISTRATION_OPEN"]:
         raise RegistrationClosed
     current_ring()  # fails before there is an account for which no token can be signed
+    try:
+        form = _validate(email, password, **profile)
+    except InvalidInput:
+        limiter.hit("register.form.ip", limiter.client_network())
+        raise
     limiter.hit("register.ip", limiter.client_network())
     status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
-    user = _add_user(email, password, **profile)
+    user = _add_user(**form)
     session = create_session(user.id, status_idx, transport)
     audit.record(Event.USER_REGISTERED, user_id=user.id, session_id=session.id)
     queue.enqueue(Template.VERIFY_EMAIL, user.email, user_id=user.id)
@@ -61,21 +67,26 @@ def register(*, email: str, password: str, transport: str = "body", **profile: s
 
 def create_user(*, email: str, password: str, **profile: str) -> User:
     """Create an account for an operator, even if registration is closed."""
-    user = _add_user(email, password, **profile)
+    user = _add_user(**_validate(email, password, **profile))
     audit.record(Event.USER_CREATED, user_id=user.id)
     db.session.commit()
     return user
 
 
-def _add_user(email: str, password: str, username: str = "", **names: str) -> User:
-    """Add a user to the caller's transaction.
-
-    The unique indexes decide between simultaneous attempts. The password is hashed before the
-    identifiers are looked up, so that the response to a taken one takes as long. Without a
-    username, one is derived from the e-mail address.
-    """
+def _validate(email: str, password: str, username: str = "", **names: str) -> dict[str, str]:
+    """Return the members of a form as they are stored. Raises ``InvalidInput``."""
     username = unicodedata.normalize("NFC", trim_identifier(username))
     email = validate_registration(email, password, username, names)
+    return {"email": email, "password": password, "username": username, **names}
+
+
+def _add_user(email: str, password: str, username: str, **names: str) -> User:
+    """Add a user to the caller's transaction.
+
+    A taken identifier is rejected before the password is hashed. The unique indexes decide between
+    simultaneous attempts. Without a username, one is derived from the e-mail address.
+    """
+    _reject_taken(email, username)
     password_hash = hash_password(password)
     for name in [username] if username else suggest_usernames(email):
         user = User(

@@ -45,6 +45,19 @@ def guard(
         _release(limit, key)
 
 
+@contextmanager
+def reserved(limit: str, key: str) -> Iterator[None]:
+    """Bound by a limit how many ``with`` blocks of a key run at the same time.
+
+    Raises ``TooManyRequests``.
+    """
+    _reserve(limit, key)
+    try:
+        yield
+    finally:
+        _release(limit, key)
+
+
 def reset(limit: str, key: str) -> None:
     """Forget all failures of a key, and its pauses."""
     if item := get_limit(limit):

@@ -97,14 +97,20 @@ def log_out(claims: Iterable[dict[str, Any]]) -> None:
 
 
 def revoke_token(claims: dict[str, Any]) -> None:
-    """Revoke an access token, or the session of a refresh token (RFC 7009)."""
+    """Revoke an access token, or the session of a refresh token (RFC 7009).
+
+    Raises ``TooManyRequests`` for an access token. Ending a session is never refused.
+    """
     if claims["token_type"] == "refresh":
         _revoke_session_of(claims)
     elif load_token_state(claims):
+        user_id = claims["user_id"]
+        limiter.hit("account.writes", f"revoke/{user_id}", user_id)
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
         row = {"jti": claims["jti"], "expires_at": expires_at}
         if execute_in_transaction(insert_into(TokenBlocklist).values(row).on_conflict_do_nothing()):
-            _record(Event.TOKEN_REVOKED, claims)
+            sid = UUID(claims["sid"])
+            audit.record_hourly(Event.TOKEN_REVOKED, user_id=user_id, session_id=sid)
     pruning.prune_some()
     db.session.commit()
 
@@ -135,8 +141,13 @@ def mark_current(sessions: Sequence[Session], current: TokenState) -> Sequence[S
     return sessions
 
 
-def revoke_session(user_id: int, session_id: UUID) -> None:
-    """Revoke one session of a user. Raises ``NotFound`` for another user's session."""
+def revoke_session(current: TokenState, session_id: UUID) -> None:
+    """Revoke one session of the current user.
+
+    Raises ``TooManyRequests``, and ``NotFound`` for another user's session.
+    """
+    user_id = current.user_id
+    _count_revocation(current, "one")
     own = (Session.user_id == user_id) & (Session.id == session_id)
     if db.session.scalar(select(Session.id).where(own)) is None:
         raise NotFound
@@ -146,12 +157,21 @@ def revoke_session(user_id: int, session_id: UUID) -> None:
 
 
 def revoke_other_sessions(current: TokenState) -> None:
-    """Revoke every session of a user but the current one."""
+    """Revoke every session of a user but the current one. Raises ``TooManyRequests``."""
     user_id, session_id = current.user_id, current.session_id
+    _count_revocation(current, "others")
     lock_user(User.id == user_id)
     if end_sessions((Session.user_id == user_id) & (Session.id != session_id)):
         audit.record(Event.SESSIONS_ENDED, user_id=user_id, session_id=session_id)
     db.session.commit()
+
+
+def _count_revocation(current: TokenState, kind: str) -> None:
+    """Count a revocation by the session that asks for it.
+
+    A thief of another session cannot use up the revocations that would sign it out.
+    """
+    limiter.hit("account.writes", f"revoke/{kind}/{current.session_id}", current.user_id)
 
 
 def revoke_all_sessions(user_id: int, *, except_id: UUID | None = None) -> None:

@@ -43,6 +43,7 @@ def rotate_refresh_token(state: TokenState, jti: str, *, idempotency_key: str | 
     if current is None or jti == current.refresh_jti or (is_retry and current.is_over()):
         raise TokenRevoked
     if is_retry:
+        limiter.hit("account.writes", f"retry/{state.user_id}", state.user_id)
         return issue_tokens(current)
     _revoke_reused(current)
     raise TokenReused

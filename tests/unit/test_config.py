@@ -360,6 +360,7 @@ def test_the_defaults_are_the_documented_ones(tmp_path):
     assert {name: getattr(settings, name) for name in defaults} == defaults
     assert settings.RATE_LIMITS == {
         "login.account": "10/15minute", "login.ip": "100/5minute", "register.ip": "30/hour",
+        "register.form.ip": "100/hour", "account.writes": "60/hour",
         "refresh.session": "60/minute", "reset.account": "3/hour", "reset.ip": "30/hour",
         "introspect.ip": "100/5minute",
     }  # fmt: skip

@@ -46,7 +46,7 @@ def ask_reset(body: dict[str, str]) -> dict[str, str]:
 @bp.post("/password/reset/confirm/")
 @bp.arguments(ResetConfirmSchema)
 @bp.response(204)
-@bp.errors(LinkInvalid, Overloaded)
+@bp.errors(LinkInvalid, TooManyRequests, Overloaded)
 def reset_password(body: dict[str, str]) -> None:
     """Set a new password by the token of a mailed link. Every session ends."""
     account_passwords.reset_password(body["token"], body["new_password"])

@@ -6,7 +6,7 @@ from uuid import UUID
 from pycoder.auth import bp
 from pycoder.auth.decorators import access_token_required
 from pycoder.auth.schemas.sessions import SessionSchema
-from pycoder.errors import NotFound
+from pycoder.errors import NotFound, TooManyRequests
 from pycoder.models.session import Session
 from pycoder.sessions import lifecycle
 from pycoder.tokens.jwt import current_token_state
@@ -23,15 +23,16 @@ def list_sessions() -> Sequence[Session]:
 @bp.delete("/sessions/<uuid:session_id>/")
 @access_token_required
 @bp.response(204)
-@bp.errors(NotFound)
+@bp.errors(NotFound, TooManyRequests)
 def end_session(session_id: UUID) -> None:
     """End a session of the user, at once on every node."""
-    lifecycle.revoke_session(current_token_state().user_id, session_id)
+    lifecycle.revoke_session(current_token_state(), session_id)
 
 
 @bp.delete("/sessions/")
 @access_token_required
 @bp.response(204)
+@bp.errors(TooManyRequests)
 def end_other_sessions() -> None:
     """End every session of the user except this one."""
     lifecycle.revoke_other_sessions(current_token_state())

@@ -64,6 +64,7 @@ def verify(body: dict[str, str]) -> dict[str, str]:
 @bp.post("/token/revoke/")
 @bp.arguments(RevokeSchema)
 @bp.response(200, EmptySchema)
+@bp.errors(TooManyRequests)
 def revoke(body: dict[str, str]) -> dict[str, str]:
     """Revoke an access token, or the session of a refresh token (RFC 7009).
 

@@ -6,9 +6,12 @@ import pytest
 from sqlalchemy import select
 
 from pycoder.audit import Event
+from pycoder.clock import now
 from pycoder.models.mail import OneTimeToken
 from pycoder.models.session import Session
-from tests.support.callers import Caller
+from tests.support.callers import Caller, Tokens
+from tests.support.clocks import later
+from tests.support.emails import rename
 
 
 def devices(caller):
@@ -91,6 +94,23 @@ def test_activity_ends_at_fifty(ada):
         ada.logout(access=ada.login().access)
     pair = ada.login()
     assert len(ada.get("/api/user/activity/", pair.access).json) == 50
+
+
+def test_a_call_that_is_repeated_pushes_no_other_event_out_of_the_activity(ada):
+    def repeat(times):
+        for n in range(times):
+            old, answer = ada.tokens, ada.refresh()
+            ada.tokens = Tokens(**answer.json)
+            assert ada.revoke(old.access).status_code == 200
+            assert rename(ada, first_name=f"Ada {now()} {n}").status_code == 200
+        return [event["event"] for event in ada.get("/api/user/activity/").json]
+
+    begun = ["login.succeeded", "user.registered"]
+    ada.login()
+    noise = ["user.updated", "token.revoked"]
+    assert repeat(28) == noise + begun
+    with later(minutes=61):
+        assert repeat(2) == [*reversed(noise), *noise, *begun]
 
 
 def test_the_export_holds_everything_and_no_secret(ada, bob, rows):

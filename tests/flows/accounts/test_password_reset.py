@@ -44,7 +44,7 @@ def test_of_twenty_who_use_one_link_one_succeeds(ada, app, link, setting):
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(use, range(20)))
     assert answers.count(204) == 1
-    assert set(answers) == {204, 400}
+    assert set(answers) <= {204, 400, 429}
     winner = answers.index(204)
     assert ada.try_login(password=f"{NEW} {winner}").status_code == 200
 

@@ -32,6 +32,16 @@ def register(app, ada, n):
     return visitor(app, f"new{n}@example.com", "10.0.0.1").register()
 
 
+def register_badly(app, ada, n):
+    return visitor(app, f"new{n}@example.com", "10.0.0.1").register(password="short")
+
+
+def change_profile(app, ada, n):
+    caller = visitor(app)
+    caller.login()
+    return caller.call("PATCH", "/api/user/", json={"first_name": f"Ada {n}"})
+
+
 def refresh(app, ada, n):
     caller = visitor(app)
     response = caller.refresh(ada.tokens.refresh)
@@ -49,6 +59,8 @@ TRIES = {
     "login.account": (guess_one_account, 400),
     "login.ip": (guess_many_accounts, 400),
     "register.ip": (register, 201),
+    "register.form.ip": (register_badly, 400),
+    "account.writes": (change_profile, 200),
     "refresh.session": (refresh, 200),
     "introspect.ip": (introspect, 401),
 }
@@ -56,6 +68,8 @@ DEFAULTS = {
     "login.account": (10, 15 * MINUTE),
     "login.ip": (100, 5 * MINUTE),
     "register.ip": (30, 60 * MINUTE),
+    "register.form.ip": (100, 60 * MINUTE),
+    "account.writes": (60, 60 * MINUTE),
     "refresh.session": (60, MINUTE),
     "introspect.ip": (100, 5 * MINUTE),
 }
