@@ -14,6 +14,9 @@ USERNAME = re.compile(r"[\w.+-]{3,150}")  # \w: letters and digits of every scri
 INVALID_USERNAME = "Use 3 to 150 letters, digits and . + - _"
 PERSON_NAME = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,150}\Z"  # no control characters
 EMAIL_TAKEN = "An account with this e-mail address exists already."
+EMAIL_RESERVED = (
+    "An account had this e-mail address until a few days ago, and can still return to it."
+)
 USERNAME_TAKEN = "An account with this username exists already."
 INVALID_NAME = "Use at most 150 characters, and no control characters."
 

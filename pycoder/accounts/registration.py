@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pycoder import audit
 from pycoder.accounts.identifiers import (
+    EMAIL_RESERVED,
     EMAIL_TAKEN,
     INVALID_NAME,
     INVALID_USERNAME,
@@ -22,7 +23,7 @@ from pycoder.audit import Event
 from pycoder.errors import InvalidInput, RegistrationClosed
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
-from pycoder.mail import queue
+from pycoder.mail import links, queue
 from pycoder.mail.queue import Template
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
@@ -66,7 +67,8 @@ def _add_user(email: str, password: str, username: str = "", **names: str) -> Us
 
     The unique indexes decide between simultaneous attempts. The password is hashed before the
     identifiers are looked up, so that the response to a taken one takes as long. Without a
-    username, one is derived from the e-mail address.
+    username, one is derived from the e-mail address. An address to which another account can return
+    is refused, so that a thief cannot take it to keep the owner from returning.
     """
     username = unicodedata.normalize("NFC", username)
     email = validate_registration(email, password, username, names)
@@ -87,6 +89,9 @@ def _add_user(email: str, password: str, username: str = "", **names: str) -> Us
             db.session.rollback()
             _reject_taken(email, username)
         else:
+            if links.is_reserved(email):
+                db.session.rollback()
+                raise InvalidInput({"email": [EMAIL_RESERVED]})
             return user
     raise InvalidInput({"username": ["Please choose a username."]})
 

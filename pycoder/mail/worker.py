@@ -44,6 +44,7 @@ LINK_PATHS = {
     Template.VERIFY_EMAIL: "/verify-email#token=",
     Template.CHANGE_EMAIL: "/verify-email#token=",
     Template.RESET_PASSWORD: "/reset-password#token=",
+    Template.UNDO_EMAIL: "/undo-email#token=",
 }
 
 
@@ -188,13 +189,15 @@ def _is_over_limit(row: Row[Any]) -> bool:
     """Count a mail to an unverified address, and return whether the limit is exceeded.
 
     The limit keeps an attacker from flooding the mailbox of another person. It counts for the
-    address, because the account can be deleted and registered again.
+    address, because the account can be deleted and registered again. Of a deleted account it is no
+    longer known whether its address was verified.
     """
-    kind = "verify" if row.template == Template.VERIFY_EMAIL else "notice"
-    unverified = select(User.id).where(
-        User.id == row.user_id, User.email == row.to, User.email_verified.is_(False)
-    )
-    if row.tries > 0 or not fetch_one(unverified, {}):
+    kinds = {Template.VERIFY_EMAIL: "verify", Template.ACCOUNT_DELETED: "deleted"}
+    kind = kinds.get(row.template, "notice")
+    if row.tries > 0 or row.user_id is None:
+        return False
+    user = fetch_one(select(User.email, User.email_verified).where(User.id == row.user_id), {})
+    if user and (user.email_verified or user.email != row.to):
         return False
     address = limiter.hash_identifier(normalize_identifier(row.to))
     return limiter.is_exceeded("reset.account", f"{kind}/{address}")
@@ -203,19 +206,24 @@ def _is_over_limit(row: Row[Any]) -> bool:
 def _create_link(row: Row[Any]) -> tuple[str, str]:
     """Return the recipient and the link of a mail, or empty strings to drop it.
 
-    It is dropped if the account is gone or deactivated, or if the mail was cancelled.
+    It is dropped if the account is gone or deactivated, if the session that asked for the link has
+    ended, or if the mail was cancelled.
     """
     purpose = Purpose(row.template)
     is_reset = purpose is Purpose.RESET  # for an address that a client sent
     user = lock_user(User.email_key == row.to if is_reset else User.id == row.user_id)
-    queued = select(OutgoingMail.id).where(OutgoingMail.id == row.id)
-    if user is None or db.session.scalar(queued) is None:
+    is_wanted = (OutgoingMail.id == row.id, links.is_asker_active(OutgoingMail))
+    if user is None or db.session.scalar(select(OutgoingMail.id).where(*is_wanted)) is None:
         db.session.rollback()
         return "", ""
-    new_email = row.to if purpose is Purpose.CHANGE else None
-    secret = links.issue(user.id, purpose, new_email)
+    email = row.to if purpose in (Purpose.CHANGE, Purpose.UNDO) else None
+    if purpose is Purpose.UNDO:
+        secret = links.issue_undo(user.id, row.to)
+    else:
+        secret = links.issue(user.id, purpose, email, row.session_id)
     if is_reset and row.tries == 0:
         audit.record(Event.PASSWORD_RESET_ASKED, user_id=user.id)
     db.session.commit()
     path = LINK_PATHS[Template(row.template)]
-    return new_email or user.email, f"{current_app.config['PUBLIC_URL']}{path}{secret}"
+    link = f"{current_app.config['PUBLIC_URL']}{path}{secret}"
+    return (email or user.email, link) if secret else ("", "")

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, delete, select, update
 
 from pycoder import audit
 from pycoder.audit import Event
@@ -146,10 +146,9 @@ def revoke_other_sessions(current: TokenState) -> None:
     db.session.commit()
 
 
-def revoke_all_sessions(user_id: int, *, except_id: UUID | None = None) -> None:
-    """Revoke every session of a user, or all but one, in the caller's transaction."""
-    others = [Session.id != except_id] if except_id else []
-    end_sessions(and_(Session.user_id == user_id, *others))
+def revoke_all_sessions(user_id: int) -> None:
+    """Revoke every session of a user in the caller's transaction."""
+    end_sessions(Session.user_id == user_id)
 
 
 def end_sessions(condition: ColumnElement[bool]) -> int:

@@ -14,6 +14,7 @@ from pycoder.clock import now
 from pycoder.db.base import Base
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
+from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.rate_limit import RateLimit
 from pycoder.models.session import Session, TokenBlocklist
 from pycoder.models.user import User
@@ -55,17 +56,19 @@ def flask(app):
 
 @pytest.fixture
 def fill(app):
-    """Return a function that stores sessions, blocklist entries and events of a certain age."""
+    """Return a function that stores sessions, blocked tokens, proofs and events of an age."""
 
     def store(count, *, expires, happened):
         with app.app_context():
             user_id = db.session.scalar(select(User.id).order_by(User.id))
             ended = [old_session(user_id, expires) for _ in range(count)]
             listed = [{"jti": f"old-{next(numbers)}", "expires_at": expires} for _ in range(count)]
+            proofs = [old_proof(user_id, expires) for _ in range(count)]
             events = [{"event": Event.LOGIN_REFUSED, "at": happened} for _ in range(count)]
             for table, content in (
                 (Session, ended),
                 (TokenBlocklist, listed),
+                (PendingAuthentication, proofs),
                 (AuditEvent, events),
             ):
                 db.session.execute(insert(table), content)
@@ -80,6 +83,11 @@ def old_session(user_id, expires):
     number = next(numbers)
     named = {"id": uuid4(), "user_id": user_id, "refresh_jti": f"old-{number}"}
     return {**named, **times, "status_idx": 1_000_000 + number}
+
+
+def old_proof(user_id, expires):
+    named = {"digest": f"old-{next(numbers)}", "kind": "proof", "user_id": user_id}
+    return {**named, "expires_at": expires}
 
 
 def ages():
@@ -126,7 +134,7 @@ def test_the_command_deletes_all_that_has_expired_and_nothing_that_protects(
     fill(3, expires=now() + timedelta(minutes=1), happened=now() - timedelta(days=364))
     before = tables()
     fill(2500, **ages())
-    assert json.loads(flask("tokens", "prune", "--json")) == {"deleted": 7500}
+    assert json.loads(flask("tokens", "prune", "--json")) == {"deleted": 10_000}
     assert tables() == before
     assert json.loads(flask("tokens", "prune", "--json")) == {"deleted": 0}
     assert ada.user(blocked.access).json["code"] == "token_revoked"
@@ -181,9 +189,9 @@ def test_the_command_works_in_batches_a_transaction_each(ada, app, fill, flask):
         for name, listener in listeners.items():
             event.remove(engine, name, listener)
     assert [batch for batch in deleted if any(batch)] == [
-        [LARGE_BATCH] * 3,
-        [LARGE_BATCH] * 3,
-        [500] * 3,
+        [LARGE_BATCH] * 4,
+        [LARGE_BATCH] * 4,
+        [500] * 4,
     ]
 
 
@@ -202,6 +210,7 @@ def test_an_ordinary_write_takes_a_small_batch_of_expired_rows_with_it(
         was, now_ = before, tables()
         assert now_["sessions"] - was["sessions"] - left in range(4)  # 3 new ones at most
         assert now_["token_blocklist"] - was["token_blocklist"] - left in range(2)
+        assert now_["pending_authentications"] == left
         assert now_["audit_events"] - was["audit_events"] - left in range(4)
 
 
@@ -252,7 +261,7 @@ def test_pruning_beside_logins_disturbs_nobody(ada, app, fill, rows):
             pruners = [pool.submit(prune_in_a_thread, app) for _ in range(2)]
             guests = list(pool.map(sign_in, range(9)))
             pruned = sum(pruner.result() for pruner in pruners)
-        assert 0 < pruned <= 7500
+        assert 0 < pruned <= 10_000
         assert rows(select(func.count(Session.id)).where(Session.expires_at <= now())) == [0]
         for guest in guests:
             assert guest.user().status_code == 200
