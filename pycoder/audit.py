@@ -6,16 +6,17 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from pycoder.client_info import current_client
 from pycoder.clock import now
-from pycoder.db.queries import autocommit
+from pycoder.db.queries import autocommit, execute_in_transaction
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 
 ACTIVITY_LENGTH = 50  # events that an account shows
 HOUR = timedelta(hours=1)
+KEEP_CLIENTS = timedelta(days=30)  # of a deleted account, as evidence of its deletion
 
 
 class Event(StrEnum):
@@ -37,8 +38,10 @@ class Event(StrEnum):
     EMAIL_VERIFIED = "email.verified"
     EMAIL_CHANGE_ASKED = "email.change_asked"
     EMAIL_CHANGED = "email.changed"
+    EMAIL_CHANGE_UNDONE = "email.change_undone"
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_REFUSED = "login.refused"
+    PROOF_CREATED = "proof.created"
     PROOF_REFUSED = "proof.refused"
     CSRF_REFUSED = "csrf.refused"
     SESSION_REUSED = "session.reused"
@@ -106,6 +109,15 @@ def record_separately(
     """
     with autocommit() as connection:
         connection.execute(_INSERT, _row(event, user_id, session_id, reason))
+
+
+def forget_clients(user_id: int) -> None:
+    """Set when the clients of a deleted account's events are forgotten.
+
+    sessions/pruning.py removes them after that time.
+    """
+    theirs = update(AuditEvent).where(AuditEvent.user_id == user_id)
+    execute_in_transaction(theirs.values(forget_at=now() + KEEP_CLIENTS))
 
 
 def _row(

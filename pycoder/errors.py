@@ -154,11 +154,11 @@ class TokenReused(TokenProblem):
 
 
 class ReauthenticationRequired(Problem):
-    """A valid token whose login is too old for a sensitive operation (RFC 9470 §3)."""
+    """A valid token, but neither the password nor a proof beside it (RFC 9470 §3)."""
 
     status, code = 401, "insufficient_user_authentication"
-    detail = "Your login is more than five minutes old. Please enter your password again."
-    headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication", max_age="300"'}
+    detail = "Please confirm this with your password: send it, or a valid proof, with the request."
+    headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'}
 
 
 class InvalidClient(Problem):

@@ -106,8 +106,16 @@ def upgrade():
         sa.Column("ip", sa.String(45), nullable=True),
         sa.Column("user_agent", sa.String(255), nullable=True),
         sa.Column("request_id", sa.String(128), nullable=True),
+        sa.Column("forget_at", TIME, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_audit_events"),
         sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_audit_events_forget_at",
+        "audit_events",
+        ["forget_at"],
+        sqlite_where=sa.text("forget_at IS NOT NULL"),
+        postgresql_where=sa.text("forget_at IS NOT NULL"),
     )
     op.create_index("ix_audit_events_at", "audit_events", ["at"])
     op.create_index("ix_audit_events_user_id_id", "audit_events", ["user_id", "id"])
@@ -121,24 +129,51 @@ def upgrade():
     op.create_index("ix_rate_limits_expires_at", "rate_limits", ["expires_at"])
     op.create_table(
         "one_time_tokens",
+        sa.Column("id", ID, nullable=False),
         sa.Column("user_id", ID, nullable=False),
         sa.Column("purpose", sa.String(20), nullable=False),
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("email", sa.String(254), nullable=True),
+        sa.Column("reserved_key", sa.String(320), nullable=True),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
         sa.Column("expires_at", TIME, nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_one_time_tokens_user_id_users", ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("user_id", "purpose", name="pk_one_time_tokens"),
+        sa.PrimaryKeyConstraint("id", name="pk_one_time_tokens"),
         sa.UniqueConstraint("digest", name="uq_one_time_tokens_digest"),
     )
     op.create_index("ix_one_time_tokens_expires_at", "one_time_tokens", ["expires_at"])
+    op.create_index("ix_one_time_tokens_reserved_key", "one_time_tokens", ["reserved_key"])
+    op.create_index("ix_one_time_tokens_user_id", "one_time_tokens", ["user_id"])
+    op.create_table(
+        "pending_authentications",
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("kind", sa.String(20), nullable=False),
+        sa.Column("user_id", ID, nullable=True),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("data", sa.JSON(), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("expires_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+            name="fk_pending_authentications_user_id_users",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("digest", name="pk_pending_authentications"),
+    )
+    op.create_index(
+        "ix_pending_authentications_expires_at", "pending_authentications", ["expires_at"]
+    )
+    op.create_index("ix_pending_authentications_user_id", "pending_authentications", ["user_id"])
     op.create_table(
         "outbox",
         sa.Column("id", ID, nullable=False),
         sa.Column("template", sa.String(20), nullable=False),
         sa.Column("to", sa.String(254), nullable=False),
-        sa.Column("user_id", ID, nullable=True),
+        sa.Column("user_id", sa.BigInteger(), nullable=True),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
         sa.Column("client", sa.JSON(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("due_at", TIME, nullable=False),
@@ -146,9 +181,6 @@ def upgrade():
         sa.Column("refusals", sa.Integer(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("confirmed", sa.Boolean(), server_default=sa.false(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name="fk_outbox_user_id_users", ondelete="CASCADE"
-        ),
         sa.PrimaryKeyConstraint("id", name="pk_outbox"),
         sqlite_autoincrement=True,
     )
@@ -187,6 +219,7 @@ def downgrade():
         "signing_keys",
         "leases",
         "outbox",
+        "pending_authentications",
         "one_time_tokens",
         "rate_limits",
         "audit_events",

@@ -8,11 +8,13 @@ from sqlalchemy import ColumnElement, delete, select, update
 from pycoder import audit
 from pycoder.accounts.identifiers import trim_identifier
 from pycoder.accounts.passwords import check_password_policy, replace_password_hash
+from pycoder.accounts.reauthentication import revoke_links_and_proofs
 from pycoder.audit import Event
 from pycoder.db.queries import execute_in_transaction
-from pycoder.errors import InvalidInput
+from pycoder.errors import InvalidInput, NotFound
 from pycoder.extensions import db
-from pycoder.models.audit import AuditEvent
+from pycoder.mail import links, queue
+from pycoder.mail.queue import LINK_MAILS, Template
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.ratelimit import lockout
@@ -39,11 +41,16 @@ def list_users() -> Iterator[User]:
 
 
 def set_active(user: User, active: bool) -> None:
-    """Activate or deactivate an account. Deactivation ends all its sessions at once."""
-    user.is_active = active
-    db.session.flush()
+    """Activate or deactivate an account.
+
+    Deactivation ends all its sessions, links and proofs at once. Raises ``NotFound`` if the account
+    no longer exists.
+    """
+    if not execute_in_transaction(update(User).where(User.id == user.id).values(is_active=active)):
+        raise NotFound
     if not active:
         revoke_all_sessions(user.id)
+        revoke_links_and_proofs(user)
     event = Event.USER_ACTIVATED if active else Event.USER_DEACTIVATED
     audit.record(event, user_id=user.id)
     db.session.commit()
@@ -76,14 +83,19 @@ def _reset_lockout(keys: Iterable[str]) -> None:
 
 
 def delete_user(user: User) -> None:
-    """Delete an account with its sessions.
+    """Delete an account with its sessions, and mail its owner.
 
-    The audit trail keeps its events, without addresses and devices.
+    The mail goes to its address, and to each former address that could undo a change. Queued
+    notices are still sent. The audit trail keeps the events of the account, and for 30 days the
+    clients of these events. Raises ``NotFound`` if the account no longer exists.
     """
     audit.record(Event.USER_DELETED, user_id=user.id)
-    without_client = {"ip": None, "user_agent": None, "request_id": None}
-    execute_in_transaction(
-        update(AuditEvent).where(AuditEvent.user_id == user.id).values(without_client)
-    )
-    execute_in_transaction(delete(User).where(User.id == user.id))
+    addresses = [user.email, *(link.email for link in links.undo_links(user.id) if link.email)]
+    queue.cancel(user, *LINK_MAILS)
+    for address in addresses:
+        queue.enqueue(Template.ACCOUNT_DELETED, address, user_id=user.id)
+    audit.forget_clients(user.id)
+    if not execute_in_transaction(delete(User).where(User.id == user.id)):
+        db.session.rollback()
+        raise NotFound
     db.session.commit()

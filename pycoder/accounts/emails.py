@@ -1,10 +1,14 @@
-"""E-mail addresses of accounts: verification and change."""
+"""E-mail addresses of accounts: verification, change, and the way back."""
 
 from sqlalchemy.exc import IntegrityError
 
 from pycoder import audit
 from pycoder.accounts.identifiers import EMAIL_TAKEN, normalize_email
-from pycoder.accounts.reauthentication import lock_session_owner, require_recent_authentication
+from pycoder.accounts.reauthentication import (
+    lock_session_owner,
+    require_reauthentication,
+    revoke_links_and_proofs,
+)
 from pycoder.audit import Event
 from pycoder.errors import FieldError, InvalidInput, LinkInvalid, TooManyRequests
 from pycoder.extensions import db
@@ -12,7 +16,10 @@ from pycoder.mail import links, queue
 from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
 from pycoder.models.user import User, normalize_identifier
+from pycoder.passwords.hashing import NO_PASSWORD
 from pycoder.ratelimit import limiter
+from pycoder.sessions import devices
+from pycoder.sessions.lifecycle import revoke_all_sessions
 from pycoder.tokens.state import TokenState
 
 SAME_EMAIL = FieldError("unchanged", "This is your e-mail address already.")
@@ -33,24 +40,26 @@ def resend_verification(current: TokenState) -> None:
         db.session.commit()
 
 
-def request_email_change(current: TokenState, email: str, password: str | None) -> None:
+def request_email_change(
+    current: TokenState, email: str, *, password: str | None = None, proof: str | None = None
+) -> None:
     """Mail a link to a new e-mail address, and a notice to the old one.
 
-    Whether the new address is taken is decided when the link is used, so that only its owner learns
-    it. Raises ``InvalidInput``, ``TooManyRequests``, ``TokenRevoked``, and what
-    ``require_recent_authentication`` raises.
+    The link is valid as long as the session is active. Whether the new address is taken is decided
+    when the link is used, so that only its owner learns it. Raises ``InvalidInput``,
+    ``TooManyRequests``, ``TokenRevoked``, and what ``require_reauthentication`` raises.
     """
     email, user_id = normalize_email(email), current.user_id
     key = normalize_identifier(email)
     if key == normalize_identifier(current.user.email):
         raise InvalidInput({"email": [SAME_EMAIL]})
-    require_recent_authentication(current, password)
+    require_reauthentication(current, password, proof)
     for subject in (str(user_id), limiter.hash_identifier(key)):
         limiter.hit("reset.account", f"change/{subject}", user_id)
     user = lock_session_owner(current)
     links.revoke(user_id, Purpose.CHANGE)
     queue.cancel(user, Template.CHANGE_EMAIL)
-    queue.enqueue(Template.CHANGE_EMAIL, email, user_id=user_id)
+    queue.enqueue(Template.CHANGE_EMAIL, email, user_id=user_id, session_id=current.session_id)
     queue.enqueue(Template.EMAIL_CHANGE_ASKED, user.email, user_id=user_id)
     audit.record(Event.EMAIL_CHANGE_ASKED, user_id=user_id, session_id=current.session_id)
     db.session.commit()
@@ -73,22 +82,59 @@ def confirm_email(token: str) -> None:
 
 
 def _change_email(user: User, email: str) -> None:
-    """Change the address of an account. The unique index decides between two accounts.
+    """Change the address of an account, and mail the old one a link that undoes it.
 
-    A username that equals the old address changes along, because no username may be the address of
-    another account.
+    A change to an address that could undo an earlier one is a way back, as by that link: the
+    address that is left gets no link.
     """
-    queue.cancel(user)
-    old, old_was_verified = user.email, user.email_verified
+    old, was_verified = user.email, user.email_verified
+    _set_email(user, email)
+    former = {link.email: link.id for link in links.undo_links(user.id)}
+    if email in former:
+        links.revoke_undo_since(user.id, former[email])
+        queue.enqueue(Template.EMAIL_CHANGE_UNDONE, old, user_id=user.id, confirmed=was_verified)
+    else:
+        links.prepare_undo(user.id, old)
+        queue.enqueue(Template.UNDO_EMAIL, old, user_id=user.id, confirmed=was_verified)
+    queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)
+    audit.record(Event.EMAIL_CHANGED, user_id=user.id)
+
+
+def undo_email_change(token: str) -> None:
+    """Restore a former address by the token of the link that was mailed to it.
+
+    The account may be in the hands of a thief: all sessions, links, proofs and the password end,
+    and a link to set a new password is mailed to the restored address. Raises ``LinkInvalid``, and
+    ``InvalidInput`` if another account has the address by now.
+    """
+    link = links.consume(token, Purpose.UNDO)
+    if link is None or link.email is None:
+        raise LinkInvalid
+    user, undone = link.user, link.user.email
+    _set_email(user, link.email)
+    user.password_hash = NO_PASSWORD
+    devices.forget_devices(user.id)
+    links.revoke_undo_since(user.id, link.id)
+    revoke_all_sessions(user.id)
+    queue.enqueue(Template.RESET_PASSWORD, user.email_key)
+    queue.enqueue(Template.EMAIL_CHANGE_UNDONE, undone, user_id=user.id)
+    audit.record(Event.EMAIL_CHANGE_UNDONE, user_id=user.id)
+    db.session.commit()
+
+
+def _set_email(user: User, email: str) -> None:
+    """Set a verified address in the caller's transaction, and revoke links and proofs.
+
+    The unique index decides between two accounts: raises ``InvalidInput``. A username that equals
+    the old address changes along, because no username may be the address of another account.
+    """
+    revoke_links_and_proofs(user)
+    key = normalize_identifier(email)
     if user.username_key == user.email_key:
-        user.username, user.username_key = email, normalize_identifier(email)
-    user.email, user.email_key, user.email_verified = email, normalize_identifier(email), True
+        user.username, user.username_key = email, key
+    user.email, user.email_key, user.email_verified = email, key, True
     try:
         db.session.flush()
     except IntegrityError:
         db.session.rollback()
         raise InvalidInput({"email": [EMAIL_TAKEN]}) from None
-    links.revoke(user.id)
-    queue.enqueue(Template.EMAIL_CHANGED, old, user_id=user.id, confirmed=old_was_verified)
-    queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)
-    audit.record(Event.EMAIL_CHANGED, user_id=user.id)

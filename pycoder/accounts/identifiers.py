@@ -17,6 +17,10 @@ INVALID_USERNAME = FieldError(
 )
 PERSON_NAME = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,150}\Z"  # no control characters
 EMAIL_TAKEN = FieldError("taken", "An account with this e-mail address exists already.")
+EMAIL_RESERVED = FieldError(
+    "reserved",
+    "An account had this e-mail address until a few days ago, and can still return to it.",
+)
 USERNAME_TAKEN = FieldError("taken", "An account with this username exists already.")
 INVALID_NAME = FieldError(
     "invalid_name", "Use at most 150 characters, and no control characters.", maximum=150

@@ -4,14 +4,15 @@ from sqlalchemy import update
 
 from pycoder import audit
 from pycoder.accounts.reauthentication import (
-    WRONG_PASSWORD,
     lock_session_owner,
-    verify_current_password,
+    require_reauthentication,
+    revoke_links_and_proofs,
 )
 from pycoder.audit import Event
 from pycoder.db.queries import execute_in_transaction
-from pycoder.errors import InvalidCredentials, InvalidInput, LinkInvalid, NotFound, TooManyRequests
+from pycoder.errors import InvalidInput, LinkInvalid, NotFound, TooManyRequests
 from pycoder.extensions import db
+from pycoder.keys.ring import current_ring
 from pycoder.mail import links, queue
 from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
@@ -20,30 +21,33 @@ from pycoder.passwords.hashing import hash_password
 from pycoder.passwords.policy import policy_violations
 from pycoder.ratelimit import limiter, lockout
 from pycoder.sessions import devices
-from pycoder.sessions.lifecycle import revoke_all_sessions
-from pycoder.sessions.refresh import replace_refresh_token
+from pycoder.sessions.lifecycle import create_session, revoke_all_sessions
+from pycoder.tokens import status_list
 from pycoder.tokens.jwt import TokenPair, issue_tokens
 from pycoder.tokens.state import TokenState
 
 
-def change_password(current: TokenState, password: str, new: str) -> TokenPair:
-    """Change the password of the current user, and return a new pair for this session.
+def change_password(
+    current: TokenState, new: str, *, password: str | None = None, proof: str | None = None
+) -> TokenPair:
+    """Change the password of the current user, and return the pair of a new session.
 
-    Every other session ends. Raises ``InvalidInput``, ``InvalidCredentials``, ``TooManyRequests``
-    and ``TokenRevoked``.
+    Every session from before ends, the current one included, so that no token from before the
+    change is valid. Of two simultaneous changes, one succeeds. Raises ``InvalidInput``,
+    ``TokenRevoked``, and what ``require_reauthentication`` raises.
     """
     check_password_policy(new, current.user.email, current.user.username, field="new_password")
-    verified_hash = verify_current_password(current, password)
+    require_reauthentication(current, password, proof)
     password_hash = hash_password(new)
+    current_ring()  # fails before there is a session for which no token can be signed
+    status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
     user = lock_session_owner(current)
-    if user.password_hash != verified_hash:  # of two simultaneous changes, one succeeds
-        raise InvalidCredentials(WRONG_PASSWORD)
     replace_password_hash(user, password_hash)
-    revoke_all_sessions(user.id, except_id=current.session_id)
-    replaced = replace_refresh_token(current)
-    audit.record(Event.PASSWORD_CHANGED, user_id=user.id, session_id=current.session_id)
+    revoke_all_sessions(user.id)
+    session = create_session(user.id, status_idx, current.transport)
+    audit.record(Event.PASSWORD_CHANGED, user_id=user.id, session_id=session.id)
     db.session.commit()
-    return issue_tokens(replaced)
+    return issue_tokens(session)
 
 
 def request_password_reset(email: str) -> None:
@@ -100,13 +104,12 @@ def check_password_policy(
 def replace_password_hash(user: User, password_hash: str) -> None:
     """Store the hash of a new password in the caller's transaction.
 
-    Revoke all links of the user, delete queued mails with links, forget the devices, and queue a
-    notice. Raises ``NotFound`` if the account no longer exists.
+    Revoke the links and proofs of the user, forget the devices, and queue a notice. Raises
+    ``NotFound`` if the account no longer exists.
     """
     same = User.id == user.id
     if not execute_in_transaction(update(User).where(same).values(password_hash=password_hash)):
         raise NotFound
-    links.revoke(user.id)
+    revoke_links_and_proofs(user)
     devices.forget_devices(user.id)
-    queue.cancel(user)
     queue.enqueue(Template.PASSWORD_CHANGED, user.email, user_id=user.id)

@@ -9,14 +9,15 @@ from sqlalchemy.exc import IntegrityError
 from pycoder import audit
 from pycoder.accounts.administration import delete_user
 from pycoder.accounts.identifiers import INVALID_USERNAME, USERNAME_TAKEN, is_valid_username
-from pycoder.accounts.reauthentication import lock_session_owner, require_recent_authentication
+from pycoder.accounts.reauthentication import lock_session_owner, require_reauthentication
 from pycoder.audit import Event
-from pycoder.errors import InvalidInput, NotFound
+from pycoder.errors import InvalidInput, TokenRevoked
 from pycoder.extensions import db
 from pycoder.mail import queue
 from pycoder.models.audit import AuditEvent
 from pycoder.models.device import Device
 from pycoder.models.mail import OneTimeToken
+from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.session import Session
 from pycoder.models.user import User, normalize_identifier
 from pycoder.ratelimit import limiter
@@ -57,12 +58,14 @@ def _validate_username(username: str, email: str) -> None:
         raise InvalidInput({"username": [INVALID_USERNAME]})
 
 
-def delete_own_account(current: TokenState, password: str | None) -> None:
+def delete_own_account(
+    current: TokenState, *, password: str | None = None, proof: str | None = None
+) -> None:
     """Delete the account of the current user.
 
-    Raises what ``require_recent_authentication`` raises, and ``TokenRevoked``.
+    Raises what ``require_reauthentication`` raises, and ``TokenRevoked``.
     """
-    require_recent_authentication(current, password)
+    require_reauthentication(current, password, proof)
     delete_user(lock_session_owner(current))
 
 
@@ -74,21 +77,25 @@ def list_activity(user_id: int) -> Sequence[AuditEvent]:
 def export_account(current: TokenState) -> dict[str, Any]:
     """Return everything that is stored about the account, without secrets.
 
-    It fulfils the rights of access and data portability (GDPR Art. 15 and 20). Raises ``NotFound``
-    if the account has been deleted meanwhile.
+    It fulfils the rights of access and data portability (GDPR Art. 15 and 20). Raises
+    ``TokenRevoked`` if the account has been deleted meanwhile.
     """
     user_id = current.user_id
     user = db.session.get(User, user_id)
     if user is None:
-        raise NotFound
+        raise TokenRevoked
     sessions = db.session.scalars(select(Session).where(Session.user_id == user_id)).all()
     links = select(OneTimeToken).where(OneTimeToken.user_id == user_id)
     devices = select(Device).where(Device.user_id == user_id)
+    pending = select(PendingAuthentication).where(PendingAuthentication.user_id == user_id)
     return {
         "user": user,
         "sessions": mark_current(sessions, current),
         "devices": db.session.scalars(devices.order_by(Device.created_at)).all(),
         "events": audit.latest_events(None, user_id),
-        "links": db.session.scalars(links.order_by(OneTimeToken.purpose)).all(),
+        "links": db.session.scalars(links.order_by(OneTimeToken.purpose, OneTimeToken.id)).all(),
+        "pending_authentications": db.session.scalars(
+            pending.order_by(PendingAuthentication.expires_at)
+        ).all(),
         "mails": queue.queued_for(user),
     }

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from pycoder import audit
 from pycoder.accounts.identifiers import (
+    EMAIL_RESERVED,
     EMAIL_TAKEN,
     INVALID_NAME,
     INVALID_USERNAME,
@@ -24,7 +25,7 @@ from pycoder.audit import Event
 from pycoder.errors import FieldError, InvalidInput, RegistrationClosed
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
-from pycoder.mail import queue
+from pycoder.mail import links, queue
 from pycoder.mail.queue import Template
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
@@ -84,7 +85,9 @@ def _add_user(email: str, password: str, username: str, **names: str) -> User:
     """Add a user to the caller's transaction.
 
     A taken identifier is rejected before the password is hashed. The unique indexes decide between
-    simultaneous attempts. Without a username, one is derived from the e-mail address.
+    simultaneous attempts. Without a username, one is derived from the e-mail address. An address to
+    which another account can return is refused, so that a thief cannot take it to keep the owner
+    from returning.
     """
     _reject_taken(email, username)
     password_hash = hash_password(password)
@@ -104,6 +107,9 @@ def _add_user(email: str, password: str, username: str, **names: str) -> User:
             db.session.rollback()
             _reject_taken(email, username)
         else:
+            if links.is_reserved(email):
+                db.session.rollback()
+                raise InvalidInput({"email": [EMAIL_RESERVED]})
             return user
     raise InvalidInput({"username": [USERNAME_NEEDED]})
 

@@ -23,9 +23,10 @@ EVENT_FIELDS = ("reason", "user_id", "session_id", "ip", "user_agent", "request_
 @tokens.command("prune")
 @as_json
 def prune(as_json: bool) -> None:
-    """Delete expired sessions, blocklist entries and audit events.
+    """Delete expired sessions, blocklist entries, proofs and audit events.
 
-    The command is safe at any time.
+    Events of accounts that were deleted 30 days ago lose their clients. The command is safe at any
+    time.
     """
     show({"deleted": pruning.prune()}, as_json)
 

@@ -1,23 +1,30 @@
 """Mailed links: secrets that are valid once, for one purpose, for a limited time.
 
 A secret is 256 random bits, stored as their SHA-256. An account has at most one of a purpose: a new
-one replaces the old. All of them are revoked when its password or e-mail address changes.
+one replaces the old. All of them are revoked when its password or e-mail address changes, and when
+it is deactivated. A link that a session asked for is valid as long as the session is active.
+
+A link that undoes a change of address is the exception. It belongs to the former address, not to
+the account: each former address has its own, and only the link of an earlier address revokes it.
 """
 
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Row, delete, select
+from sqlalchemy import ColumnElement, Row, delete, insert, select, update
 
 from pycoder.clock import now
-from pycoder.db.queries import execute_in_transaction, fetch_one, insert_into
+from pycoder.db.queries import execute_in_transaction, fetch_one
 from pycoder.extensions import db
-from pycoder.models.mail import OneTimeToken
-from pycoder.models.user import User, lock_user
+from pycoder.models.mail import OneTimeToken, OutgoingMail
+from pycoder.models.session import is_active_session
+from pycoder.models.user import User, lock_user, normalize_identifier
 
 
 class Purpose(StrEnum):
@@ -26,41 +33,92 @@ class Purpose(StrEnum):
     VERIFY = "verify_email"
     CHANGE = "change_email"
     RESET = "reset_password"
+    UNDO = "undo_email"
 
+
+OF_ACCOUNT = (Purpose.VERIFY, Purpose.CHANGE, Purpose.RESET)
 
 LIFETIMES = {  # settings in config.py
     Purpose.VERIFY: "EMAIL_LINK_LIFETIME",
     Purpose.CHANGE: "EMAIL_LINK_LIFETIME",
     Purpose.RESET: "RESET_LINK_LIFETIME",
+    Purpose.UNDO: "UNDO_LINK_LIFETIME",
 }
 
 
 class ConsumedLink(NamedTuple):
-    """The locked account of a consumed link, its purpose, and its new address if any."""
+    """The locked account of a consumed link, and the link's id, purpose and address."""
 
     user: User
+    id: int
     purpose: Purpose
     email: str | None
 
 
-def issue(user_id: int, purpose: Purpose, email: str | None = None) -> str:
+def issue(
+    user_id: int, purpose: Purpose, email: str | None = None, session_id: UUID | None = None
+) -> str:
     """Store a new secret in the caller's transaction, and return it.
 
-    It replaces the account's secret for the same purpose. ``email`` is the address that a link of
-    ``Purpose.CHANGE`` changes the account to.
+    It replaces the account's secret for the same purpose, under ``lock_user``. ``email`` is the
+    address that the link changes the account to, ``session_id`` the session that asked for it.
     """
+    revoke(user_id, purpose)
     secret = secrets.token_urlsafe(32)
-    lifetime = timedelta(seconds=current_app.config[LIFETIMES[purpose]])
-    stored = {
-        "digest": _digest(secret),
-        "email": email,
-        "expires_at": now() + lifetime,
-    }
-    upsert = insert_into(OneTimeToken).values(user_id=user_id, purpose=purpose, **stored)
-    execute_in_transaction(
-        upsert.on_conflict_do_update(index_elements=["user_id", "purpose"], set_=stored)
-    )
+    _store(user_id, purpose, secret, email=email, session_id=session_id)
     return secret
+
+
+def _store(user_id: int, purpose: Purpose, secret: str, **values: Any) -> None:
+    lifetime = timedelta(seconds=current_app.config[LIFETIMES[purpose]])
+    row = {"user_id": user_id, "purpose": purpose, "digest": _digest(secret), **values}
+    execute_in_transaction(insert(OneTimeToken).values(row | {"expires_at": now() + lifetime}))
+
+
+def prepare_undo(user_id: int, email: str) -> None:
+    """Add the right of a former address to undo a change, in the transaction of the change.
+
+    Its rank among others and its lifetime count from the change. ``issue_undo`` creates the secret
+    when the mail is sent.
+    """
+    _delete_undo(user_id, OneTimeToken.email == email)  # an expired one
+    key = normalize_identifier(email)
+    _store(user_id, Purpose.UNDO, secrets.token_urlsafe(32), email=email, reserved_key=key)
+
+
+def issue_undo(user_id: int, email: str) -> str | None:
+    """Replace the secret of a prepared undo link, and return it if there is one."""
+    secret = secrets.token_urlsafe(32)
+    theirs = (OneTimeToken.user_id == user_id, OneTimeToken.email == email)
+    prepared = update(OneTimeToken).where(*theirs, OneTimeToken.purpose == Purpose.UNDO)
+    return secret if execute_in_transaction(prepared.values(digest=_digest(secret))) else None
+
+
+def revoke_undo_since(user_id: int, undo_id: int) -> None:
+    """Revoke an undo link, and those of later changes of address.
+
+    Earlier ones stay valid, so that a thief cannot get rid of the owner's link by another change.
+    """
+    _delete_undo(user_id, OneTimeToken.id >= undo_id)
+
+
+def _delete_undo(user_id: int, condition: ColumnElement[bool]) -> None:
+    theirs = (OneTimeToken.user_id == user_id, OneTimeToken.purpose == Purpose.UNDO)
+    execute_in_transaction(delete(OneTimeToken).where(*theirs, condition))
+
+
+def is_reserved(email: str) -> bool:
+    """Return whether an account can return to this address by an undo link."""
+    key = normalize_identifier(email)
+    valid = (OneTimeToken.reserved_key == key, OneTimeToken.expires_at > now())
+    return db.session.scalar(select(OneTimeToken.id).where(*valid).limit(1)) is not None
+
+
+def undo_links(user_id: int) -> Sequence[OneTimeToken]:
+    """Return the valid undo links of an account, oldest change first."""
+    valid = (OneTimeToken.user_id == user_id, OneTimeToken.expires_at > now())
+    undo = select(OneTimeToken).where(*valid, OneTimeToken.purpose == Purpose.UNDO)
+    return db.session.scalars(undo.order_by(OneTimeToken.id)).all()
 
 
 def peek(secret: str, purpose: Purpose) -> Row[Any] | None:
@@ -82,14 +140,16 @@ def consume(secret: str, *purposes: Purpose) -> ConsumedLink | None:
     """
     valid = _is_valid(secret, *purposes)
     user = lock_user(User.id == select(OneTimeToken.user_id).where(valid).scalar_subquery())
-    consumed = delete(OneTimeToken).where(valid).returning(OneTimeToken.purpose, OneTimeToken.email)
-    row = user and db.session.execute(consumed).first()
-    return ConsumedLink(user, Purpose(row.purpose), row.email) if user and row else None
+    returned = (OneTimeToken.id, OneTimeToken.purpose, OneTimeToken.email)
+    row = (
+        user and db.session.execute(delete(OneTimeToken).where(valid).returning(*returned)).first()
+    )
+    return ConsumedLink(user, row.id, Purpose(row.purpose), row.email) if user and row else None
 
 
 def revoke(user_id: int, *purposes: Purpose) -> None:
-    """Revoke the secrets of an account: those for ``purposes``, or all."""
-    named = OneTimeToken.purpose.in_(purposes or Purpose)
+    """Revoke the secrets of an account: those for ``purposes``, or all but undo links."""
+    named = OneTimeToken.purpose.in_(purposes or OF_ACCOUNT)
     execute_in_transaction(delete(OneTimeToken).where(OneTimeToken.user_id == user_id, named))
 
 
@@ -98,7 +158,13 @@ def _is_valid(secret: str, *purposes: Purpose) -> ColumnElement[bool]:
         (OneTimeToken.digest == _digest(secret))
         & OneTimeToken.purpose.in_(purposes)
         & (OneTimeToken.expires_at > now())
+        & is_asker_active(OneTimeToken)
     )
+
+
+def is_asker_active(model: type[OneTimeToken | OutgoingMail]) -> ColumnElement[bool]:
+    """Return the condition that no session asked for a link, or one that is still active."""
+    return model.session_id.is_(None) | is_active_session(model.session_id)
 
 
 def _digest(secret: str) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import delete, event, insert, select
 
@@ -27,9 +28,12 @@ class Template(StrEnum):
     RESET_PASSWORD = "reset_password"
     EMAIL_CHANGE_ASKED = "email_change_asked"
     EMAIL_CHANGED = "email_changed"
+    UNDO_EMAIL = "undo_email"
+    EMAIL_CHANGE_UNDONE = "email_change_undone"
     PASSWORD_CHANGED = "password_changed"
     SESSION_REUSED = "session_reused"
     NEW_DEVICE = "new_device"
+    ACCOUNT_DELETED = "account_deleted"
 
 
 SECURITY_NOTICE = 1
@@ -41,25 +45,37 @@ PRIORITIES = {  # lower numbers are sent first; a mail that is not listed is a s
 BEHIND_OTHERS = 10  # added to the priority of a mail that is tried again
 
 WITH_LINK = (Template.VERIFY_EMAIL, Template.CHANGE_EMAIL, Template.RESET_PASSWORD)
+LINK_MAILS = (*WITH_LINK, Template.UNDO_EMAIL)
 
 _INSERT = insert(OutgoingMail.__table__)  # type: ignore[arg-type]
 
 
 def enqueue(
-    template: Template, to: str, *, user_id: int | None = None, confirmed: bool | None = None
+    template: Template,
+    to: str,
+    *,
+    user_id: int | None = None,
+    session_id: UUID | None = None,
+    confirmed: bool | None = None,
 ) -> None:
     """Add a mail to the caller's transaction. The worker sends it after the commit.
 
+    If a ``session_id`` is given, the worker drops the mail once that session has ended.
     ``confirmed`` is whether the user has proved to read the mails to this address. By default, that
     is so for the current address of the user if it has been verified.
     """
     client = current_client()
     cause = {"ip": client.ip, "user_agent": client.user_agent, "request_id": client.request_id}
-    row = {"template": template, "to": to, "user_id": user_id, "client": cause}
+    row: dict[str, Any] = {
+        "template": template,
+        "to": to,
+        "user_id": user_id,
+        "session_id": session_id,
+    }
     if confirmed is None:
         verified = (User.id == user_id, User.email == to, User.email_verified)
         confirmed = db.session.scalar(select(User.id).where(*verified)) is not None
-    row |= {"confirmed": confirmed, "priority": priority_of(template)}
+    row |= {"client": cause, "confirmed": confirmed, "priority": priority_of(template)}
     db.session.execute(_INSERT, row)
     db.session.info["queued"] = True
 
@@ -70,7 +86,7 @@ def priority_of(template: str) -> int:
 
 
 def cancel(user: User, *templates: Template) -> None:
-    """Delete the queued mails with links of a user: those of ``templates``, or all."""
+    """Delete queued mails of a user: those of ``templates``, or of ``WITH_LINK``."""
     named = OutgoingMail.template.in_(templates or WITH_LINK)
     theirs = (OutgoingMail.user_id == user.id) | (OutgoingMail.to == user.email_key)
     execute_in_transaction(delete(OutgoingMail).where(named, theirs))

@@ -47,6 +47,7 @@ LINK_PATHS = {
     Template.VERIFY_EMAIL: "/verify-email#token=",
     Template.CHANGE_EMAIL: "/verify-email#token=",
     Template.RESET_PASSWORD: "/reset-password#token=",
+    Template.UNDO_EMAIL: "/undo-email#token=",
 }
 
 
@@ -241,19 +242,24 @@ def _is_over_limit(row: Row[Any]) -> bool:
 def _create_link(row: Row[Any]) -> tuple[str, str]:
     """Return the recipient and the link of a mail, or empty strings to drop it.
 
-    It is dropped if the account is gone or deactivated, or if the mail was cancelled.
+    It is dropped if the account is gone or deactivated, if the session that asked for the link has
+    ended, or if the mail was cancelled.
     """
     purpose = Purpose(row.template)
     is_reset = purpose is Purpose.RESET  # for an address that a client sent
     user = lock_user(User.email_key == row.to if is_reset else User.id == row.user_id)
-    queued = select(OutgoingMail.id).where(OutgoingMail.id == row.id)
-    if user is None or db.session.scalar(queued) is None:
+    is_wanted = (OutgoingMail.id == row.id, links.is_asker_active(OutgoingMail))
+    if user is None or db.session.scalar(select(OutgoingMail.id).where(*is_wanted)) is None:
         db.session.rollback()
         return "", ""
-    new_email = row.to if purpose is Purpose.CHANGE else None
-    secret = links.issue(user.id, purpose, new_email)
+    email = row.to if purpose in (Purpose.CHANGE, Purpose.UNDO) else None
+    if purpose is Purpose.UNDO:
+        secret = links.issue_undo(user.id, row.to)
+    else:
+        secret = links.issue(user.id, purpose, email, row.session_id)
     if is_reset and row.tries == 0:
         audit.record(Event.PASSWORD_RESET_ASKED, user_id=user.id)
     db.session.commit()
     path = LINK_PATHS[Template(row.template)]
-    return new_email or user.email, f"{current_app.config['PUBLIC_URL']}{path}{secret}"
+    link = f"{current_app.config['PUBLIC_URL']}{path}{secret}"
+    return (email or user.email, link) if secret else ("", "")

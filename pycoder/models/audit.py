@@ -3,23 +3,27 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, String, Uuid
+from sqlalchemy import BigInteger, Index, String, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pycoder.client_info import USER_AGENT_LENGTH
 from pycoder.clock import now
 from pycoder.db.base import Base, BigId, UTCDateTime
 
+_SET = text("forget_at IS NOT NULL")
+
 
 class AuditEvent(Base):
     """A security event.
 
-    It outlives its user and session, so neither is a foreign key.
+    It outlives its user and session, so neither is a foreign key. After ``forget_at``, which is set
+    when its user is deleted, it is kept without its client.
     """
 
     __tablename__ = "audit_events"
     __table_args__ = (
         Index("ix_audit_events_user_id_id", "user_id", "id"),
+        Index("ix_audit_events_forget_at", "forget_at", sqlite_where=_SET, postgresql_where=_SET),
         {"sqlite_autoincrement": True},
     )
 
@@ -32,3 +36,4 @@ class AuditEvent(Base):
     ip: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(USER_AGENT_LENGTH))
     request_id: Mapped[str | None] = mapped_column(String(128))
+    forget_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

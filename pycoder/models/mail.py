@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, Index, String, false
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Uuid, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pycoder.clock import now
@@ -12,27 +13,31 @@ from pycoder.models.user import EMAIL_LENGTH
 
 
 class OneTimeToken(Base):
-    """The one valid link of a user for a purpose, as the SHA-256 of its secret.
+    """A link of a user for a purpose, as the SHA-256 of its secret.
 
-    ``email`` is the new address of a change of address.
+    ``email`` is the new address of a change of address, or the old one that a link restores, which
+    ``reserved_key`` reserves. With a ``session_id``, the link is worth nothing once that session
+    has ended.
     """
 
     __tablename__ = "one_time_tokens"
 
-    user_id: Mapped[int] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
-    )
-    purpose: Mapped[str] = mapped_column(String(20), primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    purpose: Mapped[str] = mapped_column(String(20))
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     email: Mapped[str | None] = mapped_column(String(EMAIL_LENGTH))
+    reserved_key: Mapped[str | None] = mapped_column(String(320), index=True)
+    session_id: Mapped[UUID | None] = mapped_column(Uuid)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 
 
 class OutgoingMail(Base):
     """A queued mail. mail/worker.py creates the secret of its link when it is sent.
 
-    A password reset has no ``user_id``, and its ``to`` is the normalized address that a client
-    sent. The worker looks the account up. ``due_at`` is the time of the next attempt, ``tries`` the
+    ``user_id`` is no foreign key, because notices outlive the account. A password reset has none,
+    and its ``to`` is the normalized address that a client sent. The worker looks the account up.
+    ``due_at`` is the time of the next attempt, ``tries`` the
     number of attempts so far, and ``refusals`` the number of those that were refused permanently. A
     lower ``priority`` is sent first. ``confirmed`` is whether the user had proved to read the mails
     to this address.
@@ -47,9 +52,8 @@ class OutgoingMail(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     template: Mapped[str] = mapped_column(String(20))
     to: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
-    user_id: Mapped[int | None] = mapped_column(
-        ForeignKey("users.id", ondelete="CASCADE"), index=True
-    )
+    user_id: Mapped[int | None] = mapped_column(BigInteger, index=True)
+    session_id: Mapped[UUID | None] = mapped_column(Uuid)
     client: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
     due_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)

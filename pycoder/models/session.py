@@ -3,8 +3,8 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, ForeignKey, String, Uuid
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, String, Uuid, exists
+from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
 from pycoder.client_info import USER_AGENT_LENGTH
 from pycoder.clock import now
@@ -48,6 +48,12 @@ class Session(Base):
     def session_id(self) -> UUID:
         """The id, as ``TokenSubject`` names it."""
         return self.id
+
+
+def is_active_session(session_id: UUID | InstrumentedAttribute[UUID | None]) -> ColumnElement[bool]:
+    """Return the condition that a session is neither revoked nor expired."""
+    is_active = Session.revoked_at.is_(None) & (Session.expires_at > now())
+    return exists().where(Session.id == session_id, is_active)
 
 
 class TokenBlocklist(Base):

@@ -22,6 +22,8 @@ from pycoder.passwords.policy import normalize_password
 
 HASH_FORMAT = re.compile(r"\$bcrypt-sha256\$v=2,t=(2[aby]),r=(\d\d?)\$([./\w]{22})\$([./\w]{31})")
 
+NO_PASSWORD = "!"  # the hash of an account without a password: none matches
+
 # The formats that can be imported. A hash must verify within seconds and a gigabyte of memory.
 _B64, _BCRYPT = r"[./A-Za-z0-9]", r"\$2[aby]\$(0[4-9]|1[0-8])\$[./A-Za-z0-9]{53}"
 FOREIGN_FORMAT = re.compile(
@@ -45,10 +47,11 @@ def hash_password(password: str) -> str:
 def verify_password(password: str, hashed: str | None) -> bool:
     """Return whether a password matches a hash. Raises ``Overloaded``.
 
-    Without a hash, for an account that does not exist, a decoy is hashed at the current cost, so
-    that the response takes as long. The same is done for an unreadable hash, which is logged.
+    Without a hash, for an account that does not exist or has no password, a decoy is hashed at the
+    current cost, so that the response takes as long. The same is done for an unreadable hash, which
+    is logged.
     """
-    if hashed is not None:
+    if hashed not in (None, NO_PASSWORD):
         is_current = HASH_FORMAT.fullmatch(hashed)
         forms = {normalize_password(password)}
         if not is_current:  # other systems may not have normalized the password

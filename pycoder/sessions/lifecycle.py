@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Integer, and_, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, delete, select, update
 
 from pycoder import audit
 from pycoder.audit import Event
@@ -17,6 +17,7 @@ from pycoder.errors import NotFound
 from pycoder.extensions import db
 from pycoder.models.session import Session, TokenBlocklist
 from pycoder.models.user import User, lock_user
+from pycoder.ratelimit import limiter
 from pycoder.sessions import pruning
 from pycoder.tokens import status_list
 from pycoder.tokens.claims import new_jti
@@ -174,10 +175,9 @@ def _count_revocation(current: TokenState, kind: str) -> None:
     limiter.hit("account.writes", f"revoke/{kind}/{current.session_id}", current.user_id)
 
 
-def revoke_all_sessions(user_id: int, *, except_id: UUID | None = None) -> None:
-    """Revoke every session of a user, or all but one, in the caller's transaction."""
-    others = [Session.id != except_id] if except_id else []
-    end_sessions(and_(Session.user_id == user_id, *others))
+def revoke_all_sessions(user_id: int) -> None:
+    """Revoke every session of a user in the caller's transaction."""
+    end_sessions(Session.user_id == user_id)
 
 
 def end_sessions(condition: ColumnElement[bool]) -> int:

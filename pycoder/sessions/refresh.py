@@ -139,22 +139,3 @@ def _is_retry(state: TokenState, jti: str, key_hash: str | None) -> bool:
     window = timedelta(seconds=current_app.config[setting])
     in_time = now() - state.rotated_at < window  # negative if the clock of this node is behind
     return bool(window) and state.idempotency_key == key_hash and in_time
-
-
-def replace_refresh_token(state: TokenState) -> TokenState:
-    """Replace the refresh token of a session in the caller's transaction.
-
-    The token before counts as used at once: neither an ``Idempotency-Key`` nor
-    ``REFRESH_REUSE_LEEWAY`` makes its use a retry.
-    """
-    replaced = _successor(state)
-    values = {
-        "refresh_jti": replaced.refresh_jti,
-        "previous_jti": None,
-        "idempotency_key": None,
-        "rotated_at": replaced.rotated_at,
-        "last_used_at": replaced.rotated_at,
-        "expires_at": replaced.expires_at,
-    }
-    execute_in_transaction(update(Session).where(Session.id == state.session_id).values(values))
-    return replaced

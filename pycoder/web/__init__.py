@@ -47,6 +47,7 @@ for path, name in (
     ("/forgot-password", "forgot_password"),
     ("/reset-password", "reset_password"),
     ("/verify-email", "verify_email"),
+    ("/undo-email", "undo_email"),
 ):
     bp.add_url_rule(path, name, page_view(f"{name}.html"))
 

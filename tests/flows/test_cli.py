@@ -9,6 +9,7 @@ from pycoder.audit import Event
 from pycoder.models.oauth_client import OAuthClient
 from pycoder.models.user import User
 from tests.support.callers import Caller
+from tests.support.clocks import later
 from tests.support.constants import PASSWORD
 
 
@@ -115,7 +116,9 @@ def test_a_pause_can_be_lifted(ada, app, flask, words, password):
     assert elsewhere.try_login(password=password).status_code == 200
 
 
-def test_a_deleted_user_is_gone_and_the_trail_forgets_from_where(ada, flask, rows, trail):
+def test_a_deleted_user_is_gone_and_a_month_later_the_trail_forgets_from_where(
+    ada, flask, rows, trail
+):
     from pycoder.models.audit import AuditEvent
     from pycoder.models.session import Session
 
@@ -124,6 +127,9 @@ def test_a_deleted_user_is_gone_and_the_trail_forgets_from_where(ada, flask, row
     assert flask("users", "delete", "ada", "--yes").exit_code == 0
     assert ada.user().json["code"] == "token_revoked"
     assert rows(select(User)) == rows(select(Session)) == []
+    assert set(rows(select(AuditEvent.ip))) == {"127.0.0.1", None}
+    with later(days=30):
+        assert flask("tokens", "prune").output == "deleted=0\n"
     assert set(rows(select(AuditEvent.ip))) == {None}
     assert trail() == [Event.USER_REGISTERED, Event.USER_DELETED]
 

@@ -11,8 +11,25 @@ def resend(caller):
     return caller.call("POST", "/api/email/verify/resend/")
 
 
-def move(caller, email, **proof):
-    return caller.call("POST", "/api/email/change/", json={"email": email, **proof})
+def move(caller, email, token=None, **proof):
+    """Ask for a change of address, by default with the password."""
+    body = {"email": email, **(proof or {"password": caller.password})}
+    return caller.call("POST", "/api/email/change/", token, json=body)
+
+
+def change_address(caller, email, mails):
+    """Change the address by the mailed link; return the token that undoes it, if any."""
+    mails()
+    assert move(caller, email).status_code == 202
+    [link] = [mail for mail in mails() if mail.to == email]
+    assert verify(caller, link.token).status_code == 204
+    caller.email = email
+    undo = [mail.token for mail in mails() if "/undo-email" in mail.text]
+    return undo[0] if undo else None
+
+
+def undo(caller, token):
+    return caller.client.post("/api/email/undo/", json={"token": token})
 
 
 def rename(caller, **fields):

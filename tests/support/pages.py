@@ -11,6 +11,8 @@ PAGES = (
     "/reset-password",
     "/verify-email#token=abc",
     "/verify-email",
+    "/undo-email#token=abc",
+    "/undo-email",
     "/account",
     "/api/docs/",
 )

@@ -11,6 +11,11 @@ def change(caller, current=PASSWORD, new=NEW, token=None):
     return caller.call("POST", "/api/password/change/", token, json=body)
 
 
+def prove(caller, password=None, token=None):
+    body = {"password": password or caller.password}
+    return caller.call("POST", "/api/reauthenticate/", token, json=body)
+
+
 def ask(caller, email="ada@example.com"):
     return caller.client.post("/api/password/reset/", json={"email": email})
 

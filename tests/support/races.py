@@ -153,10 +153,13 @@ ENDINGS = {
     "password/reset": end_by_reset,
     "deactivate": lambda e: e.as_operator(administration.set_active, False),
     "delete": lambda e: e.as_operator(administration.delete_user),
-    "delete by its owner": lambda e: e.api.call("DELETE", "user/", access=e.other.access),
+    "delete by its owner": lambda e: e.api.call(
+        "DELETE", "user/", {"password": PASSWORD}, e.other.access
+    ),
 }
 DELETES = ("delete", "delete by its owner")
-ENDS_THE_OTHER = ("set-password", "password/reset", "deactivate", *DELETES)
+ENDS_THE_OTHER = ("set-password", "password/change", "password/reset", "deactivate", *DELETES)
+BEGINS_ANOTHER = ("password/change", *DELETES)  # the latter by a registration
 
 
 class Use:

@@ -69,19 +69,47 @@ class ProfileSchema(RequestSchema):
     last_name = Text(longest=150)
 
 
-class ProofSchema(RequestSchema):
-    """The proof for a sensitive operation."""
+class ReauthenticationSchema(RequestSchema):
+    """The body of a reauthentication."""
 
-    password = Password(
+    password = Password(metadata={"example": "correct horse battery staple"})
+
+
+class CreatedProofSchema(Schema):
+    """The response to a reauthentication."""
+
+    proof = fields.String(
+        required=True,
+        metadata={"description": "Valid for the requests of this session that ask for it."},
+    )
+    expires_in = fields.Integer(required=True, metadata={"description": "Seconds."})
+
+
+class ProofFieldSchema(RequestSchema):
+    """The base of requests that take a proof in place of the password."""
+
+    proof = Token(
         required=False,
-        metadata={"description": "Required if the login is more than five minutes old."},
+        metadata={"description": "From POST /api/reauthenticate/, in place of the password."},
     )
 
 
-class PasswordChangeSchema(RequestSchema):
+class ProofSchema(ProofFieldSchema):
+    """The password or a proof, for a sensitive operation."""
+
+    password = Password(
+        required=False,
+        metadata={"description": "Required without a proof."},
+    )
+
+
+class PasswordChangeSchema(ProofFieldSchema):
     """The body of a password change."""
 
-    current_password = Password()
+    current_password = Password(
+        required=False,
+        metadata={"description": "Required without a proof."},
+    )
     new_password = Password()
 
 

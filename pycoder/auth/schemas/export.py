@@ -36,6 +36,13 @@ class PendingLinkSchema(Schema):
     expires_at = fields.DateTime("iso", required=True)
 
 
+class PendingAuthenticationSchema(Schema):
+    """A valid proof, without its value."""
+
+    kind = fields.String(required=True)
+    expires_at = fields.DateTime("iso", required=True)
+
+
 class WaitingMailSchema(Schema):
     """A queued mail, and the client that caused it."""
 
@@ -54,4 +61,5 @@ class ExportSchema(Schema):
     devices = fields.List(fields.Nested(DeviceSchema), required=True)
     events = fields.List(fields.Nested(ExportedEventSchema), required=True)
     links = fields.List(fields.Nested(PendingLinkSchema), required=True)
+    pending_authentications = fields.List(fields.Nested(PendingAuthenticationSchema), required=True)
     mails = fields.List(fields.Nested(WaitingMailSchema), required=True)

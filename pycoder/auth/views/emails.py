@@ -27,6 +27,19 @@ def verify_email(body: dict[str, str]) -> None:
     emails.confirm_email(body["token"])
 
 
+@bp.post("/email/undo/")
+@bp.arguments(LinkSchema)
+@bp.response(204)
+@bp.errors(LinkInvalid, Overloaded)
+def undo_email_change(body: dict[str, str]) -> None:
+    """Undo a change of address by the token of the link mailed to the address before.
+
+    Every session ends, and the password with them. A link to set a new one is mailed to the
+    restored address.
+    """
+    emails.undo_email_change(body["token"])
+
+
 @bp.post("/email/verify/resend/")
 @access_token_required
 @bp.response(202, EmptySchema)
@@ -44,7 +57,8 @@ def resend_verification() -> dict[str, str]:
 def change_email(body: dict[str, str]) -> dict[str, str]:
     """Mail a link to a new e-mail address.
 
-    The account changes to the address when the link is used.
+    The account changes to the address when the link is used, if this session is still active.
+    Requires the password or a proof.
     """
-    emails.request_email_change(current_token_state(), body["email"], body.get("password"))
+    emails.request_email_change(current_token_state(), **body)
     return {}

@@ -1,17 +1,44 @@
-"""Change and reset passwords."""
+"""Change and reset passwords, and exchange them for proofs."""
 
 from typing import Any
 
 from pycoder.accounts import passwords as account_passwords
+from pycoder.accounts import reauthentication
 from pycoder.auth import bp
 from pycoder.auth.cookies import token_pair_response
 from pycoder.auth.decorators import access_token_required
-from pycoder.auth.schemas.accounts import PasswordChangeSchema, ResetConfirmSchema, ResetSchema
+from pycoder.auth.schemas.accounts import (
+    CreatedProofSchema,
+    PasswordChangeSchema,
+    ReauthenticationSchema,
+    ResetConfirmSchema,
+    ResetSchema,
+)
 from pycoder.auth.schemas.base import EmptySchema
 from pycoder.auth.schemas.sessions import TokensSchema
-from pycoder.errors import InvalidCredentials, LinkInvalid, Overloaded, TooManyRequests
+from pycoder.errors import (
+    InvalidCredentials,
+    LinkInvalid,
+    Overloaded,
+    ReauthenticationRequired,
+    TooManyRequests,
+)
 from pycoder.http.openapi import SETS_COOKIES
 from pycoder.tokens.jwt import current_token_state
+
+
+@bp.post("/reauthenticate/")
+@access_token_required
+@bp.arguments(ReauthenticationSchema)
+@bp.response(200, CreatedProofSchema)
+@bp.errors(InvalidCredentials, TooManyRequests, Overloaded)
+def reauthenticate(body: dict[str, str]) -> dict[str, Any]:
+    """Exchange the password for a proof, which later requests send in its place.
+
+    It is valid for five minutes, for any number of requests of this session.
+    """
+    proof = reauthentication.create_proof(current_token_state(), body["password"])
+    return {"proof": proof, "expires_in": reauthentication.PROOF_LIFETIME.total_seconds()}
 
 
 @bp.post("/password/change/")
@@ -19,15 +46,17 @@ from pycoder.tokens.jwt import current_token_state
 @bp.arguments(PasswordChangeSchema)
 @bp.response(200, TokensSchema, headers=SETS_COOKIES)
 @bp.links("/tokens")
-@bp.errors(InvalidCredentials, TooManyRequests, Overloaded)
+@bp.errors(InvalidCredentials, ReauthenticationRequired, TooManyRequests, Overloaded)
 def change_password(body: dict[str, str]) -> dict[str, Any]:
     """Change the password.
 
-    Every other session ends, and this one gets a new token pair.
+    Every session ends, this one included. The response has the token pair of a new session.
+    Requires the current password or a proof.
     """
-    current, new = body["current_password"], body["new_password"]
-    state = current_token_state()
-    pair = account_passwords.change_password(state, current, new)
+    state, proof = current_token_state(), body.get("proof")
+    pair = account_passwords.change_password(
+        state, body["new_password"], password=body.get("current_password"), proof=proof
+    )
     return token_pair_response(pair, state.transport)
 
 

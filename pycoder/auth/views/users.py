@@ -15,7 +15,6 @@ from pycoder.auth.schemas.accounts import (
 from pycoder.auth.schemas.export import ExportSchema
 from pycoder.errors import (
     InvalidCredentials,
-    NotFound,
     Overloaded,
     ReauthenticationRequired,
     TooManyRequests,
@@ -49,8 +48,11 @@ def update_user(profile: dict[str, str]) -> User:
 @bp.response(204)
 @bp.errors(InvalidCredentials, ReauthenticationRequired, TooManyRequests, Overloaded)
 def delete_user(proof: dict[str, str]) -> None:
-    """Delete the account, its sessions and its personal data. This cannot be undone."""
-    account.delete_own_account(current_token_state(), proof.get("password"))
+    """Delete the account, its sessions and its personal data. This cannot be undone.
+
+    Requires the password or a proof.
+    """
+    account.delete_own_account(current_token_state(), **proof)
 
 
 @bp.get("/user/activity/")
@@ -64,7 +66,6 @@ def activity() -> Sequence[AuditEvent]:
 @bp.get("/user/export/")
 @access_token_required
 @bp.response(200, ExportSchema)
-@bp.errors(NotFound)
 def export() -> dict[str, Any]:
     """Return everything that is stored about the account, without secrets."""
     return account.export_account(current_token_state())

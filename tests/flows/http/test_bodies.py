@@ -328,12 +328,14 @@ def test_a_multipart_form_is_unsupported(client):
 
 ACCOUNT_FIELDS = {
     "PATCH /api/user/": ("username", "first_name", "last_name"),
-    "DELETE /api/user/": ("password",),
-    "POST /api/password/change/": ("current_password", "new_password"),
+    "DELETE /api/user/": ("password", "proof"),
+    "POST /api/reauthenticate/": ("password",),
+    "POST /api/password/change/": ("current_password", "new_password", "proof"),
     "POST /api/password/reset/": ("email",),
     "POST /api/password/reset/confirm/": ("token", "new_password"),
     "POST /api/email/verify/": ("token",),
-    "POST /api/email/change/": ("email", "password"),
+    "POST /api/email/undo/": ("token",),
+    "POST /api/email/change/": ("email", "password", "proof"),
 }
 
 

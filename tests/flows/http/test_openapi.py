@@ -31,6 +31,7 @@ OPEN_TO_ALL = {
     "POST /api/password/reset/",
     "POST /api/password/reset/confirm/",
     "POST /api/email/verify/",
+    "POST /api/email/undo/",
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",

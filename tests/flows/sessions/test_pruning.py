@@ -15,6 +15,7 @@ from pycoder.db.base import Base
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from pycoder.models.device import Device
+from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.rate_limit import RateLimit
 from pycoder.models.session import PendingIndex, Session, TokenBlocklist
 from pycoder.models.user import User
@@ -65,6 +66,7 @@ def fill(app):
             listed = [{"jti": f"old-{next(numbers)}", "expires_at": expires} for _ in range(count)]
             used = {"user_id": user_id, "last_used_at": expires - timedelta(days=180)}
             devices = [{"digest": f"old-{next(numbers)}", **used} for _ in range(count)]
+            proofs = [old_proof(user_id, expires) for _ in range(count)]
             events = [{"event": Event.LOGIN_REFUSED, "at": happened} for _ in range(count)]
             pending = [
                 {"idx": 1_000_000 + next(numbers), "allocated_at": expires} for _ in range(count)
@@ -74,6 +76,7 @@ def fill(app):
                 (PendingIndex, pending),
                 (TokenBlocklist, listed),
                 (Device, devices),
+                (PendingAuthentication, proofs),
                 (AuditEvent, events),
             ):
                 db.session.execute(insert(table), content)
@@ -88,6 +91,11 @@ def old_session(user_id, expires):
     number = next(numbers)
     named = {"id": uuid4(), "user_id": user_id, "refresh_jti": f"old-{number}"}
     return {**named, **times, "expires_at": expires, "status_idx": 1_000_000 + number}
+
+
+def old_proof(user_id, expires):
+    named = {"digest": f"old-{next(numbers)}", "kind": "proof", "user_id": user_id}
+    return {**named, "expires_at": expires}
 
 
 def ages():
@@ -211,6 +219,7 @@ def test_an_ordinary_write_takes_a_small_batch_of_expired_rows_with_it(
         assert now_["sessions"] - was["sessions"] - left in range(4)  # 3 new ones at most
         assert now_["token_blocklist"] - was["token_blocklist"] - left in range(2)
         assert now_["devices"] - was["devices"] - left in range(4)
+        assert now_["pending_authentications"] == left
         assert now_["audit_events"] - was["audit_events"] - left in range(4)
 
 

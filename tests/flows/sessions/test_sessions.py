@@ -136,7 +136,7 @@ def test_no_leeway_hands_the_pair_of_a_new_password_to_the_token_from_before(ada
     before = ada.login().refresh
     body = {"current_password": ada.password, "new_password": "another pass phrase of Ada"}
     assert ada.call("POST", "/api/password/change/", json=body).status_code == 200
-    assert ada.refresh(before).json["code"] == "token_reused"
+    assert ada.refresh(before).json["code"] == "token_revoked"
 
 
 def test_a_session_ends_for_good_however_often_it_is_refreshed(ada):

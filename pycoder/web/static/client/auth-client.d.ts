@@ -92,9 +92,10 @@ transport, origins, fetch, }?: {
     state: () => State;
     /** @returns {Promise<User | null>} the current user, or null if signed out */
     getUser(): Promise<User | null>;
-    /** @param {{ current_password: string, new_password: string }} fields */
+    /** Go on in a new session. @param {{ current_password?: string, proof?: string, new_password: string }} fields */
     changePassword(fields: {
-        current_password: string;
+        current_password?: string;
+        proof?: string;
         new_password: string;
     }): Promise<void>;
     /** Sign out in all tabs. Rejects if the server did not confirm that the session has ended. */

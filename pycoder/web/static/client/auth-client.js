@@ -79,12 +79,12 @@ function tokenStore(storage, inCookies) {
       const access = inCookies ? refresh : (storage.getItem("access_token") ?? "");
       return refresh ? { due: Infinity, expires: Infinity, ...notes(), access, refresh } : null;
     },
-    /** @param {Tokens} tokens @param {string} [secret] of a new session; by default unchanged */
-    save({ access = "", refresh, expires_in, csrf_token: csrf }, secret = notes().secret) {
+    /** @param {Tokens} tokens @param {{ secret?: string, former?: string }} [kept] of the session */
+    save({ access = "", refresh, expires_in, csrf_token: csrf }, { secret, former } = notes()) {
       const { exp, iat } = claimsOf(access);
       const life = (expires_in ?? exp - iat) * 1000;
       const [expires, early] = [Date.now() + life, Math.min(RENEWAL_MARGIN, life / 10)];
-      saveNotes({ secret, csrf, ...(life > 0 && { expires, due: expires - early }) });
+      saveNotes({ secret, former, csrf, ...(life > 0 && { expires, due: expires - early }) });
       put("refresh_token", refresh); // first, because it alone can continue the session
       put("access_token", access);
       return access || pairId();
@@ -178,12 +178,12 @@ export function createAuthClient({
     return response.status === 204 ? null : response.json().catch(unreachable);
   }
 
-  // Call an endpoint that starts a session or changes its secret. No refresh runs meanwhile.
-  /** @param {string} path @param {{}} fields @param {Record<string, string>} [headers] */
-  async function startSession(path, fields, headers) {
+  // Call an endpoint that starts a session, or replaces the `former` one. No refresh runs meanwhile.
+  /** @param {string} path @param {{}} fields @param {Record<string, string>} [headers] @param {string} [former] */
+  async function startSession(path, fields, headers, former) {
     return withLock(async () => {
       const result = await post(path, fields, headers);
-      tokens.save(result.tokens ?? result, newSecret());
+      tokens.save(result.tokens ?? result, { secret: newSecret(), former });
       announce();
       return result.user;
     });
@@ -192,8 +192,8 @@ export function createAuthClient({
   /** @param {string} [stale] @returns {Promise<string>} */
   async function renew(stale) {
     const current = tokens.load();
-    const ended = !current || (tokens.sidOf(stale) || tokens.session()) !== tokens.session();
-    if (ended) throw new AuthError(401, { code: "signed_out", detail: "Please sign in." });
+    const known = [undefined, tokens.session(), tokens.notes().former].includes(tokens.sidOf(stale) || undefined);
+    if (!current || !known) throw new AuthError(401, { code: "signed_out", detail: "Please sign in." });
     const { access, refresh } = current;
     if (stale && access && access !== stale) return access; // refreshed elsewhere
     const headers = { "Idempotency-Key": tokens.retryKey(refresh), ...(inCookies && headersOf(refresh)) };
@@ -262,9 +262,9 @@ export function createAuthClient({
       if (response && !response.ok && tokens.session()) throw await AuthError.from(response);
       return response?.ok ? response.json().catch(unreachable) : null;
     },
-    /** @param {{ current_password: string, new_password: string }} fields */
+    /** Go on in a new session. @param {{ current_password?: string, proof?: string, new_password: string }} fields */
     async changePassword(fields) {
-      await startSession("/api/password/change/", fields, headersOf(await refresh()));
+      await refresh().then((token) => startSession("/api/password/change/", fields, headersOf(token), tokens.sidOf(token)));
     },
     /** Sign out in all tabs. Rejects if the server did not confirm that the session has ended. */
     async logout() {

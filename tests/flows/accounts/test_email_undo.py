@@ -1,0 +1,231 @@
+"""The way back from a change of address: a link that the address before can use."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from pycoder.accounts import administration
+from pycoder.audit import Event
+from pycoder.models.mail import OneTimeToken
+from pycoder.models.session import Session
+from pycoder.models.user import User
+from tests.support.callers import Caller
+from tests.support.clocks import later
+from tests.support.constants import PASSWORD
+from tests.support.emails import (
+    LINK_INVALID,
+    change_address,
+    move,
+    rename,
+    resend,
+    said,
+    undo,
+    verify,
+)
+from tests.support.password_calls import NEW, ask, change, confirm, prove
+from tests.support.requests import problem
+
+HOME, THEIRS = "ada@example.com", "thief@example.org"
+UNDONE = "The change of your e-mail address was undone"
+RESERVED = "An account had this e-mail address until a few days ago, and can still return to it."
+TAKEN = "An account with this e-mail address exists already."
+
+
+@pytest.fixture
+def taken(ada, mails):
+    """The token that the address of ``ada`` was mailed when a thief had changed it."""
+    return change_address(ada, THEIRS, mails)
+
+
+def test_the_old_address_is_mailed_a_link_and_the_new_one_is_not(ada, mails):
+    mails()
+    move(ada, "ada@example.org")
+    verify(ada, mails()[0].token)
+    old, new = mails()
+    assert (old.to, new.to) == (HOME, "ada@example.org")
+    assert old.link.startswith("http://localhost:8000/undo-email#token=")
+    assert old.link in old.html
+    assert "#token" not in new.text
+
+
+def test_the_link_restores_the_address_and_ends_all_that_a_thief_may_have(ada, app, taken, mails):
+    thief = Caller(app.test_client(), THEIRS)
+    pair = thief.login()
+    proof = prove(thief).json["proof"]
+    move(thief, "thief@example.net")
+    ask(thief, THEIRS)
+    change_link, _, reset = mails()[-3:]
+    answer = undo(ada, taken)
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert problem(thief.user()) == problem(thief.refresh()) == (401, "token_revoked")
+    assert problem(ada.user()) == (401, "token_revoked")
+    assert problem(verify(thief, change_link.token)) == LINK_INVALID
+    assert problem(confirm(thief, reset.token)) == LINK_INVALID
+    body = {"proof": proof}
+    assert problem(thief.call("DELETE", "/api/user/", pair.access, json=body))[0] == 401
+    for email in (HOME, THEIRS, "ada"):
+        answer = ada.try_login(email=email)
+        assert problem(answer) == (400, "invalid_credentials")
+    told = mails()
+    assert said(told) == [(HOME, "Choose a new password"), (THEIRS, UNDONE)]
+    assert confirm(ada, told[0].token).status_code == 204
+    user = ada.try_login(email=HOME, password=NEW).json["user"]
+    assert (user["email"], user["email_verified"]) == (HOME, True)
+
+
+def test_an_undo_is_on_the_trail_and_the_link_is_good_once(ada, taken, trail, mails):
+    assert undo(ada, taken).status_code == 204
+    assert trail()[-1] == Event.EMAIL_CHANGE_UNDONE
+    assert problem(undo(ada, taken)) == LINK_INVALID
+    assert trail().count(Event.EMAIL_CHANGE_UNDONE) == 1
+
+
+def test_the_link_is_good_for_seven_days_from_the_change(ada, taken):
+    with later(days=7, seconds=1):
+        assert problem(undo(ada, taken)) == LINK_INVALID
+    with later(days=7, seconds=-5):
+        assert undo(ada, taken).status_code == 204
+
+
+def test_it_is_good_for_nothing_else_and_no_other_link_undoes(ada, taken, mails):
+    resend(ada)
+    ask(ada, THEIRS)
+    for mail in mails():
+        assert problem(undo(ada, mail.token)) == LINK_INVALID
+    assert problem(verify(ada, taken)) == LINK_INVALID
+    assert problem(confirm(ada, taken)) == LINK_INVALID
+    for token in ("x", "é" * 43, ada.tokens.access):
+        assert problem(undo(ada, token)) == LINK_INVALID
+    assert undo(ada, taken).status_code == 204
+
+
+# --- what a thief may try
+
+
+def test_a_new_password_or_a_reset_does_not_stop_it(ada, taken, mails, app):
+    ada.tokens = ada.tokens._replace(**change(ada).json["tokens"])
+    ask(ada, THEIRS)
+    assert confirm(ada, mails()[-1].token, PASSWORD).status_code == 204
+    with app.app_context():
+        administration.set_password(administration.find_user(THEIRS), NEW)
+    assert undo(ada, taken).status_code == 204
+
+
+def test_a_second_change_does_not_wash_the_first_owner_away(ada, taken, mails):
+    ada.login()
+    second = change_address(ada, "thief@example.net", mails)
+    assert undo(ada, taken).status_code == 204
+    assert problem(undo(ada, second)) == LINK_INVALID
+    ada.email = HOME
+    mail = mails()[0]
+    assert (mail.to, confirm(ada, mail.token).status_code) == (HOME, 204)
+
+
+def test_the_undo_of_a_later_address_does_not_stop_that_of_an_earlier_one(ada, taken, mails):
+    second = change_address(ada, "thief@example.net", mails)
+    assert undo(ada, second).status_code == 204
+    assert undo(ada, taken).status_code == 204
+    assert said(mails())[-2:] == [(HOME, "Choose a new password"), (THEIRS, UNDONE)]
+
+
+def test_a_change_before_the_mail_was_sent_does_not_stop_it(ada, mails, mail_server):
+    """The rank of a link is that of its change, whenever its mail arrives."""
+    mails()
+    move(ada, THEIRS)
+    first = mails()[0]
+    verify(ada, first.token)
+    mail_server.scripted_replies = ["refuses"]  # the mail to the owner is put off
+    assert mails() == []
+    move(ada, "thief@example.net")
+    last = next(mail for mail in mails() if mail.to == "thief@example.net")
+    verify(ada, last.token)
+    with later(minutes=1):
+        links = {mail.to: mail.token for mail in mails() if "/undo-email" in mail.text}
+        assert set(links) == {HOME, THEIRS}
+        assert undo(ada, links[THEIRS]).status_code == 204
+        assert undo(ada, links[HOME]).status_code == 204
+
+
+@pytest.mark.parametrize("email", [HOME, "ADA@example.com", "ａda@example.com"])
+def test_the_old_address_cannot_be_taken_by_a_registration_meanwhile(email, ada, taken, app):
+    squatter = Caller(app.test_client(), email)
+    assert squatter.register().json["errors"] == {"email": [RESERVED]}
+    with later(days=7, seconds=1):
+        assert squatter.register().status_code == 201
+
+
+def test_an_owner_who_changes_back_leaves_no_link_behind(ada, taken, mails, rows):
+    ada.login()
+    assert change_address(ada, HOME, mails) is None
+    assert rows(select(OneTimeToken)) == []
+    assert problem(undo(ada, taken)) == LINK_INVALID  # there is nothing to undo
+    again = change_address(ada, THEIRS, mails)
+    assert undo(ada, again).status_code == 204
+
+
+# --- two accounts
+
+
+def test_an_address_that_another_account_has_proven_stays_there(ada, bob, taken, mails):
+    assert change_address(bob, HOME, mails)
+    answer = undo(ada, taken)
+    assert problem(answer) == (400, "validation_error")
+    assert answer.json["errors"] == {"email": [TAKEN]}
+    assert ada.user().json["email"] == THEIRS
+    change_address(bob, "bob@example.net", mails)
+    assert undo(ada, taken).status_code == 204  # the link was not used up
+
+
+def test_a_username_that_was_the_address_comes_back_with_it(app, mails):
+    ada = Caller(app.test_client())
+    ada.register(username=HOME)
+    token = change_address(ada, THEIRS, mails)
+    assert ada.user().json["username"] == THEIRS
+    assert undo(ada, token).status_code == 204
+    confirm(ada, mails()[0].token)
+    answer = ada.try_login(email=HOME, password=NEW)
+    assert answer.json["user"]["username"] == HOME
+
+
+def test_a_username_that_was_chosen_meanwhile_stays(ada, taken, mails):
+    rename(ada, username="lovelace")
+    undo(ada, taken)
+    confirm(ada, mails()[0].token)
+    assert ada.try_login(email=HOME, password=NEW).json["user"]["username"] == "lovelace"
+
+
+# --- accounts that are closed, and races
+
+
+def test_a_deactivated_account_is_not_moved_and_keeps_the_right_of_its_owner(ada, app, taken):
+    for active, expected in ((False, 400), (True, 204)):
+        with app.app_context():
+            administration.set_active(administration.find_user("ada"), active)
+        assert undo(ada, taken).status_code == expected
+
+
+def test_of_twenty_undos_at_once_one_succeeds(ada, app, taken, trail, rows):
+    def attempt(_):
+        return undo(Caller(app.test_client()), taken)
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = [answer.status_code for answer in pool.map(attempt, range(20))]
+    assert answers.count(204) == 1
+    assert set(answers) <= {204, 400, 503}
+    assert trail().count(Event.EMAIL_CHANGE_UNDONE) == 1
+    assert rows(select(User.email)) == [HOME]
+    live = select(func.count(Session.id)).where(Session.revoked_at.is_(None))
+    assert rows(live) == [0]
+
+
+def test_the_export_names_each_link_without_its_secret(ada, taken, mails, rows):
+    change_address(ada, "ada@example.net", mails)
+    answer = ada.get("/api/user/export/")
+    links = [(link["purpose"], link["email"]) for link in answer.json["links"]]
+    assert links == [("undo_email", HOME), ("undo_email", THEIRS)]
+    for secret in (taken, *rows(select(OneTimeToken.digest))):
+        assert secret not in answer.text
+    [first, second] = rows(select(OneTimeToken.expires_at).order_by(OneTimeToken.id))
+    assert timedelta(0) < second - first < timedelta(minutes=1)
