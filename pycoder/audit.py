@@ -48,6 +48,7 @@ class Event(StrEnum):
     SERVICE_DELETED = "service.deleted"
     SERVICE_REFUSED = "service.refused"
     LIMIT_REACHED = "limit.reached"
+    SYSTEM_RESTORED = "system.restored"
 
 
 def latest_events(limit: int | None, user_id: int | None = None) -> Sequence[AuditEvent]:
