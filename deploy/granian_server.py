@@ -21,7 +21,7 @@ def application():
 
 if __name__ == "__main__":
     settings = load_or_exit()
-    Granian(
+    server = Granian(
         "deploy.granian_server:application",
         factory=True,
         interface=Interfaces.WSGI,
@@ -31,4 +31,10 @@ if __name__ == "__main__":
         blocking_threads=settings.THREADS,
         respawn_failed_workers=True,
         workers_kill_timeout=30,
-    ).serve()
+    )
+    try:
+        server.serve()
+    finally:
+        from pycoder.db.files import checkpoint
+
+        checkpoint(settings)  # after the last worker

@@ -31,7 +31,8 @@ control_socket_disable = True  # gunicorn would create the socket outside the pr
 
 metrics = settings.instance / f"metrics-{os.getpid()}"  # counters of the workers of this master
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
-metrics.mkdir(parents=True, exist_ok=True)
+settings.instance.mkdir(0o700, exist_ok=True)  # contains the database, too
+metrics.mkdir(0o700, exist_ok=True)
 
 
 def on_starting(server):

@@ -6,6 +6,7 @@ from flask import Flask
 
 import config as settings
 from pycoder import auth, cli, logs, system, web
+from pycoder.db import files
 from pycoder.extensions import cors, db, migrate
 from pycoder.http import cors as cors_settings
 from pycoder.http import middleware, problems, request
@@ -29,11 +30,12 @@ def create_app(config: settings.Config | None = None) -> Flask:
     app = Flask(__name__, instance_path=str(config.instance), static_folder=None)
     app.config.from_object(config)
     app.extensions["pycoder.config"] = config
-    config.instance.mkdir(parents=True, exist_ok=True)
+    config.instance.mkdir(0o700, parents=True, exist_ok=True)
 
     logs.init_app(app)
     for name, reason in config.unknown_names().items():
         app.logger.warning("%s %s", name, reason)
+    files.init_app(app)
     middleware.init_app(app)
     request.init_app(app)
     store.init_app(app)

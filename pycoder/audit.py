@@ -57,6 +57,7 @@ class Event(StrEnum):
     SERVICE_REFUSED = "service.refused"
     MAIL_GIVEN_UP = "mail.given_up"
     LIMIT_REACHED = "limit.reached"
+    SYSTEM_RESTORED = "system.restored"
 
 
 def latest_events(limit: int | None, user_id: int | None = None) -> Sequence[AuditEvent]:

@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from pycoder.cli.backup import backup, restored
 from pycoder.cli.clients import services
 from pycoder.cli.keys import keys
 from pycoder.cli.maintenance import audit_group, doctor, mail, tokens
@@ -10,5 +11,6 @@ from pycoder.cli.users import users
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    for command in (users, tokens, keys, mail, services, audit_group, doctor):
+    groups = (users, tokens, keys, mail, services, audit_group)
+    for command in (*groups, doctor, backup, restored):
         app.cli.add_command(command)

@@ -11,8 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from pycoder.errors import Problem
 
 
-class ProblemGroup(AppGroup):
-    """A group of commands that report an error in one line and exit with status 1."""
+class ProblemCommand(click.Command):
+    """A command that reports an error in one line and exits with status 1."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command, and report a ``Problem`` or a fault of the database."""
@@ -24,6 +24,10 @@ class ProblemGroup(AppGroup):
             fail(" ".join(reasons) or problem.detail)
         except SQLAlchemyError as error:
             fail(f"the database does not answer: {getattr(error, 'orig', None) or error}")
+
+
+class ProblemGroup(ProblemCommand, AppGroup):
+    """A group of such commands."""
 
 
 def fail(reason: str) -> NoReturn:

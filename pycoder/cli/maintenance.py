@@ -10,6 +10,7 @@ import config as settings
 from pycoder import audit
 from pycoder.accounts import administration
 from pycoder.cli.base import ProblemGroup, as_json, fail, show
+from pycoder.db import files
 from pycoder.mail import worker
 from pycoder.sessions import pruning
 
@@ -57,17 +58,23 @@ def send(as_json: bool) -> None:
 @as_json
 @with_appcontext
 def doctor(as_json: bool) -> None:
-    """Print the version, and every setting with its source.
+    """Print the version, every setting with its source, and exposed files.
 
     With an unsafe setting, every command prints this list and exits. Names that look like a
-    misspelt setting are listed, too; then this command exits with status 1.
+    misspelt setting and exposed files are listed, too; then this command exits with status 1.
     """
-    settings_report = current_app.extensions["pycoder.config"].report()
-    report = [("version", version("pycoder"), "package", ""), *settings_report]
+    config = current_app.extensions["pycoder.config"]
+    report = [("version", version("pycoder"), "package", ""), *config.report()]
+    exposed = [
+        (str(path), mode, "file", f"every user can open it; run chmod o-rwx {path}")
+        for path, mode in files.exposed_files(config)
+    ]
     if as_json:
         names = ("name", "value", "source", "complaint")
-        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in report]))
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in report + exposed]))
     else:
         click.echo(settings.format_report(report))
-    if any(complaint for *_, complaint in report):
+        for path, mode, _, complaint in exposed:
+            click.echo(f"{'WARNING':8}{path} has the mode {mode}: {complaint}")
+    if exposed or any(complaint for *_, complaint in report):
         click.get_current_context().exit(1)

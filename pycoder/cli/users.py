@@ -53,21 +53,27 @@ def show_user(identifier: str, as_json: bool) -> None:
 @identifier_argument
 def activate(identifier: str) -> None:
     """Activate a deactivated account."""
-    administration.set_active(administration.find_user(identifier), True)
+    user = administration.find_user(identifier)
+    administration.set_active(user, True)
+    click.echo(f"Activated {user.email}. Its user can log in again.")
 
 
 @users.command("deactivate")
 @identifier_argument
 def deactivate(identifier: str) -> None:
     """Deactivate an account. All its sessions end at once."""
-    administration.set_active(administration.find_user(identifier), False)
+    user = administration.find_user(identifier)
+    administration.set_active(user, False)
+    click.echo(f"Deactivated {user.email}, and ended all its sessions.")
 
 
 @users.command("unlock")
 @identifier_argument
 def unlock(identifier: str) -> None:
     """Lift the lockout of an account after failed logins."""
-    administration.unlock_user(administration.find_user(identifier))
+    user = administration.find_user(identifier)
+    administration.unlock_user(user)
+    click.echo(f"Unlocked {user.email}. Failed logins are counted from zero again.")
 
 
 @users.command("set-password")
@@ -78,7 +84,9 @@ def set_password(identifier: str, password: str) -> None:
 
     This ends all of its sessions and lifts its lockout.
     """
-    administration.set_password(administration.find_user(identifier), password)
+    user = administration.find_user(identifier)
+    administration.set_password(user, password)
+    click.echo(f"Set the password of {user.email}, and ended all its sessions.")
 
 
 @users.command("delete")
@@ -90,6 +98,7 @@ def delete(identifier: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Delete {user.email} permanently?", abort=True)
     administration.delete_user(user)
+    click.echo(f"Deleted {user.email} and all its sessions.")
 
 
 @users.command("import")

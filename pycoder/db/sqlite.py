@@ -7,10 +7,12 @@ millisecond, and its other threads wait for that one. To do without this module,
 ``sqlite3.connect``.
 """
 
+import os
 import random
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 BUSY_TIMEOUT = 2.0  # seconds, the same as for PostgreSQL
@@ -51,11 +53,15 @@ class BusyRetryCursor(sqlite3.Cursor):
 class BusyRetryConnection(sqlite3.Connection):
     """A connection whose cursors wait for a busy database.
 
-    Its pragmas allow readers beside a writer, make commits durable, and enforce foreign keys.
+    Its pragmas allow readers beside a writer, make commits durable, and enforce foreign keys. A new
+    database can be read by its owner only, and so can its log, which SQLite gives the same mode.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        super().__init__(*args, **{**kwargs, "timeout": 0})
+    def __init__(self, database: str, *args: Any, **kwargs: Any):
+        if not kwargs.get("uri"):
+            with suppress(OSError):  # it exists already, or SQLite reports why it cannot exist
+                os.close(os.open(database, os.O_CREAT | os.O_EXCL, 0o600))
+        super().__init__(database, *args, **{**kwargs, "timeout": 0})
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self.cursor().execute(f"PRAGMA {pragma}").close()
 

@@ -80,6 +80,18 @@ def retire(kid: str) -> int:
     return revoked
 
 
+def replace_keys() -> None:
+    """Replace all keys by one that signs at once, in the caller's transaction.
+
+    This ends all tokens. The old keys need not be readable.
+    """
+    stored = load_stored_keys()
+    audit.record(Event.KEY_CREATED, reason=_store_next_key(now()).kid[:40])
+    for key in stored:
+        _delete_key(key)
+        audit.record(Event.KEY_RETIRED, reason=key.kid[:40])
+
+
 def _advance_successor(successor: StoredKey, since: datetime) -> None:
     """Make the successor of a retired key begin when the retired key did.
 

@@ -74,6 +74,21 @@ def _upsert(dialect: str) -> Any:
     ).returning(StatusCounter.last)
 
 
+def skip_indexes(gap: int) -> None:
+    """Leave out ``gap`` indexes or more, up to a new list.
+
+    It is part of the caller's transaction.
+    """
+    counted = select(StatusCounter.last).scalar_subquery()
+    latest = select(func.max(Session.status_idx)).scalar_subquery()
+    last = db.session.scalar(select(func.coalesce(counted, latest, 0))) or 0
+    last = ((last + gap) // LIST_SIZE + 1) * LIST_SIZE - 1
+    skip = insert_into(StatusCounter).values(id=1, last=last)
+    db.session.execute(
+        skip.on_conflict_do_update(index_elements=[StatusCounter.id], set_={"last": last})
+    )
+
+
 def status_claim(idx: int) -> dict[str, Any]:
     """Return the ``status`` claim of the tokens of a session."""
     return {"status_list": {"idx": idx % LIST_SIZE, "uri": _list_uri(idx // LIST_SIZE)}}

@@ -116,6 +116,24 @@ def test_a_pause_can_be_lifted(ada, app, flask, words, password):
     assert elsewhere.try_login(password=password).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("deactivate", "ada"), "Deactivated ada@example.com, and ended all its sessions."),
+        (("activate", "ada"), "Activated ada@example.com. Its user can log in again."),
+        (("unlock", "ada"), "Unlocked ada@example.com. Failed logins are counted from zero again."),
+        (
+            ("set-password", "ada", "--password-stdin"),
+            "Set the password of ada@example.com, and ended all its sessions.",
+        ),
+        (("delete", "ada", "--yes"), "Deleted ada@example.com and all its sessions."),
+    ],
+)
+def test_a_command_that_changes_an_account_says_what_happened(ada, flask, words, said):
+    done = flask("users", *words, stdin="a new pass phrase\n")
+    assert (done.exit_code, done.output) == (0, f"{said}\n")
+
+
 def test_a_deleted_user_is_gone_and_a_month_later_the_trail_forgets_from_where(
     ada, flask, rows, trail
 ):

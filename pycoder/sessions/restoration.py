@@ -1,0 +1,66 @@
+"""Finish the restoration of a backup: nothing is revived or given twice.
+
+Sessions that ended after the backup are active in it, and links that were used are valid. Its
+counters would give ids and places in the status lists to other users than before the loss, and
+services that verify tokens offline would take a token of the one for a token of the other.
+"""
+
+from typing import Any
+
+from sqlalchemy import Delete, Update, delete, select, true, update
+
+from pycoder import audit
+from pycoder.audit import Event
+from pycoder.clock import now
+from pycoder.db.queries import execute_in_transaction
+from pycoder.db.revision import is_up_to_date
+from pycoder.db.sequences import advance_ids
+from pycoder.errors import MigrationsPending
+from pycoder.extensions import db
+from pycoder.keys import rotation
+from pycoder.mail.queue import WITH_LINK
+from pycoder.models.mail import OneTimeToken, OutgoingMail
+from pycoder.models.session import Session
+from pycoder.tokens import status_list
+
+BATCH = 1000  # rows that one transaction changes
+GAP = 1_000_000  # more accounts, logins and events than there were between the backup and the loss
+
+_DELETED: tuple[tuple[Any, Any], ...] = (
+    (OneTimeToken.digest, true()),
+    (OutgoingMail.id, OutgoingMail.template.in_(WITH_LINK)),
+)
+
+
+def finish_restoration(gap: int = GAP) -> int:
+    """Prepare a restored database to be served. Return the number of ended sessions.
+
+    All tokens and links become invalid, and ids and indexes go on after a gap. Sessions, links and
+    mails are changed in batches, and the event is recorded at the end. After a crash, repeat the
+    call. Raises ``MigrationsPending``.
+    """
+    if not is_up_to_date():
+        raise MigrationsPending
+    advance_ids(gap)
+    status_list.skip_indexes(gap)
+    rotation.replace_keys()
+    db.session.commit()
+    active = Session.revoked_at.is_(None)
+    ended = _in_batches(update(Session).values(revoked_at=now()), Session.id, active)
+    for key, condition in _DELETED:
+        _in_batches(delete(key.class_), key, condition)
+    audit.record(Event.SYSTEM_RESTORED)
+    db.session.commit()
+    return ended
+
+
+def _in_batches(statement: Update | Delete, key: Any, condition: Any) -> int:
+    """Change the rows of a condition in batches, and return their number."""
+    batch, changed = select(key).order_by(key).limit(BATCH), 0
+    keys = db.session.scalars(batch).all()
+    while keys:
+        change = statement.where(key.between(keys[0], keys[-1]), condition)
+        changed += execute_in_transaction(change)
+        db.session.commit()
+        keys = db.session.scalars(batch.where(key > keys[-1])).all()
+    return changed
