@@ -5,18 +5,21 @@ import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from time import time
+from types import SimpleNamespace
+from urllib.request import urlopen
 
 import pytest
 import time_machine
-from jwt import InvalidTokenError
+from jwt import InvalidTokenError, PyJWKClient, decode
 from jwt.utils import base64url_encode
 
 from pycoder.keys.ring import current_ring
+from pycoder.keys.store import load_stored_keys
 from pycoder.tokens import status_list
-from pycoder.tokens.claims import ISSUER
 from tests.support import tools
+from tests.support.callers import Caller
 from tests.support.constants import ROOT
-from tests.support.forgeries import NOW
+from tests.support.forgeries import NOW, sign_json
 from tests.support.tokens import read
 
 SECTIONS = (ROOT / "docs" / "backend.md").read_text().split("\n## ")
@@ -28,29 +31,58 @@ SNIPPETS = {
 LIBRARIES = ["Python, with PyJWT", "Flask, with Flask-JWT-Extended", "Flask, with Authlib"]
 NODE = "Node, with jose"
 LISTS = ["Status lists in Python", "Status lists in Node"]
+SKEWS = [-5, 5]
+SKEW_OF_NODE = """
+const RealDate = Date;
+const skewed = () => RealDate.now() + 1000 * Number(process.env.SKEW ?? 0);
+globalThis.Date = class extends RealDate {
+  constructor(...when) { super(...(when.length ? when : [skewed()])); }
+  static now() { return skewed(); }
+};
+"""
 JUDGE = """
 for (const token of JSON.parse(process.env.TOKENS))
   console.log(await claimsOf(token).then((claims) => claims.user_id, () => null));
 """
+SIGN_IN = "/sign-in"  # of the test: it returns an access token of a new session
+JUDGE_NEW = """
+for (const path of [null, "/sign-in", "/sign-in"]) {
+  const token = path ? await (await fetch(issuer + path)).text() : process.env.TOKEN;
+  console.log(await liveClaimsOf(token).then((claims) => claims.user_id, (error) => error.message));
+}
+"""
 
 
 @pytest.fixture
-def address(app):
-    """Serve the JWK set of the application on a port of its own; return its address."""
+def skew():
+    """The seconds by which the clock of the service is ahead of the server's."""
+    return SimpleNamespace(seconds=0)
+
+
+@pytest.fixture
+def address(app, setting, skew):
+    """Serve the documents of the application on a port of its own; return its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            answer = app.test_client().get(self.path)
-            self.send_response(answer.status_code)
+            with time_machine.travel(time() - skew.seconds, tick=False):
+                answer = app.test_client().get(self.path)
+                body = Caller(app.test_client()).login().access.encode()
+                body = body if self.path == SIGN_IN else answer.data
+            self.send_response(200 if self.path == SIGN_IN else answer.status_code)
             self.end_headers()
-            self.wfile.write(answer.data)
+            self.wfile.write(body)
 
         def log_message(self, *_):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}"
+        url = f"http://127.0.0.1:{server.server_port}"
+        for name in ("PUBLIC_URL", "JWT_ISSUER"):
+            setting(name, url)
+        status_list._build_token.cache_clear()
+        yield url
         server.shutdown()
 
 
@@ -61,8 +93,10 @@ def snippet(address):
 
 
 @pytest.fixture
-def shown(app, ada):
+def shown(app, address, ada):
     """Good and bad tokens: all but the stolen ones are signed with the very key."""
+    with app.app_context():
+        key = load_stored_keys()[0].decrypt()
     good = ada.tokens.access
     header, claims = read(good)
     text, _, signature = good.rpartition(".")
@@ -79,7 +113,12 @@ def shown(app, ada):
     bad = {
         "refresh token": ada.tokens.refresh,
         "refresh token that poses": signed(token_type="refresh"),
+        "refresh token of an access key": sign_json(header | {"typ": "rt+jwt"}, claims, key),
+        "status list that poses": signed(typ="statuslist+jwt"),
         "no token type": signed(token_type=None),
+        "no type": sign_json({"alg": header["alg"], "kid": header["kid"]}, claims, key),
+        "for the issuer": signed(aud=claims["iss"]),
+        "from the future": signed(iat=int(time()) + 60, exp=int(time()) + 3600),
         "of another issuer": signed(iss="pycoder2"),
         "for another audience": signed(aud="others"),
         "no issuer": signed(iss=None),
@@ -96,45 +135,96 @@ def shown(app, ada):
     return good, bad
 
 
+@pytest.fixture
+def service(snippet):
+    """Return a function that runs a snippet, and returns who a token belongs to by it, or None."""
+
+    def run(heading):
+        defined = {"__name__": "service"}
+        exec(snippet(heading), defined)  # noqa: S102 - our own document
+
+        def user_of(token):
+            if "app" in defined:
+                headers = {"Authorization": f"Bearer {token}"}
+                answer = defined["app"].test_client().get("/", headers=headers)
+                assert answer.status_code in (200, 401)
+                return answer.json["user_id"] if answer.status_code == 200 else None
+            try:
+                return defined["claims_of"](token)["user_id"]
+            except defined["jwt"].PyJWTError:
+                return None
+
+        return user_of
+
+    return run
+
+
+each_library = pytest.mark.parametrize("heading", LIBRARIES)
+
+
 @pytest.mark.filterwarnings("ignore:EdDSA is deprecated")  # joserfc, of its older name
-@pytest.mark.parametrize("heading", LIBRARIES)
+@each_library
 def test_a_service_in_python_takes_good_access_tokens_and_nothing_else(
-    heading, snippet, shown, ada
+    heading, service, shown, ada
 ):
-    good, bad = shown
-    defined = {"__name__": "service"}
-    exec(snippet(heading), defined)  # noqa: S102 - our own document
-
-    def user_of(token):
-        if "app" in defined:
-            headers = {"Authorization": f"Bearer {token}"}
-            answer = defined["app"].test_client().get("/", headers=headers)
-            assert answer.status_code in (200, 401, 422)
-            return answer.json["user_id"] if answer.status_code == 200 else None
-        try:
-            return defined["claims_of"](token)["user_id"]
-        except defined["jwt"].PyJWTError:
-            return None
-
+    user_of, (good, bad) = service(heading), shown
     assert user_of(good) == ada.user().json["id"]
     assert {name: user_of(token) for name, token in bad.items()} == dict.fromkeys(bad)
     assert user_of(good)
 
 
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@each_library
+@pytest.mark.parametrize("seconds", SKEWS)
+def test_a_service_in_python_may_have_a_clock_that_is_wrong(heading, seconds, service, skew, ada):
+    user_of, skew.seconds = service(heading), seconds
+    access = ada.login().access
+    exp = read(access)[1]["exp"]
+    with time_machine.travel(time() + seconds):
+        assert user_of(access) == ada.user(access).json["id"]
+    with time_machine.travel(exp + 5):
+        assert user_of(access)
+    with time_machine.travel(exp + 11):
+        assert user_of(access) is None
+
+
+def node(code, **env):
+    """Run a snippet in Node, and return the lines that it prints."""
+    done = tools.node("--input-type=module", "-e", SKEW_OF_NODE + code, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 def test_a_service_in_node_takes_good_access_tokens_and_nothing_else(snippet, shown, ada):
     good, bad = shown
-    sent = {"TOKENS": json.dumps([good, *bad.values(), good])}
-    done = tools.node("--input-type=module", "-e", snippet(NODE) + JUDGE, env=sent)
-    said = done.stdout.split()
-    assert said[0] == said[-1] == str(ada.user().json["id"]), done.stderr
+    del bad["from the future"]  # jose compares iat only with a maximum age
+    said = node(snippet(NODE) + JUDGE, TOKENS=json.dumps([good, *bad.values(), good]))
+    assert said[0] == said[-1] == str(ada.user().json["id"])
     assert dict(zip(bad, said[1:-1], strict=True)) == dict.fromkeys(bad, "null")
 
 
+@pytest.mark.parametrize("seconds", SKEWS)
+def test_a_service_in_node_may_have_a_clock_that_is_wrong(seconds, snippet, shown, ada):
+    """It reads a list that was signed at the same moment, too."""
+    code = snippet(NODE) + snippet(LISTS[1]) + JUDGE.replace("claimsOf", "liveClaimsOf")
+    tokens = json.dumps([ada.login().access, ada.login().access])
+    assert node(code, TOKENS=tokens, SKEW=str(seconds)) == [str(ada.user().json["id"])] * 2
+
+
+def test_a_verifier_finds_everything_from_the_issuers_url_alone(address, ada):
+    access = ada.login().access
+    for name in ("oauth-authorization-server", "openid-configuration"):
+        issuer = read(access)[1]["iss"]
+        with urlopen(f"{issuer}/.well-known/{name}") as answer:
+            metadata = json.load(answer)
+        assert metadata["issuer"] == issuer
+        key = PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(access)
+        assert decode(access, key, ["EdDSA"], issuer=issuer, audience="pycoder") == read(access)[1]
+
+
 @pytest.fixture
-def place(app, address, setting, ada):
+def place(address, ada):
     """Return a function that signs Ada in on a device whose tokens name a place at the address."""
-    setting("PUBLIC_URL", address)
-    status_list._build_token.cache_clear()
     return lambda: ada.login().access
 
 
@@ -159,6 +249,25 @@ def test_a_service_in_python_refuses_a_session_within_a_minute_after_its_end(
         assert live_claims_of(other) == read(other)[1]
 
 
+@pytest.mark.parametrize("seconds", [0, *SKEWS])
+def test_a_service_in_python_accepts_who_signs_in_after_it_fetched_the_list(
+    live_claims_of, place, skew, seconds
+):
+    first, skew.seconds = place(), seconds
+    with time_machine.travel(time() + seconds):
+        assert live_claims_of(first)
+    for _ in range(3):
+        access = place()
+        with time_machine.travel(time() + seconds):
+            assert live_claims_of(access) == read(access)[1]
+
+
+def test_a_service_in_node_accepts_who_signs_in_after_it_fetched_the_list(snippet, place, ada):
+    code = snippet(NODE) + snippet(LISTS[1]) + JUDGE_NEW
+    access = place()
+    assert node(code, TOKEN=access) == [str(ada.user(access).json["id"])] * 3
+
+
 def strangers(app, good):
     """Return tokens that are signed with the very key, and name no list of ours."""
     claims = read(good)[1]
@@ -176,7 +285,7 @@ def strangers(app, good):
 def test_a_service_in_python_takes_a_place_only_from_lists_of_ours(app, live_claims_of, place):
     good = place()
     for token in strangers(app, good):
-        with pytest.raises(InvalidTokenError):
+        with pytest.raises((InvalidTokenError, OSError)):
             live_claims_of(token)
     assert live_claims_of(good)
 
@@ -184,14 +293,17 @@ def test_a_service_in_python_takes_a_place_only_from_lists_of_ours(app, live_cla
 def test_a_service_in_node_takes_only_sessions_that_live(app, snippet, place, ada):
     good, ended = place(), place()
     assert ada.logout(ended).status_code == 204
-    sent = {"TOKENS": json.dumps([good, ended, *strangers(app, good), good])}
+    tokens = json.dumps([good, ended, *strangers(app, good), good])
     code = snippet(NODE) + snippet(LISTS[1]) + JUDGE.replace("claimsOf", "liveClaimsOf")
-    done = tools.node("--input-type=module", "-e", code, env=sent)
     user_id = str(ada.user(good).json["id"])
-    assert done.stdout.split() == [user_id, "null", "null", "null", "null", user_id], done.stderr
+    assert node(code, TOKENS=tokens) == [user_id, "null", "null", "null", "null", user_id]
 
 
 def test_every_snippet_is_tried_and_pins_what_it_has_to():
     assert list(SNIPPETS) == [*LIBRARIES, NODE, *LISTS]
     for text in (SNIPPETS[heading] for heading in (*LIBRARIES, NODE)):
-        assert {"EdDSA", "token_type", ISSUER, "access"} <= set(re.findall(r"\w+", text))
+        assert {"EdDSA", "token_type", "access", "pycoder", "typ", "10"} <= set(
+            re.findall(r"\w+", text)
+        )
+        assert '"at+jwt"' in text
+        assert 'ISSUER = "https://auth.example.com"' in text.replace("const issuer", "ISSUER")
