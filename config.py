@@ -41,7 +41,7 @@ from config_parsers import (
 
 MINIMUM_PRODUCTION_ROUNDS = 12
 PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
-OWN_PREFIXES = ("PYCODER_", "JWT_")  # of names that nothing else in an environment has
+OWN_NAME = re.compile(r"(PYCODER|JWT)_(?!(SERVICE|PORT)(_|$))")  # Kubernetes sets PYCODER_PORT_…
 
 
 class ConfigError(Exception):
@@ -200,7 +200,7 @@ class Config:
         known, reasons = self.settings(), {}
         for name in {**self.environ, **self.from_file}.keys() - known.keys():
             closest = get_close_matches(name.upper(), known, 1, cutoff=0.82)
-            if closest or name.startswith(OWN_PREFIXES):
+            if closest or OWN_NAME.match(name):
                 reasons[name] = "is no setting" + "".join(f"; did you mean {c}?" for c in closest)
         return dict(sorted(reasons.items()))
 

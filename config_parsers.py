@@ -213,13 +213,15 @@ def in_clear(url: str, environ: Mapping[str, str]) -> str:
 
     It may do so if the URL says so in words.
     """
+    if not url.lower().startswith(("smtp:", "redis:", "postgres")):
+        return ""
     parts = split_url(url)
     options, host = parse_qs(parts.query), parts.hostname or ""
     if parts.scheme == "smtp" and parts.username and "tls" not in options and not is_local(host):
         return "sends the password in clear; add tls=1, or allow it with tls=0"
     if parts.scheme == "redis" and options.get("tls") != ["0"] and not is_local(host):
         return "is not encrypted; use rediss://, or allow it with ?tls=0"
-    if not parts.scheme.startswith("postgres"):
+    if parts.scheme in ("smtp", "redis"):
         return ""
     named = [host, *(",".join(options.get(name, [])) for name in ("host", "hostaddr", "service"))]
     defaults = [environ.get(name, "") for name in ("PGHOST", "PGHOSTADDR", "PGSERVICE")]

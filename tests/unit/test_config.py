@@ -139,7 +139,7 @@ def test_production_refuses_an_unsafe_setting_by_name_and_not_by_value(tmp_path,
 IN_CLEAR = [
     ("MAIL_URL", "smtp://user:pw@mail.pycoder.dev:587", "?tls=1"),
     ("MAIL_URL", "smtp://user:pw@mail.pycoder.dev?from=id@pycoder.dev", "&tls=0"),
-    ("MAIL_URL", "smtp://user@10.0.0.1", "?tls=1"),
+    ("MAIL_URL", "SMTP://user@10.0.0.1", "?tls=1"),
     ("RATE_LIMIT_STORAGE", "redis://redis.pycoder.dev/0", "?tls=0"),
     ("RATE_LIMIT_STORAGE", "redis://:pw@10.0.0.1", "?tls=0"),
     ("DATABASE_URL", "postgresql://u:pw@db.pycoder.dev/x", "?sslmode=verify-full"),
@@ -179,6 +179,8 @@ def test_the_variables_of_postgresql_count(tmp_path):
         ("MAIL_URL", "smtps://u:pw@mail.pycoder.dev"),
         ("MAIL_URL", "smtp://mail.pycoder.dev"),
         ("MAIL_URL", "file:mails"),
+        ("MAIL_URL", "file:/srv/mails@pycoder"),
+        ("DATABASE_URL", "sqlite:////srv/pycoder@one/pycoder.db"),
         *(("RATE_LIMIT_STORAGE", f"redis://{host}/0") for host in ("localhost", "[::1]:6379")),
         ("RATE_LIMIT_STORAGE", "rediss://:pw@redis.pycoder.dev/0"),
         *(("DATABASE_URL", f"postgresql://u:pw@{host}/x") for host in ("localhost:5432", "[::1]")),
@@ -229,6 +231,7 @@ def test_a_misspelt_setting_is_a_complaint_and_refused_in_dot_env(tmp_path, name
 
 def test_names_of_other_programs_are_no_complaint(tmp_path):
     others = ("PATH", "HOME", "PGPORT", "REPORT", "REDIS_URL", "LOG_LEVEL", "SESSION_MANAGER")
+    others += ("PYCODER_SERVICE_HOST", "PYCODER_PORT", "PYCODER_PORT_8000_TCP")  # of Kubernetes
     environ = {**SAFE, **dict.fromkeys(others, "x")}
     assert ProductionConfig(environ, tmp_path, environ).unknown_names() == {}
 
