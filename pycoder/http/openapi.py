@@ -116,12 +116,13 @@ class StrictParser(FlaskParser):
     def load_json(self, req: Request, schema: Schema) -> Any:
         """Return the JSON body, or the form if the schema accepts one. No body is ``{}``.
 
-        The values of a repeated parameter are joined by a space, which no token contains.
+        The values of a repeated parameter are joined by a space, unless they are equal. No token
+        contains a space, so two tokens are none.
         """
         if not req.get_data(cache=True, parse_form_data=False):
             return {}
         if getattr(schema, "accepts_forms", False) and req.mimetype == FORM:
-            return {name: " ".join(values) for name, values in req.form.lists()}
+            return {name: " ".join(dict.fromkeys(values)) for name, values in req.form.lists()}
         return req.get_json()
 
     def handle_error(
