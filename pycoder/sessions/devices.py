@@ -10,7 +10,7 @@ from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer
 
 from pycoder.client_info import current_client
-from pycoder.keys.key import derive_key
+from pycoder.secret_key import derive_key
 
 MAXIMUM_ACCOUNTS = 5  # remembered by one browser
 

@@ -12,9 +12,9 @@ from config import ProductionConfig, TestingConfig
 from pycoder.accounts import administration
 from pycoder.audit import Event
 from pycoder.clock import now
-from pycoder.keys.key import derive_key
 from pycoder.models.audit import AuditEvent
 from pycoder.models.session import Session
+from pycoder.secret_key import derive_key
 from tests.support.callers import Caller
 from tests.support.constants import SECRET_KEY
 from tests.support.parameters import on_sqlite

@@ -2,11 +2,8 @@
 
 import hashlib
 
-from pycoder.keys.key import (
-    derive_key,
-    encrypt_key,
-    generate_key,
-)
+from pycoder.keys.key import encrypt_key, generate_key
+from pycoder.secret_key import derive_key
 from tests.support.constants import SECRET_KEY
 from tests.support.forgeries import KEY, secret_key
 from tests.support.tokens import unb64
