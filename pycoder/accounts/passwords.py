@@ -3,6 +3,7 @@
 from sqlalchemy import update
 
 from pycoder import audit
+from pycoder.accounts.identifiers import normalize_email
 from pycoder.accounts.reauthentication import (
     lock_session_owner,
     require_reauthentication,
@@ -16,7 +17,7 @@ from pycoder.keys.ring import current_ring
 from pycoder.mail import links, queue
 from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
-from pycoder.models.user import EMAIL_LENGTH, User, normalize_identifier
+from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.passwords.policy import policy_violations
 from pycoder.ratelimit import limiter, lockout
@@ -54,16 +55,18 @@ def request_password_reset(email: str) -> None:
     """Queue a password reset e-mail.
 
     The work done does not depend on whether an account exists: the worker looks it up later.
-    Requests over the limit are dropped. The mail is stored under the normalized address, so that a
-    password change finds it however it was spelled.
+    Requests over the limit are dropped, and so is what is no address: it may be a password, and
+    the mail stores it until the worker looks. The mail is stored under the normalized address, so
+    that a password change finds it however it was spelled.
     """
     key = normalize_identifier(email)
     try:
         limiter.hit("reset.ip", limiter.client_network())
         limiter.hit("reset.account", limiter.hash_identifier(key))
-    except TooManyRequests:
+        normalize_email(key)
+    except (InvalidInput, TooManyRequests):
         return
-    queue.enqueue(Template.RESET_PASSWORD, key[:EMAIL_LENGTH])
+    queue.enqueue(Template.RESET_PASSWORD, key)
     db.session.commit()
 
 

@@ -8,7 +8,8 @@ from flask import current_app, request
 from pycoder.audit import Event
 from pycoder.errors import CsrfFailed
 from pycoder.http.cors import canonical_origin, is_trusted_origin
-from pycoder.keys.key import base64url_encode, derive_key
+from pycoder.keys.key import base64url_encode
+from pycoder.secret_key import derive_key
 from pycoder.tokens.state import record_token_misuse
 
 FOREIGN_ORIGIN = (

@@ -17,6 +17,10 @@ from typing import Any
 
 BUSY_TIMEOUT = 2.0  # seconds, the same as for PostgreSQL
 RETRY_INTERVAL = (0.0001, 0.0002)  # seconds, random so that processes do not retry in step
+PRAGMAS = (
+    *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
+    *("secure_delete=ON", "journal_size_limit=0"),
+)
 BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)
 
 _retrying = threading.Lock()  # of the one thread that retries
@@ -53,8 +57,9 @@ class BusyRetryCursor(sqlite3.Cursor):
 class BusyRetryConnection(sqlite3.Connection):
     """A connection whose cursors wait for a busy database.
 
-    Its pragmas allow readers beside a writer, make commits durable, and enforce foreign keys. A new
-    database can be read by its owner only, and so can its log, which SQLite gives the same mode.
+    Its pragmas allow readers beside a writer, make commits durable, enforce foreign keys, overwrite
+    what is deleted, and shorten the WAL, with its old pages, when it begins anew. A new database
+    can be read by its owner only, and so can its log, which SQLite gives the same mode.
     """
 
     def __init__(self, database: str, *args: Any, **kwargs: Any):
@@ -62,7 +67,7 @@ class BusyRetryConnection(sqlite3.Connection):
             with suppress(OSError):  # it exists already, or SQLite reports why it cannot exist
                 os.close(os.open(database, os.O_CREAT | os.O_EXCL, 0o600))
         super().__init__(database, *args, **{**kwargs, "timeout": 0})
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in PRAGMAS:
             self.cursor().execute(f"PRAGMA {pragma}").close()
 
     def cursor(self, factory: Any = BusyRetryCursor) -> Any:

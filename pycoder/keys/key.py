@@ -12,8 +12,6 @@ from typing import Any, cast
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -21,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 from jwt import PyJWS
+
+from pycoder.secret_key import derive_key
 
 PUBLIC_MEMBERS = ("crv", "e", "kty", "n", "x", "y")  # the members of a public key
 ACCESS_TYP, REFRESH_TYP, STATUS_LIST_TYP = "at+jwt", "rt+jwt", "statuslist+jwt"  # RFC 8725 §3.11
@@ -74,12 +74,6 @@ def derive_refresh_key(key: Key) -> Key:
     return replace(
         derived, not_before=key.not_before, verify_until=key.verify_until, typs=(REFRESH_TYP,)
     )
-
-
-def derive_key(secret: str, purpose: str) -> bytes:
-    """Derive 32 bytes for a single purpose from a secret (HKDF, RFC 5869)."""
-    info = f"pycoder {purpose}".encode()
-    return HKDF(SHA256(), 32, salt=None, info=info).derive(secret.encode())
 
 
 def generate_key(algorithm: str) -> Key:

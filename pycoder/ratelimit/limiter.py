@@ -4,11 +4,11 @@ The counters live in the application's database, so that one machine needs no ot
 Redis for a fleet. Rate limiting fails closed: a storage that does not answer is a 503.
 """
 
+import hmac
 import ipaddress
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import cast
 
 from flask import Flask, current_app
@@ -21,6 +21,7 @@ from pycoder.client_info import current_client
 from pycoder.clock import now
 from pycoder.errors import TooManyRequests
 from pycoder.ratelimit.storage import DatabaseStorage
+from pycoder.secret_key import derive_key
 
 REDIS_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2, "wrap_exceptions": True}
 
@@ -97,8 +98,12 @@ def retry_after(counter: str) -> int:
 
 
 def hash_identifier(identifier: str) -> str:
-    """Return a key that hides what a user typed, which may be a password."""
-    return sha256(identifier.encode()).hexdigest()[:32]
+    """Return a key that hides what a user typed, which may be a password.
+
+    Only with ``SECRET_KEY`` can a guess be compared with it.
+    """
+    key = derive_key(current_app.config["SECRET_KEY"], "typed identifiers")
+    return hmac.digest(key, identifier.encode(), "sha256").hex()[:32]
 
 
 def client_network() -> str:

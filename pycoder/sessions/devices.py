@@ -16,10 +16,10 @@ from pycoder.client_info import current_client
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, fetch_all
 from pycoder.extensions import db
-from pycoder.keys.key import derive_key
 from pycoder.models.device import Device
 from pycoder.models.session import Session
 from pycoder.ratelimit import limiter
+from pycoder.secret_key import derive_key
 
 LIFETIME = timedelta(days=180)  # without a login, after which a device is forgotten
 MAXIMUM_DEVICES = 10  # remembered for one account

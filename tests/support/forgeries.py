@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from pycoder.keys.key import Key, derive_key, derive_refresh_key, generate_key, name_key
+from pycoder.keys.key import Key, derive_refresh_key, generate_key, name_key
+from pycoder.secret_key import derive_key
 from tests.support.constants import SECRET_KEY
 from tests.support.tokens import b64, raw, read, unb64
 

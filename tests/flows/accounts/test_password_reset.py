@@ -154,6 +154,22 @@ def test_a_deactivated_account_gets_no_link(ada, app, mails):
     assert mails() == []
 
 
+def test_what_is_no_address_is_not_stored(anyone, rows):
+    """It may be a password. An address is stored until the worker has looked it up."""
+    for typed in ("correct horse battery staple", "hunter2@", "Passw0rd@home", "x" * 254):
+        assert ask(anyone, typed).status_code == 202
+    assert rows(select(OutgoingMail)) == []
+
+
+def test_an_address_without_an_account_is_stored_until_the_worker_has_looked(
+    anyone, mails, waiting
+):
+    assert ask(anyone, "nobody@example.com").status_code == 202
+    assert waiting() == 1
+    assert mails() == []
+    assert waiting() == 0
+
+
 def test_the_link_goes_to_the_stored_address_whatever_spelling_was_typed(ada, mails):
     mails()
     ask(ada, "ＡＤＡ@Example.com")

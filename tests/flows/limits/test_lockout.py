@@ -1,5 +1,6 @@
 """The lockout of an account after failed logins (``login.account``)."""
 
+import hashlib
 from datetime import timedelta
 from itertools import cycle, islice
 
@@ -8,8 +9,10 @@ from sqlalchemy import func, select
 
 from pycoder.audit import Event
 from pycoder.models.audit import AuditEvent
+from pycoder.models.rate_limit import RateLimit
 from tests.support.login_attempts import MINUTE, guess, guesses, visitor, wait_of
 from tests.support.parameters import on_sqlite
+from tests.support.password_calls import ask
 
 # login.account: failures of one account
 
@@ -44,6 +47,19 @@ def test_an_account_that_nobody_has_is_refused_like_one_that_somebody_has(ada, a
 def test_every_spelling_of_one_account_counts_as_one(spellings, ada, app):
     tried = [guess(app, email).status_code for email in islice(cycle(spellings), 11)]
     assert tried == [400] * 10 + [429]
+
+
+def test_what_was_typed_is_stored_as_a_keyed_hash_only(app, rows):
+    typed = "my secret password"
+    assert guess(app, typed).status_code == 400
+    assert ask(visitor(app), "secret@example.com").status_code == 202
+    keys = " ".join(rows(select(RateLimit.key)))
+    assert "login.account" in keys
+    assert "reset.account" in keys
+    for text in (typed, "secret@example.com"):
+        assert text not in keys
+        for algorithm in ("md5", "sha1", "sha256", "sha512"):
+            assert hashlib.new(algorithm, text.encode()).hexdigest()[:16] not in keys
 
 
 def test_a_pause_is_one_accounts_alone_and_ends(ada, bob, app, clock):

@@ -9,10 +9,10 @@ from sqlalchemy import func, select
 from config import ProductionConfig, TestingConfig
 from pycoder.accounts import administration
 from pycoder.audit import Event
-from pycoder.keys.key import derive_key
 from pycoder.models.audit import AuditEvent
 from pycoder.models.device import Device
 from pycoder.models.session import Session
+from pycoder.secret_key import derive_key
 from tests.support.callers import Caller
 from tests.support.clocks import later
 from tests.support.constants import SECRET_KEY

@@ -7,12 +7,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from pycoder.keys.key import (
     decrypt_key,
-    derive_key,
     derive_refresh_key,
     encrypt_key,
     generate_key,
     name_key,
 )
+from pycoder.secret_key import derive_key
 from tests.support.constants import SECRET_KEY
 from tests.support.forgeries import KEY, KEYS, secret_key
 from tests.support.tokens import unb64

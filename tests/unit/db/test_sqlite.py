@@ -1,0 +1,37 @@
+"""What SQLite's files contain."""
+
+import pytest
+
+from pycoder.db.queries import autocommit
+from tests.support.application import migrated
+from tests.support.callers import Caller
+
+ERASED = (b"bob@example.com", b"Roberta", b"bob-the-first", b"203.0.113.9", b"Bobs-Browser/1.0")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "pycoder.db"
+
+
+def test_a_deleted_account_is_in_no_file_after_a_checkpoint_and_a_write(path, tmp_path):
+    def contents():
+        return b"".join(file.read_bytes() for file in tmp_path.glob("pycoder.db*"))
+
+    with migrated(tmp_path, DATABASE_URL=f"sqlite:///{path}") as app:
+        ada, bob = (Caller(app.test_client(), f"{name}@example.com") for name in ("ada", "bob"))
+        bob.client.environ_base |= {
+            "REMOTE_ADDR": "203.0.113.9",
+            "HTTP_USER_AGENT": "Bobs-Browser/1.0",
+        }
+        assert ada.register().status_code == 201
+        assert bob.register(username="bob-the-first", first_name="Roberta").status_code == 201
+        assert all(text in contents() for text in ERASED)
+        deleted = bob.call("DELETE", "/api/user/", json={"password": bob.password})
+        assert deleted.status_code == 204
+        with app.app_context(), autocommit() as connection:
+            connection.exec_driver_sql("DELETE FROM rate_limits")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+        assert ada.login()
+        assert b"ada@example.com" in contents()
+        assert [text for text in ERASED if text in contents()] == []
