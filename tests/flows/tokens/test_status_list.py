@@ -4,6 +4,7 @@ import base64
 import math
 import re
 import zlib
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import jwt
@@ -26,7 +27,7 @@ from tests.support.application import change
 from tests.support.callers import Caller
 from tests.support.forgeries import KEY, NOW
 from tests.support.refusals import assert_refused_everywhere
-from tests.support.tokens import read
+from tests.support.tokens import read, statuses_in
 
 VALID, INVALID = 0, 1
 MEDIA_TYPE = "application/statuslist+jwt"
@@ -258,6 +259,22 @@ def test_a_session_is_valid_in_a_list_that_was_built_while_it_began(app, device,
         idx = status_list.allocate_index()
     bits = bits_of(fetch(device.client, device.tokens.access), key)
     assert bits[idx // 8] >> idx % 8 & 1 == VALID
+
+
+def test_no_list_that_is_built_among_many_sign_ins_refuses_one_of_them(app, key, no_limits):
+    def sign_in(n):
+        caller = Caller(app.test_client(), f"guest{n}@example.com")
+        assert caller.register().status_code == 201
+        return [caller.tokens.access, *(caller.login().access for _ in range(2))]
+
+    lists, client = [], app.test_client()
+    with ThreadPoolExecutor(4) as pool:
+        guests = [pool.submit(sign_in, n) for n in range(6)]
+        while wait(guests, timeout=0.01).not_done:
+            status_list._build_token.cache_clear()
+            lists.append(client.get(PATH.format(0)).text)
+    tokens = [access for guest in guests for access in guest.result()]
+    assert statuses_in(lists, tokens) == {VALID}
 
 
 def test_a_session_leaves_no_index_pending(app, device, rows):

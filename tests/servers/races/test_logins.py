@@ -12,6 +12,7 @@ from pycoder.extensions import db
 from pycoder.models.session import Session
 from pycoder.models.user import User
 from pycoder.passwords.hashing import HASH_FORMAT
+from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD, SOAK
 from tests.support.races import (
     ENDINGS,
@@ -24,6 +25,7 @@ from tests.support.races import (
     timed,
     tokens_of,
 )
+from tests.support.tokens import statuses_in
 
 pytestmark = pytest.mark.untraced  # the server is another process
 
@@ -121,3 +123,18 @@ def test_everybody_in_a_crowd_gets_in(api):
 
     with ThreadPoolExecutor(12) as pool:
         assert set().union(*pool.map(log_in, people)) == {200}
+
+
+def test_no_worker_has_a_list_that_refuses_who_signs_in_among_many(api, server):
+    def fetch(_=None):
+        with ApiConnection(server) as connection:
+            return connection.call("GET", "/.well-known/status/0.jwt").text
+
+    people = [api.register() for _ in range(8)]
+    lists = [fetch() for _ in range(20)]
+    for _ in range(SOAK):
+        calls = [partial(api.try_login, person.email) for person in people * 3]
+        answers = at_once([*calls, *[fetch] * 8])
+        lists += [*answers[len(calls) :], *(fetch() for _ in range(20))]
+        tokens = [tokens_of(answer).access for answer in answers[: len(calls)]]
+        assert statuses_in(lists, tokens) == {0}
