@@ -7,10 +7,12 @@ share of the connections. The core alone raises GET user on SQLite from 4,800 to
 second (docs/adr/0044). To do without this worker, pass ``--worker-class gthread``.
 """
 
+import json
 import os
 import select
 import time
 from contextlib import suppress
+from http import HTTPStatus
 
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -61,8 +63,53 @@ class Worker(ThreadWorker):
             kept = super().handle(conn)
         return kept
 
+    def handle_error(self, req, client, addr, exc):
+        """Answer a malformed request with a problem document in place of gunicorn's page."""
+        super().handle_error(req, ProblemSocket(client), addr, exc)
+
     def _has_threads_for_all(self):
         return self.nr_conns - len(self.keepalived_conns) <= self.cfg.threads
+
+
+class ProblemSocket:
+    """A socket that sends an error page of gunicorn as a problem document (RFC 9457).
+
+    The page repeats what could not be parsed. The document says nothing of it.
+    """
+
+    def __init__(self, sock):
+        self.sock = sock
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+    def sendall(self, page):
+        """Send the document. It has the status of the page, but 400 in place of 501.
+
+        gunicorn responds 501 to an unknown transfer coding. A client must not cause a 5xx.
+        """
+        status = int(page.split(None, 2)[1])
+        self.sock.sendall(_problem_response(400 if status == 501 else status))
+
+
+def _problem_response(status):
+    """Return the bytes of a problem response."""
+    from pycoder.errors import BadRequest, InternalError
+    from pycoder.http.middleware import SECURITY_HEADERS, new_request_id
+    from pycoder.http.problems import PROBLEM_JSON, document
+
+    request_id = new_request_id()
+    problem = BadRequest() if status < 500 else InternalError()
+    body = json.dumps(document(problem, status, request_id))
+    headers = dict(SECURITY_HEADERS) | {
+        "X-Request-ID": request_id,
+        "Content-Type": PROBLEM_JSON,
+        "Content-Length": len(body),
+        "Connection": "close",
+    }
+    head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"]
+    head += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*head, "", body]).encode()
 
 
 def _request_follows(conn):

@@ -59,12 +59,14 @@ class InternalError(Problem):
 class FieldError(str):
     """Why a field is rejected: a sentence for the user, a stable code, and parameters."""
 
+    codes: ClassVar[set[str]] = set()  # those of all errors
     code: str
     parameters: Mapping[str, Any]
 
     def __new__(cls, code: str, sentence: str, **parameters: Any) -> "FieldError":
         error = super().__new__(cls, sentence)
         error.code, error.parameters = code, parameters
+        cls.codes.add(code)
         return error
 
     def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]

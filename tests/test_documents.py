@@ -70,7 +70,7 @@ def test_every_problem_event_and_limit_is_explained():
     assert rows == list(DEFAULT_LIMITS)
 
 
-def test_every_code_of_a_field_error_is_explained():
+def test_every_code_of_a_field_error_is_explained(app):
     made = {
         node.args[0].value
         for path in (ROOT / "pycoder").rglob("*.py")
@@ -79,6 +79,8 @@ def test_every_code_of_a_field_error_is_explained():
     }
     listed = re.findall(r"^\| `([a-z_]+)`", section(FRONTEND, "Errors of fields"), re.MULTILINE)
     assert sorted(listed) == sorted(made)
+    schemas = app.test_client().get("/api/openapi.json").json["components"]["schemas"]
+    assert schemas["FieldError"]["properties"]["code"]["examples"] == sorted(made)
 
 
 def test_every_module_has_its_place():

@@ -13,7 +13,7 @@ from webargs.flaskparser import FlaskParser
 
 from config import ProductionConfig
 from pycoder import errors
-from pycoder.errors import InvalidInput, Problem, TokenProblem
+from pycoder.errors import FieldError, InvalidInput, Problem, TokenProblem
 from pycoder.http.problems import PROBLEM_JSON
 
 FORM = "application/x-www-form-urlencoded"
@@ -171,7 +171,9 @@ class ProblemApi(flask_smorest.Api):
         """Return the complete OpenAPI document."""
         document: dict[str, Any] = deepcopy(self.spec.to_dict())
         del document["components"]["responses"]  # flask-smorest's own, which nothing refers to
-        del document["components"]["schemas"]["PaginationMetadata"]
+        schemas = document["components"]["schemas"]
+        del schemas["PaginationMetadata"]
+        schemas["FieldError"]["properties"]["code"]["examples"] = sorted(FieldError.codes)
         for path in document["paths"].values():
             for method, operation in path.items():
                 if method != "parameters":

@@ -33,16 +33,9 @@ PROBLEM_BY_STATUS: dict[int | None, type[Problem]] = {
 
 
 def render(problem: Problem) -> Response:
-    """Return the problem document of a problem, and count it (RFC 9457)."""
+    """Return the response of a problem, and count it."""
     PROBLEMS.labels(problem.code).inc()
-    body: dict[str, Any] = {
-        "type": f"urn:pycoder:problem:{problem.code}",
-        "title": HTTPStatus(problem.status).phrase,
-        "status": problem.status,
-        "detail": problem.detail,
-        "code": problem.code,
-        "request_id": request.id,  # type: ignore[attr-defined]
-    }
+    body = document(problem, problem.status, request.id)  # type: ignore[attr-defined]
     if problem.errors is not None:
         body["errors"] = problem.errors
         body["error_codes"] = {
@@ -50,6 +43,18 @@ def render(problem: Problem) -> Response:
             for field, reasons in problem.errors.items()
         }
     return Response(json.dumps(body), problem.status, problem.headers, mimetype=PROBLEM_JSON)
+
+
+def document(problem: Problem, status: int, request_id: str) -> dict[str, Any]:
+    """Return the members that every problem document has (RFC 9457)."""
+    return {
+        "type": f"urn:pycoder:problem:{problem.code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "request_id": request_id,
+    }
 
 
 def _coded(reason: str) -> dict[str, Any]:
