@@ -1,16 +1,16 @@
 """The audit trail: security events, written in the transaction of their change."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from pycoder.client_info import current_client
 from pycoder.clock import now
-from pycoder.db.queries import autocommit, execute_in_transaction
+from pycoder.db.queries import autocommit, execute_in_transaction, fetch_all
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 
@@ -60,13 +60,31 @@ class Event(StrEnum):
     SYSTEM_RESTORED = "system.restored"
 
 
-def latest_events(limit: int | None, user_id: int | None = None) -> Sequence[AuditEvent]:
+def latest_events(limit: int, user_id: int | None = None) -> Sequence[AuditEvent]:
     """Return the newest events, of one user or of all, newest first."""
     newest = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
     if user_id is not None:
         newest = newest.where(AuditEvent.user_id == user_id)
     return db.session.scalars(newest).all()
 
+
+def read_events(user_id: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield all events of a user in batches, newest first.
+
+    No transaction is open between two batches.
+    """
+    before = 2**63 - 1
+    while rows := fetch_all(_BATCH, {"user_id": user_id, "before": before}):
+        yield [row._asdict() for row in rows]
+        before = rows[-1].id
+
+
+_BATCH = (
+    select(AuditEvent.__table__)
+    .where(AuditEvent.user_id == bindparam("user_id"), AuditEvent.id < bindparam("before"))
+    .order_by(AuditEvent.id.desc())
+    .limit(1000)
+)
 
 _INSERT = insert(AuditEvent.__table__)  # type: ignore[arg-type]
 

@@ -1,6 +1,6 @@
 """The account as its owner sees, changes, exports and deletes it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -11,7 +11,7 @@ from pycoder.accounts.administration import delete_user
 from pycoder.accounts.identifiers import INVALID_USERNAME, USERNAME_TAKEN, is_valid_username
 from pycoder.accounts.reauthentication import lock_session_owner, require_reauthentication
 from pycoder.audit import Event
-from pycoder.errors import InvalidInput, TokenRevoked
+from pycoder.errors import InvalidInput, TokenRevoked, TooManyRequests
 from pycoder.extensions import db
 from pycoder.mail import queue
 from pycoder.models.audit import AuditEvent
@@ -20,9 +20,11 @@ from pycoder.models.mail import OneTimeToken
 from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.session import Session
 from pycoder.models.user import User, normalize_identifier
-from pycoder.ratelimit import limiter
+from pycoder.ratelimit import limiter, lockout
 from pycoder.sessions.lifecycle import mark_current
 from pycoder.tokens.state import TokenState
+
+EXPORT_DURATION = 300  # seconds, after which another export may begin in any case
 
 
 def update_profile(current: TokenState, **profile: str) -> User:
@@ -77,10 +79,13 @@ def list_activity(user_id: int) -> Sequence[AuditEvent]:
 def export_account(current: TokenState) -> dict[str, Any]:
     """Return everything that is stored about the account, without secrets.
 
-    It fulfils the rights of access and data portability (GDPR Art. 15 and 20). Raises
-    ``TokenRevoked`` if the account has been deleted meanwhile.
+    It fulfils the rights of access and data portability (GDPR Art. 15 and 20). The events are a
+    generator of batches, because there can be any number of them. Raises ``TooManyRequests``, also
+    while another export is under way, and ``TokenRevoked`` if the account has been deleted
+    meanwhile.
     """
     user_id = current.user_id
+    limiter.hit("account.writes", f"export/{user_id}", user_id)
     user = db.session.get(User, user_id)
     if user is None:
         raise TokenRevoked
@@ -88,14 +93,25 @@ def export_account(current: TokenState) -> dict[str, Any]:
     links = select(OneTimeToken).where(OneTimeToken.user_id == user_id)
     devices = select(Device).where(Device.user_id == user_id)
     pending = select(PendingAuthentication).where(PendingAuthentication.user_id == user_id)
-    return {
+    document = {
         "user": user,
         "sessions": mark_current(sessions, current),
         "devices": db.session.scalars(devices.order_by(Device.created_at)).all(),
-        "events": audit.latest_events(None, user_id),
         "links": db.session.scalars(links.order_by(OneTimeToken.purpose, OneTimeToken.id)).all(),
         "pending_authentications": db.session.scalars(
             pending.order_by(PendingAuthentication.expires_at)
         ).all(),
         "mails": queue.queued_for(user),
     }
+    db.session.close()  # no connection waits for the client to read
+    if not limiter.is_first_in_period(f"export/{user_id}", EXPORT_DURATION):
+        raise TooManyRequests(lockout.BUSY_RETRY)
+    return {**document, "events": _read_events(user_id)}
+
+
+def _read_events(user_id: int) -> Iterator[list[dict[str, Any]]]:
+    """Yield the events in batches. Afterwards, the next export may begin."""
+    try:
+        yield from audit.read_events(user_id)
+    finally:
+        limiter.end_period(f"export/{user_id}")

@@ -92,6 +92,11 @@ def is_first_in_period(key: str, seconds: int) -> bool:
     return current_limits().storage.incr(key, seconds) == 1
 
 
+def end_period(key: str) -> None:
+    """Make the next call of ``is_first_in_period`` the first."""
+    current_limits().storage.clear(key)
+
+
 def retry_after(counter: str) -> int:
     """Return the seconds until a counter expires, at least 1."""
     return max(1, math.ceil(current_limits().storage.get_expiry(counter) - now().timestamp()))

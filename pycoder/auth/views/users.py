@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from flask import Response
+
 from pycoder.accounts import profile as account
 from pycoder.auth import bp
 from pycoder.auth.decorators import access_token_required
@@ -19,6 +21,7 @@ from pycoder.errors import (
     ReauthenticationRequired,
     TooManyRequests,
 )
+from pycoder.http.streaming import stream_json
 from pycoder.models.audit import AuditEvent
 from pycoder.models.user import User
 from pycoder.tokens.jwt import current_token_state
@@ -66,6 +69,8 @@ def activity() -> Sequence[AuditEvent]:
 @bp.get("/user/export/")
 @access_token_required
 @bp.response(200, ExportSchema)
-def export() -> dict[str, Any]:
+@bp.errors(TooManyRequests)
+def export() -> Response:
     """Return everything that is stored about the account, without secrets."""
-    return account.export_account(current_token_state())
+    document = account.export_account(current_token_state())
+    return stream_json(ExportSchema(), document, "events")

@@ -46,7 +46,14 @@ def end_other_sessions(caller, n):
     return caller.call("DELETE", "/api/sessions/")
 
 
+def export_account(caller, n):
+    response = caller.get("/api/user/export/")
+    assert response.text  # the next export may begin when this one has been read
+    return response
+
+
 WRITES = {
+    export_account: 200,
     change_profile: 200,
     retry: 200,
     revoke_access_token: 200,
