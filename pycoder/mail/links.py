@@ -76,7 +76,7 @@ def _store(user_id: int, purpose: Purpose, secret: str, **values: Any) -> None:
 
 
 def prepare_undo(user_id: int, email: str) -> None:
-    """Add the right of a former address to undo a change, in the transaction of the change.
+    """Add the link of a former address, in the transaction of the change.
 
     Its rank among others and its lifetime count from the change. ``issue_undo`` creates the secret
     when the mail is sent.
@@ -163,7 +163,7 @@ def _is_valid(secret: str, *purposes: Purpose) -> ColumnElement[bool]:
 
 
 def is_asker_active(model: type[OneTimeToken | OutgoingMail]) -> ColumnElement[bool]:
-    """Return the condition that no session asked for a link, or one that is still active."""
+    """Return the condition that the session that asked for a link is active, if any."""
     return model.session_id.is_(None) | is_active_session(model.session_id)
 
 

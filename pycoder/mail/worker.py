@@ -231,12 +231,14 @@ def _is_over_limit(row: Row[Any]) -> bool:
 
     The limit keeps an attacker from flooding the mailbox of another person. All mails that the
     person has not asked for share one counter of the address, because accounts can be deleted and
-    registered again. Resets are limited when they are requested.
+    registered again. The link that undoes a change has its own, so that a thief cannot use it up.
+    Resets are limited when they are requested.
     """
     if row.confirmed or row.tries > 0 or row.template == Template.RESET_PASSWORD:
         return False
+    kind = "undo" if row.template == Template.UNDO_EMAIL else "unasked"
     address = limiter.hash_identifier(normalize_identifier(row.to))
-    return limiter.is_exceeded("reset.account", f"unasked/{address}")
+    return limiter.is_exceeded("reset.account", f"{kind}/{address}")
 
 
 def _create_link(row: Row[Any]) -> tuple[str, str]:

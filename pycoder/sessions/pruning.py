@@ -1,4 +1,4 @@
-"""Prune expired rows: sessions, revoked tokens, proofs, devices and old audit events.
+"""Prune expired rows: sessions, tokens, proofs, devices, and old audit events.
 
 Ordinary writes delete a few of them, so that the tables stay bounded without a scheduled job. The
 mail worker deletes expired links, and ratelimit/storage.py expired counters. The events of deleted
@@ -71,7 +71,7 @@ def _prune(batch: int) -> tuple[int, int]:
     values = {
         **due,
         "expired": now() - MARGIN,
-        "unused_since": now() - devices.LIFETIME,
+        "unused_since": now() - devices.LIFETIME - MARGIN,
         "oldest": now() - retention,
     }
     if not db.session.scalar(_IS_ANY_EXPIRED, values):

@@ -36,5 +36,11 @@ def rename(caller, **fields):
     return caller.call("PATCH", "/api/user/", json=fields)
 
 
+def with_link(mails):
+    """Return the only mail that contains a link of an account."""
+    [mail] = [mail for mail in mails if "#token=" in mail.text]
+    return mail
+
+
 def said(mails):
     return [(mail.to, mail.subject) for mail in mails]

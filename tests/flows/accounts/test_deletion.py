@@ -54,7 +54,7 @@ def test_a_deleted_account_is_gone_with_all_that_opens_it(ada, bob, mails, rows)
 
 
 def test_its_owner_is_told_and_what_waited_is_sent_but_links_are_not(ada, mails, waiting):
-    mails()
+    verify(ada, mails()[0].token)
     change(ada)
     ada.password = "a password that nobody has yet"
     ada.login()
@@ -145,10 +145,13 @@ def test_what_was_let_in_before_the_deletion_ends_without_a_fault(ada, app, rows
         user = administration.find_user("ada")
         db.session.expunge(user)
         administration.delete_user(user)
-        with pytest.raises(NotFound):
-            administration.delete_user(user)
-        with pytest.raises(NotFound):
-            administration.set_active(user, False)
+        for late in (
+            lambda: administration.delete_user(user),
+            lambda: administration.set_active(user, False),
+        ):
+            with pytest.raises(NotFound):
+                late()
+            db.session.rollback()
         with pytest.raises(TokenRevoked):
             profile.export_account(session)
     assert rows(select(AuditEvent.event)).count(Event.USER_DELETED) == 1
@@ -173,6 +176,4 @@ def test_nobody_registers_and_deletes_to_fill_another_mailbox(app, mails):
             Caller(app.test_client(), "victim@example.com").login()
         assert caller.call("DELETE", "/api/user/", json={"password": PASSWORD}).status_code == 204
         told += mails()
-    subjects = [mail.subject for mail in told]
-    assert subjects.count(DELETED) == 3
-    assert len(subjects) - subjects.count(DELETED) == 3  # of all other notices
+    assert len(told) == 3

@@ -7,7 +7,7 @@ from pycoder.extensions import db
 from pycoder.sessions import lifecycle
 from tests.support.callers import Caller
 from tests.support.clocks import later
-from tests.support.emails import LINK_INVALID, move, verify
+from tests.support.emails import LINK_INVALID, move, verify, with_link
 from tests.support.password_calls import ask, confirm
 from tests.support.requests import problem
 from tests.support.tokens import claims_of
@@ -60,7 +60,7 @@ ENDINGS = {
 def test_a_change_of_address_ends_with_the_session_that_asked(name, ada, owner, app, mails):
     mails()
     move(ada, "thief@example.org")
-    link = mails()[0]
+    link = with_link(mails())
     move(ada, "thief@example.net")  # this one is still to be mailed
     ENDINGS[name](owner, ada, app)
     assert problem(verify(ada, link.token)) == LINK_INVALID
@@ -72,7 +72,7 @@ def test_a_change_of_address_ends_with_the_session_that_asked(name, ada, owner, 
 def test_a_mailed_change_of_address_ends_with_it_too(name, ada, owner, app, mails):
     mails()
     move(ada, "thief@example.org")
-    link = mails()[0]
+    link = with_link(mails())
     ENDINGS[name](owner, ada, app)
     assert problem(verify(ada, link.token)) == LINK_INVALID
 
@@ -80,7 +80,7 @@ def test_a_mailed_change_of_address_ends_with_it_too(name, ada, owner, app, mail
 def test_it_outlives_other_sessions(ada, owner, app, mails):
     mails()
     move(ada, "ada@example.org")
-    link = mails()[0]
+    link = with_link(mails())
     owner.logout(access=owner.tokens.access)
     ada.refresh()
     assert verify(owner, link.token).status_code == 204
@@ -92,7 +92,7 @@ def test_it_ends_when_the_session_expires(ada, app, mails, setting):
     ada.login()
     mails()
     move(ada, "ada@example.org")
-    link = mails()[0]
+    link = with_link(mails())
     with later(hours=1, seconds=1):
         assert problem(verify(ada, link.token)) == LINK_INVALID
     assert verify(ada, link.token).status_code == 204
@@ -105,7 +105,7 @@ def test_a_verification_outlives_the_session_of_the_registration(ada, mails):
 
 
 def test_an_activation_revives_no_link(ada, owner, app, mails):
-    verification = mails()[0]
+    verification = with_link(mails())
     ask(ada)
     [reset] = mails()
     ask(ada)  # still to be mailed

@@ -138,7 +138,8 @@ NULL_IS_LEFT_OUT = {
     "/api/login/": ("username",),
     "/api/token/revoke/": ("token_type_hint",),
     "/api/logout/": ("refresh",),
-    "/api/user/": ("username", "first_name", "last_name"),
+    "/api/user/": ("username", "first_name", "last_name", "proof"),
+    **dict.fromkeys(("/api/password/change/", "/api/email/change/"), ("proof",)),
 }
 
 

@@ -121,7 +121,7 @@ FOREIGN = {
 PUBLIC = {
     "https://auth.example.org": "https://auth.example.org",
     "https://auth.example.org:443": "https://auth.example.org",
-    "https://AUTH.example.org/base": "https://auth.example.org",
+    "https://AUTH.example.org": "https://auth.example.org",
     "http://auth.example.org:80": "http://auth.example.org",
     "http://auth.example.org:8000": "http://auth.example.org:8000",
     "http://[::1]:8000": "http://[::1]:8000",

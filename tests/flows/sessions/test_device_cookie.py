@@ -154,7 +154,7 @@ def set_password(ada, flask, mails):
 
 def reset(ada, flask, mails):
     ask(ada)
-    confirm(ada, mails()[-1].token)
+    confirm(ada, mails()[0].token)
 
 
 @pytest.mark.parametrize("replace", [lambda ada, *_: change(ada), reset, set_password])
