@@ -213,6 +213,14 @@ def test_a_refresh_token_in_the_body_is_the_one_that_is_meant(grace, ada):
     assert grace.refresh().status_code == 200
 
 
+def test_a_refresh_token_that_is_null_leaves_the_cookie_in_force(grace, live):
+    assert grace.refresh(json={"refresh": None}).status_code == 200
+    for nothing in (None, ""):
+        grace.sign_in()
+        assert_gone(grace.logout(json={"refresh": nothing}))
+    assert live() == 1
+
+
 def test_logout_deletes_the_cookies_and_ends_the_session(grace, trail):
     kept = grace.token(ACCESS)
     answer = grace.logout()
