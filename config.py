@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from config_parsers import (
 )
 
 MINIMUM_PRODUCTION_ROUNDS = 12
+EXTRAS = {"DATABASE_URL": ("postgresql", "psycopg"), "RATE_LIMIT_STORAGE": ("redis", "redis")}
 PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
 OWN_NAME = re.compile(r"(PYCODER|JWT)_(?!(SERVICE|PORT)(_|$))")  # Kubernetes sets PYCODER_PORT_…
 
@@ -193,6 +195,9 @@ class Config:
             errors["JWT_AUDIENCE"] = "must not be JWT_ISSUER, the audience of refresh tokens"
         if self.RATE_LIMIT_STORAGE.startswith("memory:") and self.WEB_CONCURRENCY > 1:
             errors["RATE_LIMIT_STORAGE"] = "memory: supports only WEB_CONCURRENCY=1"
+        for name, (scheme, package) in EXTRAS.items():
+            if getattr(self, name).startswith(scheme) and find_spec(package) is None:
+                errors[name] = f"needs the package {package}, which is not installed"
         return errors
 
     def unknown_names(self) -> dict[str, str]:
@@ -247,8 +252,9 @@ class Config:
             folders.append(database.parent)
             if database.is_dir():
                 raise ConfigError(f"DATABASE_URL names a directory: {database}")
-            if database.exists() and not os.access(database, os.R_OK | os.W_OK):
-                raise ConfigError(f"this user cannot read and write {database}")
+            for file in (Path(f"{database}{suffix}") for suffix in ("", "-wal", "-shm")):
+                if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+                    raise ConfigError(f"this user cannot read and write {file}")
         for folder in folders:
             if not folder.is_dir():
                 raise ConfigError(f"there is no directory {folder}")

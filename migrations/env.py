@@ -4,7 +4,9 @@ import time
 from contextlib import contextmanager
 
 from alembic import context
+from alembic.util import CommandError
 from flask import current_app
+from sqlalchemy.exc import OperationalError
 
 from pycoder.db.base import Base
 
@@ -24,6 +26,15 @@ def migration_lock(engine):
             connection.rollback()
             time.sleep(0.2)
         yield
+
+
+def check_connection(engine):
+    """Raise ``CommandError``, which is one line, if the database does not answer."""
+    try:
+        engine.connect().close()
+    except OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        raise CommandError(f"the database does not answer: {reason}") from None
 
 
 def run(engine):
@@ -48,6 +59,7 @@ def run_on_postgresql(engine):
 
 
 engine = current_app.extensions["migrate"].db.engine
+check_connection(engine)
 if engine.name == "postgresql":
     run_on_postgresql(engine)
 else:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.commands import environment, flask_command
 from tests.support.constants import ROOT
+from tests.support.ports import free_port
 from tests.support.programs import program
 
 
@@ -72,6 +73,13 @@ def a_database_of_others(folder):
     return f"this user cannot read and write {folder}/data/pycoder.db"
 
 
+def a_journal_of_others(folder):
+    (folder / "data").mkdir()
+    (folder / "data" / "pycoder.db").touch()
+    (folder / "data" / "pycoder.db-wal").touch(0o400)
+    return f"this user cannot read and write {folder}/data/pycoder.db-wal"
+
+
 OBSTACLES = [
     unreadable,
     not_utf_8,
@@ -82,6 +90,7 @@ OBSTACLES = [
     a_database_in_no_directory,
     a_database_among_files_of_others,
     a_database_of_others,
+    a_journal_of_others,
 ]
 STARTS = {
     "gunicorn": ["gunicorn", "-c", f"{ROOT}/gunicorn.conf.py", "wsgi:app"],
@@ -107,6 +116,16 @@ def test_what_cannot_be_read_or_written_is_one_line_at_the_start(start, obstacle
         command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (1, f"PyCoder refuses to start: {reason}\n")
+
+
+@pytest.mark.parametrize("command", ["upgrade", "current"])
+def test_a_database_that_does_not_answer_is_one_line_of_the_migrations(command, tmp_path):
+    env = environment(f"postgresql://u:hunter2@127.0.0.1:{free_port()}/x")
+    done = flask_command(tmp_path, env, "db", command)
+    assert done.returncode == 1
+    assert "the database does not answer: connection failed" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert "hunter2" not in done.stderr
 
 
 def without_privileges():

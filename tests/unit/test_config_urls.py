@@ -1,5 +1,7 @@
 """The URLs of other servers: what is encrypted, which host they name, what is shown of them."""
 
+import sys
+
 import pytest
 
 from config import Config, DevelopmentConfig, ProductionConfig
@@ -33,6 +35,20 @@ def test_production_sends_nothing_in_clear_unless_it_is_told_to(tmp_path, name, 
     assert list(refused(tmp_path, **{name: url})) == [name]
     assert refused(tmp_path, **{name: url + allowed}) == {}
     assert refused(tmp_path, DevelopmentConfig, **{name: url}) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "package"),
+    [
+        ("DATABASE_URL", "postgresql://localhost/x", "psycopg"),
+        ("RATE_LIMIT_STORAGE", "redis://localhost/0", "redis"),
+        ("RATE_LIMIT_STORAGE", "rediss://localhost/0", "redis"),
+    ],
+)
+def test_a_package_that_a_url_needs_is_named(tmp_path, name, url, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    for kind in (DevelopmentConfig, ProductionConfig):
+        assert package in refused(tmp_path, kind, **{name: url})[name]
 
 
 @pytest.mark.parametrize("mode", ["prefer", "allow", ""])
