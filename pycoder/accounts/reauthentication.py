@@ -95,14 +95,16 @@ def verify_current_password(current: TokenState, password: str) -> None:
 
     Failures count for the session. The attempts of all sessions of an account, correct ones
     included, have the limit of ``login.ip``, because each costs a hash. Raises
-    ``InvalidCredentials`` and ``TooManyRequests``.
+    ``InvalidCredentials``, ``TooManyRequests``, and ``TokenRevoked`` for a deleted account.
     """
     user_id = current.user_id
     limiter.hit("login.ip", f"proof/{user_id}", user_id)
     key = f"{user_id}/{current.session_id}"
     with lockout.guard("login.account", key, Event.PROOF_REFUSED, "wrong password", user_id):
         row = fetch_one(select(User.password_hash).where(User.id == user_id), {})
-        if row is None or not verify_password(password, row.password_hash):
+        if row is None:
+            raise TokenRevoked
+        if not verify_password(password, row.password_hash):
             raise InvalidCredentials(WRONG_PASSWORD)
 
 
