@@ -95,7 +95,7 @@ def verify_current_password(current: TokenState, password: str) -> None:
 
     Failures count for the session. All attempts, correct ones included, count for ``login.ip``: for
     the network of the client, and for the account, because each costs a hash. Raises
-    ``InvalidCredentials`` and ``TooManyRequests``.
+    ``InvalidCredentials``, ``TooManyRequests``, and ``TokenRevoked`` for a deleted account.
     """
     user_id = current.user_id
     limiter.hit("login.ip", limiter.client_network(), user_id)
@@ -103,7 +103,9 @@ def verify_current_password(current: TokenState, password: str) -> None:
     key = f"{user_id}/{current.session_id}"
     with lockout.guard("login.account", key, Event.PROOF_REFUSED, "wrong password", user_id):
         row = fetch_one(select(User.password_hash).where(User.id == user_id), {})
-        if row is None or not verify_password(password, row.password_hash):
+        if row is None:
+            raise TokenRevoked
+        if not verify_password(password, row.password_hash):
             raise InvalidCredentials(WRONG_PASSWORD)
 
 

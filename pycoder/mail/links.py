@@ -76,10 +76,10 @@ def _store(user_id: int, purpose: Purpose, secret: str, **values: Any) -> None:
 
 
 def prepare_undo(user_id: int, email: str) -> None:
-    """Add the link of a former address, in the transaction of the change.
+    """Add the right of a former address to undo a change of address.
 
-    Its rank among others and its lifetime count from the change. ``issue_undo`` creates the secret
-    when the mail is sent.
+    Call it in the transaction of the change: its rank among others and its lifetime count from
+    there. ``issue_undo`` creates the secret when the mail is sent.
     """
     _delete_undo(user_id, OneTimeToken.email == email)  # an expired one
     key = normalize_identifier(email)

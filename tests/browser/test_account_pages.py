@@ -150,3 +150,26 @@ def test_an_account_is_deleted_for_good(page, email):
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("Wrong e-mail, username or password.").wait_for()
+
+
+def test_a_change_of_address_is_undone_from_the_mailbox_before(page, email, follow):
+    register(page, email)
+    page.get_by_text("Change the address").click()
+    form = page.locator("#change-email")
+    form.get_by_label("New e-mail address").fill(f"new-{email}")
+    form.get_by_label("Your password", exact=True).fill(PASSWORD)
+    form.get_by_role("button", name="Send the link").click()
+    form.get_by_text("We have sent a link").wait_for()
+    follow(page, f"new-{email}", "/verify-email")
+    page.get_by_role("button", name="Confirm address").click()
+    page.get_by_role("link", name="Go to your account").wait_for()
+    follow(page, email, "/undo-email")
+    page.get_by_role("button", name="Undo the change").click()
+    page.get_by_text("Your e-mail address is restored").wait_for()
+    assert "token" not in page.url
+    assert page.get_by_role("link", name="Sign in", exact=True).is_visible()
+    follow(page, email, "/reset-password")
+    page.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
+    page.get_by_role("button", name="Set password").click()
+    page.get_by_text("you are signed out on all devices").wait_for()
+    login(page, email, NEW_PASSWORD)

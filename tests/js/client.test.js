@@ -237,6 +237,28 @@ describe("the client", { concurrency: true }, () => {
     assert.ok(await client.getUser());
   });
 
+  test("a new password begins a session that other tabs and calls under way go on with", async () => {
+    const { client, storage } = await signedIn();
+    const other = createAuthClient({ baseURL, storage });
+    const seen = [];
+    other.onChange(({ signedIn }) => seen.push(signedIn));
+    const stale = storage.getItem("access_token");
+    const proof = await client.fetch("/api/reauthenticate/", {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ password }),
+    }).then((answer) => answer.json());
+    await client.changePassword({ proof: proof.proof, new_password: `${password}!` });
+    assert.notEqual(storage.getItem("access_token"), stale);
+    const refused = await fetch(`${baseURL}/api/user/`, { headers: { Authorization: `Bearer ${stale}` } });
+    assert.equal((await refused.json()).code, "token_revoked");
+    assert.equal(await other.refresh(stale), storage.getItem("access_token"));
+    assert.ok(await other.getUser());
+    await expired();
+    assert.ok(await other.getUser());
+    assert.equal(other.state().signedIn, true);
+    await client.register({ email: `${randomUUID()}@example.com`, password });
+    await assert.rejects(other.refresh(stale), { code: "signed_out" });
+  });
+
   test("a call that wants the password again is not retried", async () => {
     const { storage, seen } = await signedIn();
     const headers = { "WWW-Authenticate": 'Bearer error="insufficient_user_authentication"' };
@@ -324,7 +346,9 @@ describe("the client", { concurrency: true }, () => {
     for (const { value } of [jar.cookies.get("pycoder_access"), jar.cookies.get("pycoder_refresh")]) {
       assert.ok(value.includes(".") && !storage.getItem("auth_client").includes(value));
     }
+    const stale = jar.cookies.get("csrf_token").value;
     await client.changePassword({ current_password: password, new_password: `${password}!` });
+    await client.refresh(`${stale}.0`); // of a call that was under way
     await client.refresh();
     assert.ok(await client.getUser());
   });

@@ -65,6 +65,7 @@ def test_its_owner_is_told_and_what_waited_is_sent_but_links_are_not(ada, mails,
     told = mails()
     assert said(told) == [
         ("ada@example.com", "Your password was changed"),
+        ("ada@example.com", "A new sign-in to your account"),  # the change forgot the device
         ("ada@example.com", "Your e-mail address is about to change"),
         ("ada@example.com", DELETED),
     ]

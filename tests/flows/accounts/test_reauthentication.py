@@ -177,7 +177,7 @@ def test_wrong_passwords_for_a_proof_count_as_those_of_the_other_calls(ada, trai
 
 def test_expired_proofs_are_deleted_by_ordinary_writes(ada, rows):
     prove(ada)
-    with later(minutes=5):
+    with later(hours=1, minutes=5):
         ada.login()
     assert rows(select(PendingAuthentication)) == []
 
