@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 
 from pycoder.accounts import administration
 from pycoder.extensions import db
+from pycoder.models.device import Device
 from pycoder.models.session import Session
 from pycoder.models.user import User
 from pycoder.passwords.hashing import HASH_FORMAT
@@ -98,6 +99,8 @@ def test_a_crowd_of_logins_keeps_the_cap_and_the_newest(api, operator, scalar):
         logins = list(pool.map(lambda _: timed(partial(api.try_login, person.email)), range(count)))
     assert {outcome(one.answer) for one in logins} == {200}
     assert scalar(select(func.count(Session.id)).where(of(person.email))) == cap
+    user_id = select(User.id).where(User.email == person.email).scalar_subquery()
+    assert scalar(select(func.count(Device.digest)).where(Device.user_id == user_id)) == 10
     works = 0
     for login in logins:
         said = outcome(api.user(tokens_of(login.answer).access))
