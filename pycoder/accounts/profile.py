@@ -8,7 +8,12 @@ from sqlalchemy.exc import IntegrityError
 
 from pycoder import audit
 from pycoder.accounts.administration import delete_user
-from pycoder.accounts.identifiers import INVALID_USERNAME, USERNAME_TAKEN, is_valid_username
+from pycoder.accounts.identifiers import (
+    INVALID_USERNAME,
+    USERNAME_TAKEN,
+    is_valid_username,
+    name_errors,
+)
 from pycoder.accounts.reauthentication import lock_session_owner, require_recent_authentication
 from pycoder.audit import Event
 from pycoder.errors import InvalidInput, NotFound
@@ -32,6 +37,8 @@ def update_profile(current: TokenState, **profile: str) -> User:
     one. Raises ``InvalidInput``, ``TooManyRequests`` and ``TokenRevoked``.
     """
     username, user_id = profile.get("username"), current.user_id
+    if errors := name_errors({field: profile[field] for field in profile.keys() - {"username"}}):
+        raise InvalidInput(errors)
     if username not in (None, current.user.username):
         limiter.hit("register.ip", f"username/{user_id}", user_id)
     user = lock_session_owner(current)
