@@ -3,8 +3,9 @@
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import idna
 from email_validator import EmailNotValidError, validate_email
 
 from pycoder.errors import FieldError, InvalidInput
@@ -13,9 +14,16 @@ from pycoder.models.user import EMAIL_LENGTH, normalize_identifier
 USERNAME = re.compile(r"[\w.+-]{3,150}")  # \w: letters and digits of every script, and _
 NOT_AN_EMAIL = FieldError("not_an_email", "This is not a valid e-mail address.")
 INVALID_USERNAME = FieldError(
-    "invalid_username", "Use 3 to 150 letters, digits and . + - _", minimum=3, maximum=150
+    "invalid_username",
+    "Use 3 to 150 letters, digits and . + - _, and not digits alone.",
+    minimum=3,
+    maximum=150,
 )
-PERSON_NAME = r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,150}\Z"  # no control characters
+NAME_LENGTH = 150
+UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, surrogate, line, paragraph
+BLANK_LETTERS = "\u034f\u115f\u1160\u2800\u3164\uffa0"  # without a glyph, in other categories
+JOINERS = "\u200c\u200d"
+FLOOD = "M" * 5  # more combining marks in a row than any script writes
 EMAIL_TAKEN = FieldError("taken", "An account with this e-mail address exists already.")
 EMAIL_RESERVED = FieldError(
     "reserved",
@@ -23,7 +31,9 @@ EMAIL_RESERVED = FieldError(
 )
 USERNAME_TAKEN = FieldError("taken", "An account with this username exists already.")
 INVALID_NAME = FieldError(
-    "invalid_name", "Use at most 150 characters, and no control characters.", maximum=150
+    "invalid_name",
+    "Use at most 150 characters, and no control or invisible characters.",
+    maximum=150,
 )
 
 
@@ -45,18 +55,51 @@ def is_valid_username(username: str, email: str) -> bool:
     """Return whether a username is well-formed.
 
     An ``@`` is allowed only if the username is the e-mail address of the same account, so that it
-    cannot impersonate another account's address.
+    cannot impersonate another account's address. Digits alone would be taken for an id.
     """
-    is_own_address = normalize_identifier(username) == normalize_identifier(email)
-    well_formed = (
-        USERNAME.fullmatch(username) is not None and len(normalize_identifier(username)) <= 150
+    key = normalize_identifier(username)
+    is_own_address = key == normalize_identifier(email)
+    well_formed = USERNAME.fullmatch(username) is not None and len(key) <= 150
+    return is_own_address or (well_formed and not is_number(username))
+
+
+def is_number(username: str) -> bool:
+    """Return whether a username consists of digits alone, of any script."""
+    return normalize_identifier(username).isdigit()
+
+
+def name_errors(names: dict[str, str]) -> dict[str, Sequence[str]]:
+    """Return the errors of first and last names, by field."""
+    return {field: [INVALID_NAME] for field, name in names.items() if not is_valid_name(name)}
+
+
+def is_valid_name(name: str) -> bool:
+    """Return whether a first or last name is well-formed.
+
+    It must not change how the text beside it is displayed, as a bidirectional override does, nor
+    look like another name. Joiners are valid where a script requires them (RFC 5892, Appendix A).
+    """
+    name = unicodedata.normalize("NFC", name)
+    kinds = [unicodedata.category(char) for char in name]
+    marks = "".join(kind[0] for kind in kinds)
+    return (
+        len(name) <= NAME_LENGTH
+        and not marks.startswith("M")
+        and FLOOD not in marks
+        and not any(char in BLANK_LETTERS for char in name)
+        and all(kind not in UNPRINTABLE or _is_joiner(name, n) for n, kind in enumerate(kinds))
     )
-    return is_own_address or well_formed
+
+
+def _is_joiner(name: str, position: int) -> bool:
+    within = 0 < position < len(name) - 1
+    return within and name[position] in JOINERS and idna.valid_contextj(name, position)
 
 
 def suggest_usernames(email: str) -> Iterator[str]:
     """Yield usernames derived from the local part, each less likely to be taken."""
     stem = re.sub(r"[^\w.+-]", "", email.rpartition("@")[0])[:100].ljust(3, "_")
+    stem += "_" if is_number(stem) else ""
     yield stem
     for length in (2, 4, 8, 16):
         yield f"{stem}-{secrets.token_hex(length // 2)}"

@@ -8,7 +8,12 @@ from sqlalchemy.exc import IntegrityError
 
 from pycoder import audit
 from pycoder.accounts.administration import delete_user
-from pycoder.accounts.identifiers import INVALID_USERNAME, USERNAME_TAKEN, is_valid_username
+from pycoder.accounts.identifiers import (
+    INVALID_USERNAME,
+    USERNAME_TAKEN,
+    is_valid_username,
+    name_errors,
+)
 from pycoder.accounts.reauthentication import lock_session_owner, require_reauthentication
 from pycoder.audit import Event
 from pycoder.errors import InvalidInput, TokenRevoked, TooManyRequests
@@ -34,6 +39,8 @@ def update_profile(current: TokenState, **profile: str) -> User:
     one. Raises ``InvalidInput``, ``TooManyRequests`` and ``TokenRevoked``.
     """
     username, user_id = profile.get("username"), current.user_id
+    if errors := name_errors({field: profile[field] for field in profile.keys() - {"username"}}):
+        raise InvalidInput(errors)
     limiter.hit("account.writes", f"profile/{user_id}", user_id)
     if username not in (None, current.user.username):
         _validate_username(username, current.user.email)

@@ -1,8 +1,6 @@
 """Registration: create an account, by its owner or by an operator."""
 
-import re
 import unicodedata
-from collections.abc import Sequence
 
 from flask import current_app
 from sqlalchemy import select
@@ -12,11 +10,10 @@ from pycoder import audit
 from pycoder.accounts.identifiers import (
     EMAIL_RESERVED,
     EMAIL_TAKEN,
-    INVALID_NAME,
     INVALID_USERNAME,
-    PERSON_NAME,
     USERNAME_TAKEN,
     is_valid_username,
+    name_errors,
     normalize_email,
     suggest_usernames,
     trim_identifier,
@@ -119,8 +116,7 @@ def validate_registration(email: str, password: str, username: str, names: dict[
 
     Raises ``InvalidInput``, which names each invalid field.
     """
-    invalid_names = [field for field, name in names.items() if not re.match(PERSON_NAME, name)]
-    errors: dict[str, Sequence[str]] = {field: [INVALID_NAME] for field in invalid_names}
+    errors = name_errors(names)
     try:
         email = normalize_email(email)
     except InvalidInput as invalid:

@@ -16,8 +16,9 @@ from sqlalchemy import select, text
 from pycoder import audit
 from pycoder.accounts import administration
 from pycoder.accounts.identifiers import (
-    PERSON_NAME,
+    is_number,
     is_valid_username,
+    name_errors,
     normalize_email,
     trim_identifier,
 )
@@ -44,9 +45,6 @@ class ImportResult(NamedTuple):
     reason: str = ""
 
 
-_NAME = validate.Regexp(PERSON_NAME)
-
-
 class _UserSchema(Schema):
     class Meta:
         unknown = RAISE
@@ -54,8 +52,8 @@ class _UserSchema(Schema):
     id = fields.Integer(required=True, strict=True, validate=validate.Range(1, MAXIMUM_ID))
     email = fields.String(required=True, validate=validate.Length(max=254))
     username = fields.String(required=True, validate=validate.Length(max=254))
-    first_name = fields.String(load_default="", validate=_NAME)
-    last_name = fields.String(load_default="", validate=_NAME)
+    first_name = fields.String(load_default="")
+    last_name = fields.String(load_default="")
     is_active = fields.Boolean(load_default=True)
     email_verified = fields.Boolean(load_default=False)
     date_joined = fields.AwareDateTime("iso", required=True, default_timezone=UTC)
@@ -172,7 +170,8 @@ def _parse_json(line: bytes) -> dict[str, Any]:
 def parse_user(values: dict[str, Any]) -> dict[str, Any]:
     """Return the database row of a user. Raises ``InvalidInput``.
 
-    Usernames of one or two characters are accepted, because Django allows them.
+    Usernames of one or two characters are accepted, because Django allows them. One of digits alone
+    gets a ``_``, so that it is no id.
     """
     try:
         row: dict[str, Any] = _SCHEMA.load(values)
@@ -184,6 +183,9 @@ def parse_user(values: dict[str, Any]) -> dict[str, Any]:
     for name in ("username", "first_name", "last_name"):
         row[name] = unicodedata.normalize("NFC", row[name])
     row["username"] = trim_identifier(row["username"])
+    row["username"] += "_" if is_number(row["username"]) else ""
+    if errors := name_errors({name: row[name] for name in ("first_name", "last_name")}):
+        raise InvalidInput(errors)
     row["email"] = normalize_email(row["email"])
     if not is_valid_username(row["username"].ljust(3, "_"), row["email"]):
         raise InvalidInput(

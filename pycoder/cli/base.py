@@ -1,5 +1,6 @@
 """Shared parts of the commands: error output, JSON output, password prompts."""
 
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -9,6 +10,8 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import SQLAlchemyError
 
 from pycoder.errors import Problem
+
+UNQUOTED = re.compile(r"[!#-&(-<>-\[\]-~]*")  # ASCII without blank, quotes, = and backslash
 
 
 class ProblemCommand(click.Command):
@@ -57,4 +60,17 @@ new_password = click.option(
 
 def show(fields: dict[str, Any], as_json: bool) -> None:
     """Write fields as one line: a JSON object, or ``name=value`` pairs."""
-    click.echo(json.dumps(fields) if as_json else "  ".join(f"{k}={v}" for k, v in fields.items()))
+    plain = "  ".join(f"{name}={_quote(str(value))}" for name, value in fields.items())
+    click.echo(json.dumps(fields) if as_json else plain)
+
+
+def _quote(text: str) -> str:
+    """Return a value that can neither forge a field nor drive the terminal.
+
+    It is a JSON string unless it is plain ASCII without blanks, quotes and ``=``. Letters of every
+    script remain readable. What is not printable is escaped.
+    """
+    if UNQUOTED.fullmatch(text):
+        return text
+    escaped = (c if c.isprintable() and c not in '"\\' else json.dumps(c)[1:-1] for c in text)
+    return f'"{"".join(escaped)}"'

@@ -1,6 +1,7 @@
 """The commands for users, clients and maintenance."""
 
 import json
+import re
 
 import pytest
 from sqlalchemy import select
@@ -76,11 +77,33 @@ def test_users_are_listed_and_shown_for_people_and_machines(ada, bob, flask):
 
 
 def test_a_number_is_an_id_and_never_a_name(ada, bob, flask):
-    bob.email = "carol@example.com"
     first_id = json.loads(flask("users", "show", "ada", "--json").output)["id"]
-    bob.register(username=f"00{first_id}")
-    shown = json.loads(flask("users", "show", f"00{first_id}", "--json").output)
+    name = f"00{first_id}"
+    for refused in (
+        Caller(bob.client, "carol@example.com").register(username=name),
+        bob.call("PATCH", "/api/user/", json={"username": name}),
+    ):
+        assert list(refused.json["errors"]) == ["username"]
+    words = ("create", "carol@example.com", "--username", name, "--password-stdin")
+    assert "username: " in flask("users", *words, stdin=PASSWORD).stderr
+    shown = json.loads(flask("users", "show", name, "--json").output)
     assert shown["username"] == "ada"
+
+
+def test_no_value_can_be_taken_for_another_field_or_drive_the_terminal(app, flask):
+    eve = Caller(app.test_client(), "éve@example.com")
+    eve.client.environ_base["HTTP_USER_AGENT"] = 'x  event=password.set  "user_id=1\\ \x9b2J \u202e'
+    assert eve.register(first_name="Eve  id=7", last_name="李", username="eve").status_code == 201
+    listed = flask("users", "list").output
+    for field in ('first_name="Eve  id=7"', 'last_name="李"', 'email="éve@example.com"'):
+        assert f"  {field}  " in listed
+    assert "  username=eve  " in listed
+    trail = flask("audit", "tail").output
+    [line] = trail.splitlines()
+    assert line.isprintable()
+    fields = dict(re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|[^" ]*)(?:  |$)', line))
+    assert fields["event"] == "user.registered"
+    assert "  event=password.set" in json.loads(fields["user_agent"])
 
 
 def test_a_deactivated_user_is_out_at_once_and_can_come_back(ada, flask, trail):

@@ -78,6 +78,13 @@ def test_csv_is_read_too_also_in_part_and_again(flask, tmp_path, rows):
     assert rows(select(User.first_name)) == ["Ada, née"] * 3
 
 
+def test_a_username_of_digits_alone_is_made_different(flask, rows):
+    for status in ("added=1  existing=0", "added=0  existing=1"):
+        done = flask("users", "import", "-", stdin=line(7, username="1815"))
+        assert done.output == f"{status}  bad=0\n"
+    assert rows(select(User.username)) == ["1815_"]
+
+
 COLUMNS = "id,email,username,date_joined"
 
 
@@ -107,6 +114,7 @@ BAD_LINES = [
     (line(True), "id: Not a valid integer"),
     (line(1.5), "id: Not a valid integer"),
     (line(1, email="ada"), "email: This is not a valid"),
+    (line(1, last_name="a\u202eb"), "last_name: Use at most 150 characters"),
     (line(1, email=["a"]), "email: Not a valid string"),
     (line(1, username="bob@example.com"), "username: Only"),
     (line(1, username="a b"), "username: Only"),
