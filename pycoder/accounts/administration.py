@@ -89,13 +89,14 @@ def delete_user(user: User) -> None:
     notices are still sent. The audit trail keeps the events of the account, and for 30 days the
     clients of these events. Raises ``NotFound`` if the account no longer exists.
     """
+    theirs = User.id == user.id
+    if not execute_in_transaction(update(User).where(theirs).values(is_active=False)):  # the lock
+        raise NotFound
     audit.record(Event.USER_DELETED, user_id=user.id)
     addresses = [user.email, *(link.email for link in links.undo_links(user.id) if link.email)]
     queue.cancel(user, *LINK_MAILS)
     for address in addresses:
         queue.enqueue(Template.ACCOUNT_DELETED, address, user_id=user.id)
     audit.forget_clients(user.id)
-    if not execute_in_transaction(delete(User).where(User.id == user.id)):
-        db.session.rollback()
-        raise NotFound
+    execute_in_transaction(delete(User).where(theirs))
     db.session.commit()

@@ -10,9 +10,10 @@ from hypothesis.stateful import (
 )
 
 from pycoder.clock import now
+from tests.support.account_model import AccountMachine
 from tests.support.application import migrated
 from tests.support.constants import SOAK
-from tests.support.session_model import CAP, SessionMachine
+from tests.support.session_model import CAP
 
 pytestmark = pytest.mark.untraced  # it repeats, a thousand times, what other tests trace
 
@@ -28,7 +29,7 @@ def model_app(new_database, tmp_path_factory):
 
 def test_whatever_happens_in_whatever_order_the_promises_hold(model_app):
     run_state_machine_as_test(
-        lambda: SessionMachine(model_app),
+        lambda: AccountMachine(model_app),
         settings=settings(
             max_examples=20 * SOAK,
             stateful_step_count=30,

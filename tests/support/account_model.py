@@ -1,0 +1,81 @@
+"""The model of sessions, with what proves and changes a password."""
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from tests.support.session_model import Device, SessionMachine, outcome, pick
+
+PROOF_LIFETIME = 5 * 60
+MOST_PROOFS = 5  # of an account
+UNKNOWN = "x" * 43
+
+
+@dataclass
+class Proof:
+    device: Device
+    value: str
+    made: int
+    dead: bool = False
+
+
+class AccountMachine(SessionMachine):
+    """Users who also prove and change their passwords."""
+
+    def __init__(self, app):
+        super().__init__(app)
+        self.proofs = []
+
+    def is_good(self, proof, device):
+        in_time = self.at - proof.made < PROOF_LIFETIME
+        return proof.device is device and in_time and not proof.dead
+
+    def proofs_of(self, person):
+        return [proof for proof in self.proofs if proof.device.person is person and not proof.dead]
+
+    @rule(which=pick, right=st.sampled_from([True, True, False]))
+    def prove(self, which, right):
+        device = self.device(which)
+        expected = self.access_is(device, device.access[-1])
+        password = device.person.password if right else "some other pass phrase"
+        answer = self.send(device, "reauthenticate", password=password)
+        assert outcome(answer) == (
+            "invalid_credentials" if (expected, right) == (200, False) else expected
+        )
+        if answer.status_code == 200:
+            self.proofs.append(Proof(device, answer.json["proof"], self.at))
+            for proof in self.proofs_of(device.person)[:-MOST_PROOFS]:
+                proof.dead = True
+
+    @rule(which=pick, by=st.sampled_from(["password", "proof", "proof", "nothing"]), other=pick)
+    def change_password(self, which, by, other):
+        """Every session ends, and the device goes on in another one."""
+        device, fields, good = self.device(which), {}, by == "password"
+        if by == "password":
+            fields["current_password"] = device.person.password
+        elif by == "proof":
+            proofs = self.proofs_of(device.person) or self.proofs
+            proof = proofs[other % len(proofs)] if proofs else None
+            good = proof is not None and self.is_good(proof, device)
+            fields["proof"] = proof.value if proof else UNKNOWN
+        new = f"pass phrase of {self.at}"
+        answer = self.send(device, "password/change", new_password=new, **fields)
+        expected = self.access_is(device, device.access[-1])
+        if expected == 200 and not good:
+            expected = "insufficient_user_authentication"
+        assert outcome(answer) == expected
+        if expected == 200:
+            self.change_succeeded(device.person, new, answer.json["tokens"])
+
+    def change_succeeded(self, person, new, tokens):
+        person.password = new
+        for device in person.devices:
+            device.revoked = True
+        for proof in self.proofs_of(person):
+            proof.dead = True
+        self.add_device(person, tokens)
+
+    def send(self, device, path, **fields):
+        token = device.access[-1].token
+        return device.person.caller.call("POST", f"/api/{path}/", token, json=fields)
