@@ -40,8 +40,8 @@ class Setting:
     """A setting: its parser, its default, and whether it is secret.
 
     A default may be a function of the configuration. ``follows`` names a setting whose value is the
-    default. A parser raises ``ValueError`` with a reason
-    that does not quote the text, because the text may be a secret.
+    default. A parser raises ``ValueError`` with a reason that does not quote the text, because the
+    text may be a secret.
     """
 
     def __init__(
