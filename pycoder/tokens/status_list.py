@@ -90,7 +90,7 @@ def skip_indexes(gap: int) -> None:
 
 
 def status_claim(idx: int) -> dict[str, Any]:
-    """Return the ``status`` claim of the tokens of a session."""
+    """Return the ``status`` claim of the access tokens of a session."""
     return {"status_list": {"idx": idx % LIST_SIZE, "uri": _list_uri(idx // LIST_SIZE)}}
 
 

@@ -10,6 +10,8 @@ class ExportedSessionSchema(SessionSchema):
     """A session, active or ended."""
 
     transport = fields.String(required=True)
+    authenticated_at = fields.DateTime("iso", required=True)
+    amr = fields.String(required=True, metadata={"description": "The methods (RFC 8176)."})
     rotated_at = fields.DateTime("iso", required=True, allow_none=True)
     ended_at = fields.DateTime("iso", required=True, allow_none=True, attribute="revoked_at")
 

@@ -121,6 +121,8 @@ def test_the_export_holds_everything_and_no_secret(ada, bob, rows):
     assert len(document["sessions"]) == 3
     assert [session["ended_at"] is None for session in document["sessions"]].count(False) == 1
     assert {session["transport"] for session in document["sessions"]} == {"body"}
+    for session in document["sessions"]:
+        assert (session["authenticated_at"], session["amr"]) == (session["created_at"], "pwd")
     assert len(document["events"]) == 4
     assert {len(event["request_id"]) for event in document["events"]} == {32}
     assert {event["reason"] for event in document["events"]} == {None}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.application import application
 from tests.support.parameters import on_sqlite
 from tests.support.tokens import read
 
@@ -53,10 +54,14 @@ def test_the_metadata_may_be_kept_and_asked_for_again_by_their_etag(client, path
     assert again.headers["Access-Control-Allow-Origin"] == "*"
 
 
-@pytest.fixture(params=["", "https://app.pycoder.dev"], ids=["no origins", "one origin"])
-def anywhere(request, app_with):
+@pytest.fixture(
+    scope="module", params=["", "https://app.pycoder.dev"], ids=["no origins", "one origin"]
+)
+def anywhere(request, migrated_app, tmp_path_factory):
     """A client of an application that lists other origins, or none."""
-    return app_with(CORS_ORIGINS=request.param).test_client()
+    settings = {"DATABASE_URL": migrated_app.config["DATABASE_URL"], "CORS_ORIGINS": request.param}
+    with application(tmp_path_factory.mktemp("anywhere"), **settings) as app:
+        yield app.test_client()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)

@@ -63,7 +63,7 @@ def test_an_access_token_out_of_a_cookie_is_inactive_and_on_record(app, ask, tra
     body = {"email": "eve@example.com", "password": PASSWORD, "transport": "cookie"}
     assert browser.post("/api/register/", json=body).status_code == 201
     assert browser.get("/api/user/").status_code == 200
-    stolen = browser.get_cookie("pycoder_access").value
+    stolen = browser.get_cookie(app.config["JWT_ACCESS_COOKIE_NAME"]).value
     answers = [ask(stolen) for _ in range(2)]
     assert [(answer.status_code, answer.json) for answer in answers] == [
         (200, {"active": False})
