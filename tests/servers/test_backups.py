@@ -66,10 +66,11 @@ def test_a_backup_that_is_put_back_revives_nothing_and_gives_nothing_twice(new_d
         with ApiConnection(server) as api:
             lost = [signed_in(api.register(f"{name}@example.com")) for name in ("ada", "bob")]
             lost.append(signed_in(api.login("ada@example.com")))
-            with Load(server) as load:
-                back_up(server, file)
-                load.until_all_succeed()
-            assert every_response_was_in_time(load)
+        with Load(server) as load:
+            back_up(server, file)
+            load.until_all_succeed()
+        assert every_response_was_in_time(load)
+        with ApiConnection(server) as api:
             lost += go_on_after_the_backup(api, *lost[:2])
             cached = published_keys(api)
         server.kill()
