@@ -26,7 +26,7 @@ from pycoder.tokens import status_list
 BATCH = 1000  # rows that one transaction changes
 GAP = 1_000_000  # more accounts, logins and events than there were between the backup and the loss
 
-_DELETED: tuple[tuple[Any, Any], ...] = (
+DELETED: tuple[tuple[Any, Any], ...] = (
     (OneTimeToken.digest, true()),
     (OutgoingMail.id, OutgoingMail.template.in_(WITH_LINK)),
 )
@@ -47,7 +47,7 @@ def finish_restoration(gap: int = GAP) -> int:
     db.session.commit()
     active = Session.revoked_at.is_(None)
     ended = _in_batches(update(Session).values(revoked_at=now()), Session.id, active)
-    for key, condition in _DELETED:
+    for key, condition in DELETED:
         _in_batches(delete(key.class_), key, condition)
     audit.record(Event.SYSTEM_RESTORED)
     db.session.commit()

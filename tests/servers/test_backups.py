@@ -66,10 +66,11 @@ def test_a_backup_that_is_put_back_revives_nothing_and_gives_nothing_twice(new_d
         with ApiConnection(server) as api:
             lost = [signed_in(api.register(f"{name}@example.com")) for name in ("ada", "bob")]
             lost.append(signed_in(api.login("ada@example.com")))
-            with Load(server) as load:
-                back_up(server, file)
-                load.until_all_succeed()
-            assert every_response_was_in_time(load)
+        with Load(server) as load:
+            back_up(server, file)
+            load.until_all_succeed()
+        assert every_response_was_in_time(load)
+        with ApiConnection(server) as api:
             lost += go_on_after_the_backup(api, *lost[:2])
             cached = published_keys(api)
         server.kill()
@@ -100,8 +101,8 @@ def test_a_backup_that_is_put_back_revives_nothing_and_gives_nothing_twice(new_d
 def test_the_file_of_a_stopped_server_is_whole_and_private(kind, tmp_path):
     server = Server(tmp_path, f"sqlite:///{tmp_path / 'elsewhere' / 'x.db'}", kind=kind)
     (tmp_path / "elsewhere").mkdir()
-    umask = "umask 022; rm -r instance; exec"
-    server.command = ["sh", "-c", f'{umask} "$@"', "sh", *server.command]
+    start = 'umask 022; rm -r instance; exec "$@"'
+    server.command = ["sh", "-c", start, "sh", *server.command]
     with server, ApiConnection(server) as api:
         assert api.register("ada@example.com").status == 201
         files = [*Path(tmp_path, "elsewhere").iterdir(), *Path(tmp_path, "instance").iterdir()]

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event, func, select, text, update
 
 from pycoder.audit import Event
+from pycoder.db.base import Base
 from pycoder.extensions import db
 from pycoder.mail import links
 from pycoder.mail.links import Purpose
@@ -65,6 +66,24 @@ def test_no_link_of_the_backup_is_valid_and_notices_are_still_sent(restored, app
     body = {"token": secret, "new_password": "the pass phrase of a thief"}
     answer = ada.client.post("/api/password/reset/confirm/", json=body)
     assert answer.json["code"] == "link_invalid"
+
+
+KEPT = {
+    "users": "accounts are as they were",
+    "sessions": "revoked",
+    "signing_keys": "replaced",
+    "status_counter": "advanced",
+    "token_blocklist": "refers to tokens of replaced keys",
+    "oauth_clients": "services have their secrets",
+    "rate_limits": "limits still apply, and expire",
+    "leases": "expire",
+    "audit_events": "the trail",
+}
+
+
+def test_of_every_table_it_is_decided_what_a_backup_may_revive():
+    deleted = {key.class_.__tablename__ for key, _ in restoration.DELETED}
+    assert sorted([*deleted, *KEPT]) == sorted(Base.metadata.tables)
 
 
 def test_ids_go_on_after_a_gap_in_every_table_that_generates_them(restored, app, ada, rows):
