@@ -127,6 +127,6 @@ def network_of(ip: str | None) -> str:
         return "unknown"
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is None:
-            return str(ipaddress.ip_network((address, 64), strict=False))
+            return f"{ipaddress.IPv6Address(int(address) >> 64 << 64)}/64"
         address = address.ipv4_mapped
     return str(address)
