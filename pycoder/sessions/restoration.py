@@ -18,16 +18,20 @@ from pycoder.db.sequences import advance_ids
 from pycoder.errors import MigrationsPending
 from pycoder.extensions import db
 from pycoder.keys import rotation
+from pycoder.mail.links import Purpose
 from pycoder.mail.queue import WITH_LINK
 from pycoder.models.mail import OneTimeToken, OutgoingMail
-from pycoder.models.session import Session
+from pycoder.models.pending_authentication import PendingAuthentication
+from pycoder.models.session import PendingIndex, Session
 from pycoder.tokens import status_list
 
 BATCH = 1000  # rows that one transaction changes
 GAP = 1_000_000  # more accounts, logins and events than there were between the backup and the loss
 
 DELETED: tuple[tuple[Any, Any], ...] = (
-    (OneTimeToken.digest, true()),
+    (OneTimeToken.digest, OneTimeToken.purpose != Purpose.UNDO),  # the right of a former owner
+    (PendingAuthentication.digest, true()),
+    (PendingIndex.idx, true()),
     (OutgoingMail.id, OutgoingMail.template.in_(WITH_LINK)),
 )
 

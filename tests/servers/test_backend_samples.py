@@ -10,6 +10,8 @@ from urllib.request import urlopen
 
 import pytest
 import time_machine
+from authlib.oauth2 import rfc8414
+from authlib.oidc.discovery import get_well_known_url as discovery_url
 from jwt import InvalidTokenError, PyJWKClient, decode
 from jwt.utils import base64url_encode
 
@@ -50,6 +52,15 @@ for (const path of [null, "/sign-in", "/sign-in"]) {
   const token = path ? await (await fetch(issuer + path)).text() : process.env.TOKEN;
   console.log(await liveClaimsOf(token).then((claims) => claims.user_id, (error) => error.message));
 }
+"""
+JUDGE_BY_METADATA = """
+import { createRemoteJWKSet, jwtVerify } from "jose";
+const { ISSUER, TOKEN } = process.env;
+const answer = await fetch(`${ISSUER}/.well-known/openid-configuration`);
+const { issuer, jwks_uri } = await answer.json();
+const keys = createRemoteJWKSet(new URL(jwks_uri));
+const { payload } = await jwtVerify(TOKEN, keys, { issuer, audience: "pycoder" });
+console.log(issuer === ISSUER && payload.user_id);
 """
 
 
@@ -211,15 +222,21 @@ def test_a_service_in_node_may_have_a_clock_that_is_wrong(seconds, snippet, show
     assert node(code, TOKENS=tokens, SKEW=str(seconds)) == [str(ada.user().json["id"])] * 2
 
 
-def test_a_verifier_finds_everything_from_the_issuers_url_alone(address, ada):
+@pytest.mark.parametrize("well_known_url", [rfc8414.get_well_known_url, discovery_url])
+def test_a_verifier_in_python_finds_everything_from_the_issuers_url_alone(
+    well_known_url, address, ada
+):
     access = ada.login().access
-    for name in ("oauth-authorization-server", "openid-configuration"):
-        issuer = read(access)[1]["iss"]
-        with urlopen(f"{issuer}/.well-known/{name}") as answer:
-            metadata = json.load(answer)
-        assert metadata["issuer"] == issuer
-        key = PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(access)
-        assert decode(access, key, ["EdDSA"], issuer=issuer, audience="pycoder") == read(access)[1]
+    with urlopen(well_known_url(address, external=True)) as answer:
+        metadata = json.load(answer)
+    assert metadata["issuer"] == read(access)[1]["iss"] == address
+    key = PyJWKClient(metadata["jwks_uri"]).get_signing_key_from_jwt(access)
+    assert decode(access, key, ["EdDSA"], issuer=address, audience="pycoder") == read(access)[1]
+
+
+def test_a_verifier_in_node_finds_everything_from_the_issuers_url_alone(address, ada):
+    access = ada.login().access
+    assert node(JUDGE_BY_METADATA, TOKEN=access, ISSUER=address) == [str(ada.user().json["id"])]
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ def test_no_link_of_the_backup_is_valid_and_notices_are_still_sent(restored, app
 KEPT = {
     "users": "accounts are as they were",
     "sessions": "revoked",
+    "devices": "a device signs no user in",
     "signing_keys": "replaced",
     "status_counter": "advanced",
     "token_blocklist": "refers to tokens of replaced keys",
