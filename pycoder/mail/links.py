@@ -163,7 +163,7 @@ def _is_valid(secret: str, *purposes: Purpose) -> ColumnElement[bool]:
 
 
 def is_asker_active(model: type[OneTimeToken | OutgoingMail]) -> ColumnElement[bool]:
-    """Return the condition that no session asked for a link, or an active one."""
+    """Return the condition that the session that asked for a link is active, if any."""
     return model.session_id.is_(None) | is_active_session(model.session_id)
 
 
