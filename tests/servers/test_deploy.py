@@ -240,6 +240,7 @@ def test_a_reload_of_gunicorn_refuses_nobody(tmp_path):
 def test_a_reload_of_granian_refuses_nobody_behind_nginx_with_another_node(tmp_path):
     """A connection that the old worker has just taken is dropped; nginx asks the other node."""
     url, settings = f"sqlite:///{tmp_path / 'pycoder.db'}", {"kind": "granian", "workers": 1}
+    settings["PUBLIC_URL"] = "http://localhost"  # the default names the port of a node
     one, other = (Server(tmp_path, url, RATE_LIMITS="off", **settings) for _ in range(2))
     with one, other, Nginx(tmp_path, one, other) as nginx:
         ways = (nginx, True), (nginx, False), (nginx, False)

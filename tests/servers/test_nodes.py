@@ -40,6 +40,7 @@ def url(request, new_database, tmp_path_factory):
 def nodes(url, tmp_path_factory):
     port = free_port()
     settings = {"RATE_LIMIT_STORAGE": f"redis://127.0.0.1:{port}/0", "RATE_LIMITS": LIMITS}
+    settings["PUBLIC_URL"] = "http://localhost"  # the default names the port of a node
     with contextlib.ExitStack() as stack:
         stack.enter_context(running_redis(tmp_path_factory.mktemp("redis"), port))
         nodes = [
