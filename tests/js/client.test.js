@@ -346,7 +346,7 @@ describe("the client", { concurrency: true }, () => {
     for (const { value } of [jar.cookies.get("pycoder_access"), jar.cookies.get("pycoder_refresh")]) {
       assert.ok(value.includes(".") && !storage.getItem("auth_client").includes(value));
     }
-    const stale = jar.cookies.get("csrf_token").value;
+    const stale = jar.cookies.get("pycoder_csrf").value;
     await client.changePassword({ current_password: password, new_password: `${password}!` });
     await client.refresh(`${stale}.0`); // of a call that was under way
     await client.refresh();

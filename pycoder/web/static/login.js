@@ -23,6 +23,5 @@ client.onChange(update);
 update();
 
 onSubmit(document.forms[0], async ({ email, password }) => {
-  await client.login({ email: email.trim(), password });
-  location.assign("/account");
+  await client.login({ email: email.trim(), password }); // then update() opens the account
 });
