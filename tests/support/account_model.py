@@ -34,6 +34,18 @@ class AccountMachine(SessionMachine):
     def proofs_of(self, person):
         return [proof for proof in self.proofs if proof.device.person is person and not proof.dead]
 
+    def evidence(self, device, by, other):
+        """Return the fields that a caller sends to prove itself, and whether they suffice."""
+        if by == "password":
+            return {"password": device.person.password}, True
+        if by == "nothing":
+            return {}, False
+        proofs = self.proofs_of(device.person) or self.proofs
+        if not proofs:
+            return {"proof": UNKNOWN}, False
+        proof = proofs[other % len(proofs)]
+        return {"proof": proof.value}, self.is_good(proof, device)
+
     @rule(which=pick, right=st.sampled_from([True, True, False]))
     def prove(self, which, right):
         device = self.device(which)
@@ -51,14 +63,10 @@ class AccountMachine(SessionMachine):
     @rule(which=pick, by=st.sampled_from(["password", "proof", "proof", "nothing"]), other=pick)
     def change_password(self, which, by, other):
         """Every session ends, and the device goes on in another one."""
-        device, fields, good = self.device(which), {}, by == "password"
-        if by == "password":
-            fields["current_password"] = device.person.password
-        elif by == "proof":
-            proofs = self.proofs_of(device.person) or self.proofs
-            proof = proofs[other % len(proofs)] if proofs else None
-            good = proof is not None and self.is_good(proof, device)
-            fields["proof"] = proof.value if proof else UNKNOWN
+        device = self.device(which)
+        fields, good = self.evidence(device, by, other)
+        if "password" in fields:
+            fields["current_password"] = fields.pop("password")
         new = f"pass phrase of {self.at}"
         answer = self.send(device, "password/change", new_password=new, **fields)
         expected = self.access_is(device, device.access[-1])
@@ -72,9 +80,12 @@ class AccountMachine(SessionMachine):
         person.password = new
         for device in person.devices:
             device.revoked = True
+        self.forget_secrets(person)
+        self.add_device(person, tokens)
+
+    def forget_secrets(self, person):
         for proof in self.proofs_of(person):
             proof.dead = True
-        self.add_device(person, tokens)
 
     def send(self, device, path, **fields):
         token = device.access[-1].token

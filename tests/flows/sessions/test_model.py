@@ -1,6 +1,7 @@
 """Sessions against their model: in any order of calls, the promises hold."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import time_machine
@@ -10,9 +11,11 @@ from hypothesis.stateful import (
 )
 
 from pycoder.clock import now
-from tests.support.account_model import AccountMachine
 from tests.support.application import migrated
 from tests.support.constants import SOAK
+from tests.support.mail_server import MailServer
+from tests.support.outbox import send
+from tests.support.ownership_model import OwnershipMachine
 from tests.support.session_model import CAP
 
 pytestmark = pytest.mark.untraced  # it repeats, a thousand times, what other tests trace
@@ -21,15 +24,28 @@ pytestmark = pytest.mark.untraced  # it repeats, a thousand times, what other te
 @pytest.fixture(scope="module")
 def model_app(new_database, tmp_path_factory):
     """An application without limits; its database is empty_tables before each story."""
-    settings = {"DATABASE_URL": new_database(), "RATE_LIMITS": "off"}
-    with migrated(tmp_path_factory.mktemp("model"), **settings) as app:
-        app.config["SESSIONS_PER_USER"] = CAP
-        yield app
+    with MailServer() as server:
+        settings = {
+            "DATABASE_URL": new_database(),
+            "RATE_LIMITS": "off",
+            "MAIL_URL": server.url,
+        }
+        with migrated(tmp_path_factory.mktemp("model"), **settings) as app:
+            app.config["SESSIONS_PER_USER"] = CAP
+            yield app, server
+
+
+def arrive(app, server):
+    """Send the mails that are due, and return them."""
+    del server.mails[:]
+    send(app)
+    return list(server.mails)
 
 
 def test_whatever_happens_in_whatever_order_the_promises_hold(model_app):
+    app, server = model_app
     run_state_machine_as_test(
-        lambda: AccountMachine(model_app),
+        lambda: OwnershipMachine(app, partial(arrive, app, server)),
         settings=settings(
             max_examples=20 * SOAK,
             stateful_step_count=30,
