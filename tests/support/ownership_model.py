@@ -140,6 +140,7 @@ class OwnershipMachine(AccountMachine):
                 later.dead = True
             for device in person.devices:
                 device.revoked = True
+                self.check_all_tokens_of(device, newest=1)
             assert outcome(person.caller.try_login(password=person.password)) != 200
             self.reset_the_password(person)
 
