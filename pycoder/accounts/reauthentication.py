@@ -9,7 +9,7 @@ import secrets
 from datetime import timedelta
 from hashlib import sha256
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
 from pycoder import audit
 from pycoder.audit import Event
@@ -19,7 +19,7 @@ from pycoder.errors import InvalidCredentials, ReauthenticationRequired, TokenRe
 from pycoder.extensions import db
 from pycoder.mail import links, queue
 from pycoder.models.pending_authentication import PendingAuthentication
-from pycoder.models.session import is_active_session
+from pycoder.models.session import Session, is_active_session
 from pycoder.models.user import User, lock_user
 from pycoder.passwords.hashing import verify_password
 from pycoder.ratelimit import limiter, lockout
@@ -35,21 +35,25 @@ def create_proof(current: TokenState, password: str) -> str:
     """Exchange the password of the current user for a proof, and return it.
 
     The proof is bound to the session, and valid for any number of its requests in the next five
-    minutes, so that a client can repeat a request whose response was lost. Raises
-    ``InvalidCredentials``, ``TooManyRequests`` and ``TokenRevoked``.
+    minutes, so that a client can repeat a request whose response was lost. The next access token of
+    the session has the new ``auth_time``. Raises ``InvalidCredentials``, ``TooManyRequests`` and
+    ``TokenRevoked``.
     """
     verify_current_password(current, password)
     user = lock_session_owner(current)
+    at = now()
     proof = secrets.token_urlsafe(32)
     row = {
         "digest": _digest(proof),
         "kind": PROOF,
         "user_id": user.id,
         "session_id": current.session_id,
-        "expires_at": now() + PROOF_LIFETIME,
+        "expires_at": at + PROOF_LIFETIME,
     }
     _make_room(user.id)
     execute_in_transaction(insert(PendingAuthentication).values(row))
+    own = Session.id == current.session_id
+    execute_in_transaction(update(Session).where(own).values(authenticated_at=at))
     audit.record(Event.PROOF_CREATED, user_id=user.id, session_id=current.session_id)
     db.session.commit()
     return proof

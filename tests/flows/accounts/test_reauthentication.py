@@ -19,6 +19,7 @@ from tests.support.cookies import Browser
 from tests.support.emails import change_address
 from tests.support.password_calls import NEW, WRONG, change, prove
 from tests.support.requests import problem
+from tests.support.tokens import claims_of
 
 WANTED = (401, "insufficient_user_authentication")
 
@@ -190,3 +191,14 @@ def test_the_export_names_proofs_without_their_value(ada, rows):
     assert pending["kind"] == "proof"
     for secret in (proof, *rows(select(PendingAuthentication.digest))):
         assert secret not in answer.text
+
+
+def test_the_next_access_token_says_when_the_user_proved_it(ada):
+    login = claims_of(ada.tokens.access)["auth_time"]
+    with later(minutes=2):
+        assert claims_of(ada.refresh().json["access"])["auth_time"] == login
+        ada.login()
+    with later(minutes=4):
+        assert prove(ada).status_code == 200
+        renewed = claims_of(ada.refresh().json["access"])
+        assert renewed["auth_time"] == renewed["iat"] >= login + 4 * 60
