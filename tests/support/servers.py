@@ -95,7 +95,7 @@ class Server:
     def stop(self, number=signal.SIGTERM):
         if self.process.poll() is None:
             self.process.send_signal(number)
-        return self.process.wait(timeout=70)  # Granian kills a worker that was still starting after 30
+        return self.process.wait(70)  # Granian waits 30 s for a worker that was still starting
 
     def __enter__(self):
         return self.migrate().start()
