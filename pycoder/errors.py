@@ -113,8 +113,14 @@ class InvalidCredentials(Problem):
 
 
 class LinkInvalid(Problem):
+    """A link that was used, replaced or revoked, or has expired. ``detail`` can be replaced."""
+
     status, code = 400, "link_invalid"
     detail = "This link was used before, or is no longer valid. Please request a new one."
+
+    def __init__(self, detail: str = detail):
+        super().__init__()
+        self.detail = detail
 
 
 class TokenProblem(Problem):

@@ -22,6 +22,10 @@ from pycoder.sessions import devices
 from pycoder.sessions.lifecycle import revoke_all_sessions
 from pycoder.tokens.state import TokenState
 
+UNDO_INVALID = (
+    "This link was used before, or is no longer valid."
+    " If you still cannot sign in, please contact the operator of this service."
+)
 SAME_EMAIL = FieldError("unchanged", "This is your e-mail address already.")
 
 
@@ -109,7 +113,7 @@ def undo_email_change(token: str) -> None:
     """
     link = links.consume(token, Purpose.UNDO)
     if link is None or link.email is None:
-        raise LinkInvalid
+        raise LinkInvalid(UNDO_INVALID)
     user, undone = link.user, link.user.email
     _set_email(user, link.email)
     user.password_hash = NO_PASSWORD
