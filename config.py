@@ -147,7 +147,7 @@ class Config:
         postgresql = self.DATABASE_URL.startswith("postgresql")
         return {
             "hide_parameters": True,
-            "connect_args": {"connect_timeout": 2} if postgresql else {},
+            "connect_args": {"connect_timeout": 2, "client_encoding": "utf8"} if postgresql else {},
             "pool_timeout": 2,
             "pool_size": 8,
             "max_overflow": 0,

@@ -113,7 +113,7 @@ class InvalidCredentials(Problem):
 
 
 class LinkInvalid(Problem):
-    """A link that was used, replaced or revoked, or has expired. ``detail`` can be replaced."""
+    """A link that was used or revoked, or has expired. ``detail`` can be replaced."""
 
     status, code = 400, "link_invalid"
     detail = "This link was used before, or is no longer valid. Please request a new one."

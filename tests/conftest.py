@@ -90,15 +90,18 @@ def database(request):
 
 @pytest.fixture(scope="session")
 def new_database(database, request, tmp_path_factory):
-    """Return a function that creates an empty database and returns its URL."""
+    """Return a function that creates an empty database and returns its URL.
 
-    def make():
+    ``options`` are those of CREATE DATABASE.
+    """
+
+    def make(options=""):
         if database == "sqlite":
             return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'pycoder.db'}"
         postgres = request.getfixturevalue("postgres")
         name = f"pycoder_{next(counter)}"
         with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} {options}")
         return postgres.get_uri(name)
 
     return make
@@ -222,11 +225,22 @@ def mail_server():
 
 
 @pytest.fixture
-def mails(app, mail_server, monkeypatch):
+def mailman(app, monkeypatch):
+    """Return a function that sets ``MAIL_URL`` for the test."""
+
+    def use(url):
+        with monkeypatch.context() as patch:
+            patch.setitem(app.config, "MAIL_URL", url)
+            backend.init_app(app)
+
+    yield use
+    backend.init_app(app)
+
+
+@pytest.fixture
+def mails(app, mail_server, mailman):
     """Return a function that sends all due mails through a real server and returns them."""
-    with monkeypatch.context() as patch:
-        patch.setitem(app.config, "MAIL_URL", mail_server.url)
-        backend.init_app(app)
+    mailman(mail_server.url)
 
     def arrive():
         del mail_server.mails[:]
@@ -234,8 +248,7 @@ def mails(app, mail_server, monkeypatch):
             worker.send_due()
         return list(mail_server.mails)
 
-    yield arrive
-    backend.init_app(app)
+    return arrive
 
 
 @pytest.fixture

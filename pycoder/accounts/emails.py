@@ -3,7 +3,7 @@
 from sqlalchemy.exc import IntegrityError
 
 from pycoder import audit
-from pycoder.accounts.identifiers import EMAIL_TAKEN, normalize_email
+from pycoder.accounts.identifiers import EMAIL_RESERVED, EMAIL_TAKEN, normalize_email
 from pycoder.accounts.reauthentication import (
     lock_session_owner,
     require_reauthentication,
@@ -91,6 +91,8 @@ def _change_email(user: User, email: str) -> None:
     A change to an address that could undo an earlier one is a way back, as by that link: the
     address that is left gets no link.
     """
+    if links.is_reserved(email, user.id):  # its owner has to be able to return
+        raise InvalidInput({"email": [EMAIL_RESERVED]})
     old, was_verified = user.email, user.email_verified
     _set_email(user, email)
     former = {link.email: link.id for link in links.undo_links(user.id)}

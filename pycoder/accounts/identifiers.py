@@ -108,10 +108,15 @@ def suggest_usernames(email: str) -> Iterator[str]:
 def normalize_email(email: str) -> str:
     """Return an e-mail address in its stored form: lower case and NFC.
 
-    Raises ``InvalidInput`` for invalid syntax. No DNS lookup is done.
+    Compatibility characters, such as a full-width ``a`` or the ligature ``fi``, become plain ones,
+    so that a mail goes to the address that the account is compared by. Raises ``InvalidInput`` for
+    invalid syntax. No DNS lookup is done.
     """
     try:
-        checked = validate_email(trim_identifier(email), check_deliverability=False)
+        plain = unicodedata.normalize("NFKC", trim_identifier(email))
+        if "=?" in plain:  # mail programs decode it to another address (RFC 2047 §5)
+            raise EmailNotValidError
+        checked = validate_email(plain, check_deliverability=False)
         email = unicodedata.normalize("NFC", checked.normalized.lower())
         if max(len(email), len(normalize_identifier(email))) > EMAIL_LENGTH:
             raise EmailNotValidError

@@ -104,7 +104,7 @@ def _add_user(email: str, password: str, username: str, **names: str) -> User:
             db.session.rollback()
             _reject_taken(email, username)
         else:
-            if links.is_reserved(email):
+            if links.is_reserved(email, user.id):
                 db.session.rollback()
                 raise InvalidInput({"email": [EMAIL_RESERVED]})
             return user

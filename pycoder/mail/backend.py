@@ -1,9 +1,11 @@
 """Deliver mails through Flask-Mailman, configured from ``MAIL_URL``."""
 
+import os
 import smtplib
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from email.utils import parseaddr
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -35,6 +37,8 @@ def deliver(message: EmailMultiAlternatives) -> Iterator[None]:
     ``smtplib`` are subclasses, if the next mail would fail, too. An error while the connection is
     closed is ignored.
     """
+    if current_app.config["MAIL_BACKEND"] == "file":  # the links in the mails are secret
+        os.makedirs(current_app.config["MAIL_FILE_PATH"], 0o700, exist_ok=True)
     connection = _mailman().get_connection()
     try:
         connection.open()
@@ -74,11 +78,27 @@ class VerifyingSMTP(smtplib.SMTP):
 
 
 class SMTPBackend(EmailBackend):  # type: ignore[misc]
-    """Flask-Mailman's SMTP backend, with certificates verified after STARTTLS, too."""
+    """Flask-Mailman's SMTP backend, with verified TLS and non-ASCII mailboxes."""
 
     @property
     def connection_class(self) -> type[smtplib.SMTP]:
         return smtplib.SMTP_SSL if self.use_ssl else VerifyingSMTP
+
+    def send_messages(self, email_messages: list[EmailMultiAlternatives]) -> int:
+        """Send one mail, by SMTPUTF8 if its mailbox is not ASCII (RFC 6531).
+
+        Flask-Mailman would encode ``jürgen`` as ``=?utf-8?q?j=C3=BCrgen?=``, which is the mailbox
+        of another person. Raises what ``smtplib`` raises.
+        """
+        [message] = email_messages
+        if message.to[0].isascii():
+            return int(super().send_messages(email_messages))
+        content = message.message()
+        del content["To"]  # it has the encoded mailbox
+        sender = parseaddr(content["From"])[1]
+        text = content.as_bytes(linesep="\r\n")
+        self.connection.sendmail(sender, message.to, text, ["SMTPUTF8"])
+        return 1
 
 
 def init_app(app: Flask) -> None:

@@ -107,11 +107,14 @@ def _delete_undo(user_id: int, condition: ColumnElement[bool]) -> None:
     execute_in_transaction(delete(OneTimeToken).where(*theirs, condition))
 
 
-def is_reserved(email: str) -> bool:
-    """Return whether an account can return to this address by an undo link."""
-    key = normalize_identifier(email)
-    valid = (OneTimeToken.reserved_key == key, OneTimeToken.expires_at > now())
-    return db.session.scalar(select(OneTimeToken.id).where(*valid).limit(1)) is not None
+def is_reserved(email: str, user_id: int) -> bool:
+    """Return whether another account can return to this address by an undo link."""
+    reserved = (
+        (OneTimeToken.reserved_key == normalize_identifier(email))
+        & (OneTimeToken.expires_at > now())
+        & (OneTimeToken.user_id != user_id)
+    )
+    return db.session.scalar(select(OneTimeToken.id).where(reserved).limit(1)) is not None
 
 
 def undo_links(user_id: int) -> Sequence[OneTimeToken]:

@@ -10,6 +10,7 @@ from pycoder.db.base import Base
 from pycoder.extensions import db
 from tests.support.application import migrated
 from tests.support.callers import Caller
+from tests.support.parameters import on_postgresql
 
 
 @pytest.fixture
@@ -34,3 +35,13 @@ def test_down_and_up_again_works_with_rows_in_the_tables(fresh):
     upgrade()
     assert Caller(fresh.test_client()).register().status_code == 201
     assert db.session.scalar(select(db.func.count()).select_from(text("users"))) == 1
+
+
+@on_postgresql
+def test_a_database_without_an_encoding_of_its_own_serves_every_language(new_database, tmp_path):
+    """``createdb`` makes such a database in a cluster that was created without a locale."""
+    url = new_database("ENCODING 'SQL_ASCII' TEMPLATE template0")
+    with migrated(tmp_path, DATABASE_URL=url) as app:
+        caller = Caller(app.test_client(), "josé@example.com")
+        assert caller.register(first_name="Zoë").status_code == 201
+        assert caller.user().json["first_name"] == "Zoë"

@@ -2,6 +2,7 @@
 
 import asyncio
 import email
+import email.policy
 import re
 import time
 from typing import NamedTuple
@@ -43,7 +44,8 @@ class MailServer:
     the reply that refuses it.
     """
 
-    def __init__(self, tls_context=None, ssl_context=None):
+    def __init__(self, tls_context=None, ssl_context=None, **options):
+        self.options = options
         self.refused = {}
         self.mails, self.scripted_replies, self.talking, self.most_at_once = [], [], 0, 0
         self.port, self.controller = free_port(), None
@@ -52,7 +54,7 @@ class MailServer:
 
     def start(self):
         where = {"hostname": "127.0.0.1", "port": self.port}
-        self.controller = Controller(self, **where, **self.tls)
+        self.controller = Controller(self, **where, **self.tls, **self.options)
         self.controller.start()
         return self
 

@@ -1,5 +1,6 @@
 """The e-mail address: verified, changed by a link, and notified of changes."""
 
+import unicodedata
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,8 @@ from pycoder.models.mail import OneTimeToken, OutgoingMail
 from tests.support.callers import Caller
 from tests.support.constants import PASSWORD
 from tests.support.emails import LINK_INVALID, move, resend, said, verify, with_link
+from tests.support.mail_server import MailServer
+from tests.support.outbox import send
 from tests.support.requests import problem
 
 TAKEN = "An account with this e-mail address exists already."
@@ -251,6 +254,29 @@ def test_a_mail_goes_to_the_domain_of_the_address_and_to_none_that_looks_like_it
     assert Caller(app.test_client(), email).register().status_code == 201
     [mail] = mails()
     assert mail.to == mail.headers["To"] == envelope
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_mailbox_that_is_not_ascii_gets_its_mail_or_nobody_does(knows, app, mailman, waiting):
+    """An encoded ``=?utf-8?q?j=C3=BCrgen?=@…`` would be the mailbox of another person."""
+    with MailServer(enable_SMTPUTF8=knows) as server:
+        mailman(server.url)
+        assert Caller(app.test_client(), "jürgen@example.com").register().status_code == 201
+        send(app)
+        assert [mail.to for mail in server.mails] == ["jürgen@example.com"] * knows
+        assert waiting() == (not knows)
+
+
+def test_an_address_is_stored_as_it_is_compared_so_that_its_mail_goes_there(app, mails):
+    """Else a stranger registers a look-alike, and its owner finds the address taken."""
+    for email in ("ﬁn@example.com", "aｄa@example.com", "eve＠example.com"):
+        caller = Caller(app.test_client(), email)
+        assert caller.register().json["user"]["email"] == unicodedata.normalize("NFKC", email)
+    assert [mail.to for mail in mails()] == [
+        "fin@example.com",
+        "ada@example.com",
+        "eve@example.com",
+    ]
 
 
 def test_an_address_that_nobody_has_proven_gets_three_mails_from_all_accounts_together(

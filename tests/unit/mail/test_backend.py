@@ -1,12 +1,24 @@
 """The setting ``MAIL_URL``."""
 
 import pytest
+from flask_mailman import EmailMultiAlternatives
 
 from config import ConfigError, TestingConfig
 from pycoder import create_app
+from pycoder.mail.backend import deliver
 from tests.support.constants import SECRET_KEY
 
 # --- MAIL_URL
+
+
+def test_a_folder_of_mails_is_private(tmp_path):
+    app = create_app(
+        TestingConfig({"SECRET_KEY": SECRET_KEY, "MAIL_URL": f"file:{tmp_path}/mails"}, tmp_path)
+    )
+    with app.test_request_context():
+        with deliver(EmailMultiAlternatives("subject", "body", to=["ada@example.com"])):
+            pass
+    assert (tmp_path / "mails").stat().st_mode & 0o777 == 0o700
 
 
 def options(tmp_path, url, **settings):
