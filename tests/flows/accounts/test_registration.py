@@ -105,8 +105,9 @@ def test_any_spelling_of_a_domain_finds_its_own_account(anyone):
 @pytest.mark.parametrize(
     "email",
     [
-        "no-at", "=?utf-8?q?b?=ob@example.com", "@example.com", "ada@", "ada@nowhere", "a b@example.com", '"a b"@example.com',
+        "no-at", "@example.com", "ada@", "ada@nowhere", "a b@example.com", '"a b"@example.com',
         "ada@example..com", "ada@[127.0.0.1]", "a@" + "b" * 250 + ".com", "ﷺ" * 60 + "@example.com",
+        "=?utf-8?q?b?=ob@example.com",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(anyone, email, rows):
