@@ -18,7 +18,7 @@ class Logger(GunicornLogger):
     """gunicorn's logger, which names the class of an exception in place of its text."""
 
     def setup(self, cfg):
-        """Configure the logger. gunicorn calls this in the master, also to reload its settings."""
+        """Configure the logger. gunicorn calls this in the master, at start and to reload."""
         super().setup(cfg)
         self.master = os.getpid()
         self.error_log.addFilter(self.hide_request)
