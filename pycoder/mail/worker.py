@@ -22,6 +22,7 @@ from pycoder import audit
 from pycoder.audit import Event
 from pycoder.client_info import ClientInfo, bound_client
 from pycoder.clock import now
+from pycoder.db.faults import is_unmigrated
 from pycoder.db.leases import acquire_lease, release_lease
 from pycoder.db.queries import autocommit, execute, fetch_one
 from pycoder.extensions import db
@@ -105,8 +106,11 @@ def _run(app: Flask, stop: threading.Event) -> None:
         with app.app_context():
             try:
                 send_due(stop)
-            except Exception:
-                app.logger.exception("sending mails failed; retrying in a moment")
+            except Exception as error:
+                if is_unmigrated(error):
+                    app.logger.error("no mail is sent; run flask db upgrade")
+                else:
+                    app.logger.exception("sending mails failed; retrying in a moment")
         queue.mail_queued.wait(POLL_INTERVAL)
 
 

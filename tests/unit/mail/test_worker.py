@@ -249,6 +249,15 @@ def test_the_thread_survives_a_fault(app, mails, mail_server, monkeypatch, caplo
     assert "sending mails failed" in caplog.text
 
 
+def test_before_the_migration_the_thread_logs_one_line(new_app, new_database, monkeypatch, caplog):
+    stop, app = threading.Event(), new_app(DATABASE_URL=new_database())
+    monkeypatch.setattr(mail_queue.mail_queued, "wait", lambda _: stop.set())
+    worker._run(app, stop)
+    (record,) = caplog.records
+    assert record.getMessage().endswith("run flask db upgrade")
+    assert record.exc_info is None
+
+
 @pytest.fixture
 def certificate(tmp_path):
     """A certificate for 127.0.0.1 that nobody has vouched for, and its key, in one file."""
