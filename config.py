@@ -42,6 +42,7 @@ from config_parsers import (
 
 MINIMUM_PRODUCTION_ROUNDS = 12
 EXTRAS = {"DATABASE_URL": ("postgresql", "psycopg"), "RATE_LIMIT_STORAGE": ("redis", "redis")}
+NEW_SECRET = "generate one: openssl rand -base64 48"
 PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
 OWN_NAME = re.compile(r"(PYCODER|JWT)_(?!(SERVICE|PORT)(_|$))")  # Kubernetes sets PYCODER_PORT_…
 
@@ -225,6 +226,8 @@ class Config:
         if followed := self.followed(name):
             return f"(that of {followed})"
         value = getattr(self, name)
+        if name == "PYCODER_ENV" and value == "development":
+            return f"{value} (must not be reachable from other machines)"
         if name == "WEB_CONCURRENCY" and self.source(name) == "default":
             return f"{value} (decided by: {usable_workers().decided_by})"
         if name == "TRUSTED_PROXIES":
@@ -313,9 +316,9 @@ class ProductionConfig(Config):
     def unsafe_secret(self) -> dict[str, str]:
         """Return the reason if the secret key is missing, or others can learn it."""
         if self.source("SECRET_KEY") == "default":
-            return {"SECRET_KEY": "is required in production"}
+            return {"SECRET_KEY": f"is required in production; {NEW_SECRET}"}
         if is_weak_secret(self.SECRET_KEY):
-            return {"SECRET_KEY": "can be guessed; generate one: openssl rand -base64 48"}
+            return {"SECRET_KEY": f"can be guessed; {NEW_SECRET}"}
         if self.source("SECRET_KEY") == ".env" and self.dotenv.stat().st_mode & 0o007:
             return {"SECRET_KEY": "is in a file that every user can read; chmod 640 .env"}
         return {}

@@ -1,6 +1,7 @@
 """Registration: create an account, by its owner or by an operator."""
 
 import unicodedata
+from collections.abc import Sequence
 
 from flask import current_app
 from sqlalchemy import select
@@ -33,13 +34,14 @@ from pycoder.sessions.lifecycle import create_session
 from pycoder.sessions.login import LoginResult, login_result
 from pycoder.tokens import status_list
 
+PASSWORDS_DIFFER = FieldError("passwords_differ", "The two passwords differ.")
 USERNAME_NEEDED = FieldError("required", "Please choose a username.")
 
 
 def register(*, email: str, password: str, transport: str = "body", **profile: str) -> LoginResult:
     """Create an account and a session for it, in one transaction.
 
-    ``profile`` holds any of ``username``, ``first_name``, ``last_name``. Raises
+    ``profile`` holds any of ``username``, ``password2``, ``first_name``, ``last_name``. Raises
     ``RegistrationClosed``, ``TooManyRequests``, and ``InvalidInput``, which names each field that
     is invalid or taken. A form that is invalid has a limit of its own. A taken identifier counts as
     a registration, because the response reveals it.
@@ -71,10 +73,15 @@ def create_user(*, email: str, password: str, **profile: str) -> User:
     return user
 
 
-def _validate(email: str, password: str, username: str = "", **names: str) -> dict[str, str]:
+def _validate(
+    email: str, password: str, username: str = "", password2: str | None = None, **names: str
+) -> dict[str, str]:
     """Return the members of a form as they are stored. Raises ``InvalidInput``."""
     username = unicodedata.normalize("NFC", trim_identifier(username))
-    email = validate_registration(email, password, username, names)
+    errors = name_errors(names)
+    if password2 not in (None, password):
+        errors["password2"] = [PASSWORDS_DIFFER]
+    email = validate_registration(email, password, username, errors)
     return {"email": email, "password": password, "username": username, **names}
 
 
@@ -111,12 +118,13 @@ def _add_user(email: str, password: str, username: str, **names: str) -> User:
     raise InvalidInput({"username": [USERNAME_NEEDED]})
 
 
-def validate_registration(email: str, password: str, username: str, names: dict[str, str]) -> str:
+def validate_registration(
+    email: str, password: str, username: str, errors: dict[str, Sequence[str]]
+) -> str:
     """Return the e-mail address in its stored form.
 
-    Raises ``InvalidInput``, which names each invalid field.
+    Raises ``InvalidInput``, which names each invalid field, those in ``errors`` included.
     """
-    errors = name_errors(names)
     try:
         email = normalize_email(email)
     except InvalidInput as invalid:

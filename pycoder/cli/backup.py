@@ -46,10 +46,14 @@ def backup(file: Path, as_json: bool) -> None:
 
 
 def _pg_dump(url: URL, file: Path) -> str:
-    """Return the command that dumps a PostgreSQL database, without the password."""
+    """Return the command that dumps a PostgreSQL database to a private file.
+
+    It does not contain the password.
+    """
     plain = url._replace(drivername="postgresql", password=None)
     address = str(plain.difference_update_query(["password"]))
-    return shlex.join(["pg_dump", "--format=custom", f"--file={file}", address])
+    command = shlex.join(["pg_dump", "--format=custom", f"--file={file}", address])
+    return f"(umask 077 && {command})"
 
 
 def _secret_place() -> str:

@@ -6,9 +6,10 @@ from typing import Any, NoReturn
 
 import click
 from flask import json
-from flask.cli import AppGroup
+from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import SQLAlchemyError
 
+from pycoder.db.faults import is_unmigrated
 from pycoder.errors import Problem
 
 UNQUOTED = re.compile(r"[!#-&(-<>-\[\]-~]*")  # ASCII without blank, quotes, = and backslash
@@ -26,6 +27,10 @@ class ProblemCommand(click.Command):
             reasons = [f"{field}: {' '.join(messages)}" for field, messages in errors]
             fail(" ".join(reasons) or problem.detail)
         except SQLAlchemyError as error:
+            if is_unmigrated(error):
+                app = ctx.ensure_object(ScriptInfo).load_app()
+                place = app.extensions["pycoder.config"].shown("DATABASE_URL")
+                fail(f"the database {place} has no tables; run flask db upgrade first")
             fail(f"the database does not answer: {getattr(error, 'orig', None) or error}")
 
 

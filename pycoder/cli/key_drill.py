@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator
+from http.client import HTTPException
 from time import monotonic, sleep
 from typing import Any
 from urllib.request import Request, urlopen
@@ -14,6 +15,7 @@ from pycoder.keys import rotation, store
 from pycoder.sessions.login import issue_operator_tokens
 from pycoder.tokens.jwt import TokenPair
 
+JWK_SET = "/.well-known/jwks.json"
 STEPS = 40  # requests of each kind until the new key signs; refreshes are limited
 
 
@@ -38,7 +40,7 @@ class ServiceUnderTest:
             request = Request(self.url + path, data, headers)  # noqa: S310 - an http(s) URL, see cli/keys.py
             with urlopen(request, timeout=10) as response:  # noqa: S310
                 return json.load(response)
-        except OSError as error:
+        except (OSError, HTTPException, ValueError) as error:  # a ValueError if it is not JSON
             self.refused.append(f"{path}: {error}")
             return None
 
@@ -46,13 +48,18 @@ class ServiceUnderTest:
 def run_drill(url: str) -> Iterator[dict[str, Any]]:
     """Rotate the keys, and use a session throughout. Yield each step and the result.
 
-    The session belongs to a temporary account, which receives no mail.
+    The session belongs to a temporary account, which receives no mail. Nothing is changed if no
+    JWK set is found at the address.
     """
+    service = ServiceUnderTest(url)
+    if not service.call(JWK_SET):
+        yield {"passed": False, "calls": service.calls, "refused": service.refused}
+        return
     password = secrets.token_urlsafe(32)
     address = f"drill-{secrets.token_hex(8)}@example.com"
     user = registration.create_user(email=address, password=password)
     try:
-        yield from _follow_rotation(ServiceUnderTest(url), issue_operator_tokens(user))
+        yield from _follow_rotation(service, issue_operator_tokens(user))
     finally:
         administration.delete_user(user)
 
@@ -66,7 +73,7 @@ def _follow_rotation(service: ServiceUnderTest, pair: TokenPair) -> Iterator[dic
     signs = False
     while not (signs or service.refused) and monotonic() < began + 2 * period:
         sleep(period / STEPS)
-        if not published and (jwks := service.call("/.well-known/jwks.json")):
+        if not published and (jwks := service.call(JWK_SET)):
             published = any(jwk["kid"] == key.kid for jwk in jwks["keys"])
             if published:
                 yield {"published_after": round(monotonic() - began, 1)}

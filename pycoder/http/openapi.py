@@ -47,6 +47,7 @@ ALWAYS = (
     errors.MethodNotAllowed,
     errors.InternalError,
     errors.DatabaseUnavailable,
+    errors.MigrationsPending,
     errors.KeysUnreadable,
 )
 WITH_BODY = (InvalidInput, errors.MalformedJSON, errors.BodyTooLarge, errors.UnsupportedMediaType)

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
-from pycoder.db.faults import is_unavailable
+from pycoder.db.faults import is_unavailable, is_unmigrated
 from pycoder.errors import (
     BadRequest,
     BodyTooLarge,
@@ -18,6 +18,7 @@ from pycoder.errors import (
     InternalError,
     LimitsUnavailable,
     MethodNotAllowed,
+    MigrationsPending,
     NotFound,
     Problem,
     UnsupportedMediaType,
@@ -75,6 +76,9 @@ def from_http_exception(error: HTTPException) -> Problem:
 
 def from_database_error(error: Exception) -> Problem:
     """Convert a fault of the database to 503, and every other error of it to 500."""
+    if is_unmigrated(error):
+        current_app.logger.error("the database lacks a table; run flask db upgrade")
+        return MigrationsPending()
     if is_unavailable(error):
         current_app.logger.error("database unavailable: %s", getattr(error, "orig", None) or error)
         return DatabaseUnavailable()

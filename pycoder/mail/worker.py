@@ -10,6 +10,7 @@ import os
 import secrets
 import threading
 from datetime import timedelta
+from smtplib import SMTPException
 from typing import Any, NamedTuple
 
 from flask import Flask, current_app
@@ -22,6 +23,7 @@ from pycoder import audit
 from pycoder.audit import Event
 from pycoder.client_info import ClientInfo, bound_client
 from pycoder.clock import now
+from pycoder.db.faults import is_unmigrated
 from pycoder.db.leases import acquire_lease, release_lease
 from pycoder.db.queries import autocommit, execute, fetch_one
 from pycoder.extensions import db
@@ -105,8 +107,11 @@ def _run(app: Flask, stop: threading.Event) -> None:
         with app.app_context():
             try:
                 send_due(stop)
-            except Exception:
-                app.logger.exception("sending mails failed; retrying in a moment")
+            except Exception as error:
+                if is_unmigrated(error):
+                    app.logger.error("no mail is sent; run flask db upgrade")
+                else:
+                    app.logger.exception("sending mails failed; retrying in a moment")
         queue.mail_queued.wait(POLL_INTERVAL)
 
 
@@ -189,9 +194,9 @@ def _delete(row: Row[Any]) -> None:
 def _reschedule(row: Row[Any], error: Exception) -> None:
     """Retry after growing pauses, for a day, or give up after three refusals.
 
-    A retry waits behind all mails that were not tried yet. No address is logged.
+    A retry waits behind all mails that were not tried yet.
     """
-    reason = f"{type(error).__name__} {getattr(error, 'smtp_code', '')}".strip()
+    reason = _describe(error)
     mail = f"mail {row.id} ({row.template}) to user {row.user_id}"
     refusals = row.refusals + _is_permanent(error)
     if refusals > len(REFUSAL_DELAYS) or row.created_at <= now() - GIVE_UP_AFTER:
@@ -209,6 +214,18 @@ def _reschedule(row: Row[Any], error: Exception) -> None:
     retry = {"due_at": now() + pause, "refusals": refusals}
     retry["priority"] = queue.priority_of(row.template) + queue.BEHIND_OTHERS
     execute(_CLAIM, {"mail": row.id, "expected_tries": row.tries + 1, **retry})
+
+
+def _describe(error: Exception) -> str:
+    """Return the reason of a failure for the log, without the address of a person.
+
+    A reply of the mail server may quote one, so only its code is logged.
+    """
+    reason = f"{type(error).__name__} {getattr(error, 'smtp_code', '')}".strip()
+    if not isinstance(error, OSError):
+        return reason
+    text = "" if isinstance(error, SMTPException) or "@" in str(error) else f": {error}"
+    return f"{reason} at {current_app.config['MAIL_SERVER'] or 'MAIL_URL'}{text}"
 
 
 def _is_permanent(error: Exception) -> bool:

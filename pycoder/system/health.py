@@ -28,7 +28,6 @@ def healthz() -> dict[str, str]:
 
 @bp.get("/readyz")
 @bp.response(200, StatusSchema)
-@bp.errors(MigrationsPending)
 def readyz() -> dict[str, str]:
     """Respond 200 if the node is ready to serve requests.
 

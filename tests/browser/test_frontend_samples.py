@@ -136,7 +136,7 @@ def test_an_application_signs_in_calls_after_expiry_and_signs_out(
         page.get_by_role("button", name="Sign in").wait_for()
 
 
-def test_the_interceptor_with_two_more_lines_refreshes_twice(project, server):
+def test_the_interceptor_refreshes_twice_and_repeats_a_call_once(project, server):
     folder = project(["interceptor.js"])
     (folder / "package.json").write_text('{"type": "module"}')
     with ApiConnection(server) as api:
@@ -154,7 +154,15 @@ def test_the_interceptor_with_two_more_lines_refreshes_twice(project, server):
           console.log((await axiosClient.get("/api/user/")).data.email);
         }}
         await axiosClient.get("/api/nothing/").catch((error) => console.log(error.response.status));
+        let calls = 0;
+        axiosClient.interceptors.request.use((config) => (++calls > 9 ? process.exit(1) : config));
+        const refused = (error) => console.log(error.response.data.code, calls);
+        await axiosClient.delete("/api/user/", {{ data: {{}} }}).catch(refused);
+        localStorage.getItem = (name) => (name === "access_token" ? "x.y.z" : kept.get(name));
+        await axiosClient.get("/api/user/").catch(refused);
         """
     )
     done = tools.node("run.js", cwd=folder)
-    assert done.stdout.split() == ["seed@example.com"] * 2 + ["404"], done.stderr
+    shown = ["seed@example.com"] * 2 + ["404"]
+    shown += ["insufficient_user_authentication 1", "token_invalid 3"]
+    assert done.stdout.splitlines() == shown, done.stderr

@@ -251,6 +251,15 @@ def test_a_database_that_is_away_is_one_line(tmp_path):
     assert done.stderr == "Error: the database does not answer: unable to open database file\n"
 
 
+@pytest.mark.parametrize("words", [("users", "list"), ("keys", "rotate"), ("tokens", "prune")])
+def test_a_database_without_tables_is_named_with_the_remedy(words, new_app, new_database):
+    done = new_app(DATABASE_URL=new_database()).test_cli_runner().invoke(args=words)
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert re.fullmatch(r"Error: the database \S+ has no tables; run flask db upgrade first", line)
+    assert not re.search("://[^*]+@", line)
+
+
 def test_lifting_a_pause_is_on_record(ada, flask, trail):
     assert flask("users", "unlock", "ada").exit_code == 0
     assert trail()[-1] == Event.USER_UNLOCKED

@@ -43,9 +43,19 @@ globalThis.Date = class extends RealDate {
 };
 """
 JUDGE = """
+const refused = (error) => (error instanceof InvalidToken ? null : "unavailable");
 for (const token of JSON.parse(process.env.TOKENS))
-  console.log(await claimsOf(token).then((claims) => claims.user_id, () => null));
+  console.log(await claimsOf(token).then((claims) => claims.user_id, refused));
 """
+STATUS_OF_FAILURE = """
+console.log(await claimsOf(process.env.TOKEN).catch((error) => error instanceof InvalidToken));
+"""
+UNJUDGED = (  # without the keys, a token cannot be judged
+    ".".join(
+        base64url_encode(json.dumps(segment).encode()).decode()
+        for segment in ({"alg": "EdDSA", "kid": "key", "typ": "at+jwt"}, {}, 0)
+    )
+)
 SIGN_IN = "/sign-in"  # of the test: it returns an access token of a new session
 JUDGE_NEW = """
 for (const path of [null, "/sign-in", "/sign-in"]) {
@@ -239,6 +249,44 @@ def test_a_verifier_in_node_finds_everything_from_the_issuers_url_alone(address,
     assert node(JUDGE_BY_METADATA, TOKEN=access, ISSUER=address) == [str(ada.user().json["id"])]
 
 
+@pytest.fixture(params=[None, b"<html>", b"{}"], ids=["nothing", "a page", "no keys"])
+def broken(request):
+    """The address of a service that answers with something else than a JWK set."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            if request.param is not None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(request.param)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@each_library
+def test_a_service_in_python_without_keys_refuses_no_token(heading, broken):
+    defined = {"__name__": "service"}
+    exec(SNIPPETS[heading].replace("https://auth.example.com", broken), defined)  # noqa: S102
+    if "app" in defined:
+        headers = {"Authorization": f"Bearer {UNJUDGED}"}
+        assert defined["app"].test_client().get("/", headers=headers).status_code == 503
+        return
+    away = (defined["jwt"].PyJWKClientConnectionError, defined["jwt"].PyJWKSetError, ValueError)
+    with pytest.raises(away):
+        defined["claims_of"](UNJUDGED)
+
+
+def test_a_service_in_node_without_keys_refuses_no_token(broken):
+    code = SNIPPETS[NODE].replace("https://auth.example.com", broken) + STATUS_OF_FAILURE
+    assert node(code, TOKEN=UNJUDGED) == ["false"]
+
+
 @pytest.fixture
 def place(address, ada):
     """Return a function that signs Ada in on a device whose tokens name a place at the address."""
@@ -313,7 +361,8 @@ def test_a_service_in_node_takes_only_sessions_that_live(app, snippet, place, ad
     tokens = json.dumps([good, ended, *strangers(app, good), good])
     code = snippet(NODE) + snippet(LISTS[1]) + JUDGE.replace("claimsOf", "liveClaimsOf")
     user_id = str(ada.user(good).json["id"])
-    assert node(code, TOKENS=tokens) == [user_id, "null", "null", "null", "null", user_id]
+    refused = ["null", "null", "null", "unavailable"]  # the last names a list that is not there
+    assert node(code, TOKENS=tokens) == [user_id, *refused, user_id]
 
 
 def test_every_snippet_is_tried_and_pins_what_it_has_to():

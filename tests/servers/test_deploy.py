@@ -272,3 +272,8 @@ def test_a_restart_refuses_nobody_while_systemd_holds_the_port(tmp_path):
                 assert server.stop() == 0
                 server.start()
             customers.go_on()
+
+
+def test_the_service_of_systemd_is_production_even_without_a_setting():
+    unit = (ROOT / "deploy" / "pycoder.service").read_text().splitlines()
+    assert "Environment=PYCODER_ENV=production" in unit

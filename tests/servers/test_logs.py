@@ -47,6 +47,15 @@ def test_no_secret_reaches_a_log(new_database, tmp_path):
     assert "$bcrypt" not in written
 
 
+def test_a_clean_stop_is_logged_in_full(tmp_path):
+    with Server(tmp_path, f"sqlite:///{tmp_path}/stopped.db", workers=1) as server:
+        (worker,) = server.workers()
+        server.stop()
+    lines = server.log.read_text().splitlines()
+    messages = [line.partition("[INFO] ")[2] for line in lines]
+    assert {f"Worker exiting (pid: {worker})", "Shutting down: Master"} <= set(messages)
+
+
 def test_a_broken_log_does_not_break_an_answer(tmp_path):
     url = f"sqlite:///{tmp_path}/gone.db"
     server = Server(tmp_path, url, workers=1)
@@ -59,7 +68,7 @@ def test_a_broken_log_does_not_break_an_answer(tmp_path):
             body = {"email": "ada@example.com", "password": "a pass phrase"}
             with ApiConnection(server) as api:
                 response = api.call("POST", "/api/login/", body)
-            assert response.json["code"] == "database_unavailable"
+            assert response.json["code"] == "migrations_pending"
         with ApiConnection(server) as api:
             assert api.call("GET", "/healthz").status == 200
     finally:

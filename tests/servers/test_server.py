@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -33,14 +34,32 @@ def server(new_database, tmp_path_factory):
     assert running.stop() == 0
 
 
+ADDRESS_CALLS = re.findall(
+    r"^curl .*?(?=\n```)",
+    (ROOT / "docs" / "frontend.md").read_text().partition("## An address, changed")[2],
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def mailed_token(server, page, recipient):
+    """Return the token of the link to a page that was mailed to a recipient."""
+    for _ in range(400):
+        for mail in server.log.read_text().split("\nSubject: "):
+            link = re.search(rf"/{page}#token=([\w-]+)\s", mail)
+            if link and f"\nTo: {recipient}\n" in mail:
+                return link[1]
+        time.sleep(0.05)
+    raise AssertionError(f"no mail to {recipient}")
+
+
 def curl(command, server, **replaced):
-    """Run a command of the README on the port of this server."""
+    """Run a command of the documents on the port of this server; return the JSON, if any."""
     command = command.replace("localhost:8000", f"127.0.0.1:{server.port}")
     for name, value in replaced.items():
         command = command.replace(name, value)
     shell = ["sh", "-c", f"{command} -sS"]
     done = subprocess.run(shell, capture_output=True, text=True, timeout=30, check=True)
-    return json.loads(done.stdout)
+    return json.loads(done.stdout or "null")
 
 
 def test_the_four_curl_commands_of_the_readme_and_a_restart(server):
@@ -63,6 +82,23 @@ def test_the_four_curl_commands_of_the_readme_and_a_restart(server):
     assert curl(user, server, YOUR_ACCESS_TOKEN=pair["access"]) == registered["user"]
     assert "access" in curl(refresh, server, YOUR_REFRESH_TOKEN=pair["refresh"])
     assert PASSWORD not in server.log.read_text()
+
+
+def test_the_curl_commands_that_change_an_address_and_undo_it(server):
+    register, _, user, _ = README_CALLS
+    registered = curl(re.sub("testuser|test(?=@)", "mover", register), server)
+    access = registered["tokens"]["access"]
+    reauthenticate, change, verify, undo = ADDRESS_CALLS
+    proof = curl(reauthenticate, server, YOUR_ACCESS_TOKEN=access)["proof"]
+    curl(change, server, YOUR_ACCESS_TOKEN=access, YOUR_PROOF=proof)
+    link = mailed_token(server, "verify-email", "new@example.com")
+    curl(verify, server, TOKEN_OF_THE_LINK=link)
+    assert curl(user, server, YOUR_ACCESS_TOKEN=access)["email"] == "new@example.com"
+    link = mailed_token(server, "undo-email", "mover@example.com")
+    curl(undo, server, TOKEN_OF_THE_LINK=link)
+    assert curl(user, server, YOUR_ACCESS_TOKEN=access)["code"] == "token_revoked"
+    listed = flask_command(server.folder, server.env, "users", "list").stdout
+    assert "email=mover@example.com" in listed
 
 
 def test_fifty_registrations_of_one_address_make_one_user(server):

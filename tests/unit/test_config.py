@@ -52,6 +52,11 @@ def test_development_needs_no_setting_and_keeps_its_secret(tmp_path):
     assert str(tmp_path) in first.DATABASE_URL
 
 
+@pytest.mark.parametrize("secret", ["", "change-me-change-me-change-me-change-me"])
+def test_a_refused_secret_is_answered_with_the_way_to_generate_one(tmp_path, secret):
+    assert "openssl rand" in refused(tmp_path, SECRET_KEY=secret)["SECRET_KEY"]
+
+
 def test_a_kept_secret_that_others_may_read_is_refused(tmp_path):
     assert DevelopmentConfig({}, tmp_path).SECRET_KEY
     (tmp_path / "instance" / "secret_key").chmod(0o644)
@@ -245,6 +250,7 @@ def test_the_report_hides_passwords_and_tells_sources(tmp_path):
     assert by_name["PORT"] == ("9000", ".env")
     assert by_name["DATABASE_URL"] == ("postgresql+psycopg://***@db/x?***", "environment")
     assert by_name["SECRET_KEY"] == ("(hidden)", "default")
+    assert "must not be reachable from other machines" in by_name["PYCODER_ENV"][0]
     assert "***" not in by_name["CORS_ORIGINS"][0]  # a pattern's ? is no query
 
 

@@ -1,8 +1,6 @@
 """Schemas of accounts: registration, profile, passwords, e-mail addresses."""
 
-from typing import Any
-
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import Schema, fields
 
 from pycoder.auth.schemas.base import (
     Identifier,
@@ -12,11 +10,8 @@ from pycoder.auth.schemas.base import (
     Token,
     TransportSchema,
 )
-from pycoder.errors import FieldError
 
 LINK_TOKEN = "The value of token= in the fragment of the mailed link."
-
-PASSWORDS_DIFFER = FieldError("passwords_differ", "The two passwords differ.")
 
 
 class RegisterSchema(TransportSchema):
@@ -31,12 +26,6 @@ class RegisterSchema(TransportSchema):
     username = Identifier(metadata={"description": "Default: derived from the e-mail address."})
     first_name = Text(longest=150)
     last_name = Text(longest=150)
-
-    @validates_schema
-    def check_password2(self, data: dict[str, Any], **kwargs: Any) -> None:
-        """Reject a ``password2`` that differs, and remove it."""
-        if data.pop("password2", data["password"]) != data["password"]:
-            raise ValidationError([PASSWORDS_DIFFER], "password2")
 
 
 class UserSchema(Schema):

@@ -10,7 +10,7 @@ from pycoder.errors import FieldError
 from pycoder.models.user import EMAIL_LENGTH
 from pycoder.passwords.policy import MAXIMUM_INPUT
 
-REQUIRED = FieldError("required", "Missing data for required field.")
+REQUIRED = FieldError("required", "This field is required.")
 NOT_A_STRING = FieldError("not_a_string", "Not a valid string.")
 UNKNOWN_FIELD = FieldError("unknown_field", "Unknown field.")
 NOT_AN_OBJECT = FieldError("not_an_object", "Send a JSON object.")

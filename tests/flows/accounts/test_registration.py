@@ -171,10 +171,17 @@ def test_many_people_with_one_local_part_can_register(anyone, rows):
     assert len(set(rows(select(User.username_key)))) == 12
 
 
+def test_a_field_that_is_missing_is_named_in_a_sentence_for_its_user(client):
+    answer = client.post("/api/register/", json={})
+    assert [*answer.json["errors"].values()] == [["This field is required."]] * 2
+
+
 def test_the_second_password_must_be_the_first(anyone):
     assert anyone.register(password2="something else").json["errors"] == {
         "password2": ["The two passwords differ."]
     }
+    answer = anyone.register(password="short", password2="something else", email="x")
+    assert set(answer.json["errors"]) == {"password", "password2", "email"}
     assert anyone.register(password2=PASSWORD).status_code == 201
 
 

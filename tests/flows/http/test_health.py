@@ -69,7 +69,8 @@ def test_a_database_is_ready_from_its_last_migration_on(new_database, new_app):
     assert response.content_type == "application/problem+json"
     assert client.get("/healthz").status_code == 200
     for answer in (Caller(client).register(), Caller(client).try_login()):
-        assert (answer.status_code, answer.json["code"]) == (503, "database_unavailable")
+        assert (answer.status_code, answer.json["code"]) == (503, "migrations_pending")
+        assert answer.headers["Retry-After"] == "2"
     with app.app_context():
         upgrade()
     assert client.get("/readyz").status_code == 200

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 
 import pytest
 from gunicorn.config import Config
@@ -20,10 +21,19 @@ def logger():
     made.error_log.addHandler(handler)
     yield made, stream.getvalue
     made.error_log.removeHandler(handler)
+    made.error_log.removeFilter(made.hide_request)
 
 
-def test_a_fault_names_its_class_and_the_places_in_the_code(logger):
-    log, written = logger
+@pytest.fixture
+def worker(logger, monkeypatch):
+    """The same in a worker, which is another process than the one that made the logger."""
+    pid = os.getpid() + 1
+    monkeypatch.setattr(os, "getpid", lambda: pid)
+    return logger
+
+
+def test_a_fault_names_its_class_and_the_places_in_the_code(worker):
+    log, written = worker
     secret = "-".join(["the", "password"])  # in no line of the code
     try:
         raise InvalidHeader(secret)
@@ -38,8 +48,8 @@ def test_a_fault_names_its_class_and_the_places_in_the_code(logger):
     assert secret not in written()
 
 
-def test_what_no_request_caused_is_logged_in_full(logger):
-    log, written = logger
+def test_what_no_request_caused_is_logged_in_full(worker):
+    log, written = worker
     log.info("Listening at: %s", "http://127.0.0.1:8000")
     try:
         raise OSError("the disk is full")
@@ -47,3 +57,14 @@ def test_what_no_request_caused_is_logged_in_full(logger):
         log.exception("Exception in worker process")
     assert "Listening at: http://127.0.0.1:8000" in written()
     assert "the disk is full" in written()
+
+
+def test_the_master_which_reads_no_request_logs_everything_in_full(logger):
+    log, written = logger
+    try:
+        raise OSError("address already in use")
+    except OSError as error:
+        log.error("Connection in use: %s", "127.0.0.1:8000")
+        log.error(f"connection to 127.0.0.1:8000 failed: {error}")
+    assert "Connection in use: 127.0.0.1:8000" in written()
+    assert "failed: address already in use" in written()

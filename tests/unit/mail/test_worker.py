@@ -88,6 +88,20 @@ def test_a_mail_server_that_serves_nobody_is_left_alone(
     assert waiting() == 2
 
 
+def test_the_log_names_the_mail_server_and_the_reason(app, mails, mail_server, caplog):
+    queue(app, 1)
+    mail_server.stop()
+    assert send(app) == (0, True)
+    assert "ConnectionRefusedError at 127.0.0.1: [Errno" in caplog.messages[-1]
+
+
+def test_the_log_quotes_no_reply_of_the_mail_server(app, mails, mail_server, caplog):
+    queue(app, 1)
+    mail_server.refused = {"MAIL": "550 user0@example.com of Ada"}
+    assert send(app) == (0, True)
+    assert caplog.messages[-1].endswith(": SMTPSenderRefused 550 at 127.0.0.1")
+
+
 def test_a_permanent_refusal_is_given_up_after_three_attempts(
     app, mails, mail_server, clock, waiting, rows, caplog
 ):
@@ -247,6 +261,15 @@ def test_the_thread_survives_a_fault(app, mails, mail_server, monkeypatch, caplo
     mail_server.wait_for(1)
     worker._stop(thread, stop)
     assert "sending mails failed" in caplog.text
+
+
+def test_before_the_migration_the_thread_logs_one_line(new_app, new_database, monkeypatch, caplog):
+    stop, app = threading.Event(), new_app(DATABASE_URL=new_database())
+    monkeypatch.setattr(mail_queue.mail_queued, "wait", lambda _: stop.set())
+    worker._run(app, stop)
+    (record,) = caplog.records
+    assert record.getMessage().endswith("run flask db upgrade")
+    assert record.exc_info is None
 
 
 @pytest.fixture
