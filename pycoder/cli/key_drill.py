@@ -52,7 +52,8 @@ def run_drill(url: str) -> Iterator[dict[str, Any]]:
     JWK set is found at the address.
     """
     service = ServiceUnderTest(url)
-    if not service.call(JWK_SET):
+    if "keys" not in (service.call(JWK_SET) or {}):
+        service.refused.append(f"{JWK_SET}: no JWK set")
         yield {"passed": False, "calls": service.calls, "refused": service.refused}
         return
     password = secrets.token_urlsafe(32)

@@ -68,8 +68,9 @@ def test_a_drill_at_a_service_that_is_away_changes_nothing(drill):
     assert Event.USER_DELETED not in events
 
 
-def test_a_drill_at_another_site_changes_nothing(drill, serve):
-    [verdict], events = drill(serve(b"<html>"))
+@pytest.mark.parametrize("body", [b"<html>", b'{"status": "ok"}'])
+def test_a_drill_at_another_site_changes_nothing(body, drill, serve):
+    [verdict], events = drill(serve(body))
     assert verdict["refused"][0].startswith("/.well-known/jwks.json: ")
     assert Event.KEY_ROTATED not in events
 
