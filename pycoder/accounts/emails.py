@@ -89,7 +89,8 @@ def _change_email(user: User, email: str) -> None:
     """Change the address of an account, and mail the old one a link that undoes it.
 
     A change to an address that could undo an earlier one is a way back, as by that link: the
-    address that is left gets no link.
+    address that is left gets no link. It is reserved if it was verified. Otherwise an attacker
+    could register the address of another person, leave it, and so bar it.
     """
     if links.is_reserved(email, user.id):  # its owner has to be able to return
         raise InvalidInput({"email": [EMAIL_RESERVED]})
@@ -100,7 +101,7 @@ def _change_email(user: User, email: str) -> None:
         links.revoke_undo_since(user.id, former[email])
         queue.enqueue(Template.EMAIL_CHANGE_UNDONE, old, user_id=user.id, confirmed=was_verified)
     else:
-        links.prepare_undo(user.id, old)
+        links.prepare_undo(user.id, old, reserve=was_verified)
         queue.enqueue(Template.UNDO_EMAIL, old, user_id=user.id, confirmed=was_verified)
     queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)
     audit.record(Event.EMAIL_CHANGED, user_id=user.id)

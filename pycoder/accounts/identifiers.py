@@ -60,6 +60,7 @@ def is_valid_username(username: str, email: str) -> bool:
     key = normalize_identifier(username)
     is_own_address = key == normalize_identifier(email)
     well_formed = USERNAME.fullmatch(username) is not None and len(key) <= 150
+    well_formed = well_formed and not any(char in BLANK_LETTERS for char in username)
     return is_own_address or (well_formed and not is_number(username))
 
 

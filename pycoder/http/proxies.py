@@ -76,4 +76,5 @@ def parse_address(entry: str) -> IPv4Address | IPv6Address:
         entry = entry[1:].partition("]")[0]
     elif entry.count(":") == 1:
         entry = entry.partition(":")[0]
-    return ip_address(entry.partition("%")[0])
+    address = ip_address(entry.partition("%")[0])
+    return getattr(address, "ipv4_mapped", None) or address

@@ -75,14 +75,15 @@ def _store(user_id: int, purpose: Purpose, secret: str, **values: Any) -> None:
     execute_in_transaction(insert(OneTimeToken).values(row | {"expires_at": now() + lifetime}))
 
 
-def prepare_undo(user_id: int, email: str) -> None:
+def prepare_undo(user_id: int, email: str, *, reserve: bool) -> None:
     """Add the right of a former address to undo a change of address.
 
     Call it in the transaction of the change: its rank among others and its lifetime count from
-    there. ``issue_undo`` creates the secret when the mail is sent.
+    there. ``issue_undo`` creates the secret when the mail is sent. With ``reserve``, no other
+    account can get the address meanwhile.
     """
     _delete_undo(user_id, OneTimeToken.email == email)  # an expired one
-    key = normalize_identifier(email)
+    key = normalize_identifier(email) if reserve else None
     _store(user_id, Purpose.UNDO, secrets.token_urlsafe(32), email=email, reserved_key=key)
 
 

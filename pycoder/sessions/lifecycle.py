@@ -13,9 +13,9 @@ from pycoder.audit import Event
 from pycoder.client_info import current_client
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, insert_into
-from pycoder.errors import NotFound
+from pycoder.errors import NotFound, TokenRevoked
 from pycoder.extensions import db
-from pycoder.models.session import Session, TokenBlocklist
+from pycoder.models.session import Session, TokenBlocklist, is_active_session
 from pycoder.models.user import User, lock_user
 from pycoder.ratelimit import limiter
 from pycoder.sessions import pruning
@@ -158,10 +158,16 @@ def revoke_session(current: TokenState, session_id: UUID) -> None:
 
 
 def revoke_other_sessions(current: TokenState) -> None:
-    """Revoke every session of a user but the current one. Raises ``TooManyRequests``."""
+    """Revoke every session of a user but the current one.
+
+    Of two sessions that end each other at the same time, one survives. Raises ``TooManyRequests``
+    and ``TokenRevoked``.
+    """
     user_id, session_id = current.user_id, current.session_id
     _count_revocation(current, "others")
     lock_user(User.id == user_id)
+    if not db.session.scalar(select(is_active_session(session_id))):
+        raise TokenRevoked
     if end_sessions((Session.user_id == user_id) & (Session.id != session_id)):
         audit.record(Event.SESSIONS_ENDED, user_id=user_id, session_id=session_id)
     db.session.commit()

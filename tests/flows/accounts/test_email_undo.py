@@ -37,6 +37,7 @@ TAKEN = "An account with this e-mail address exists already."
 @pytest.fixture
 def taken(ada, mails):
     """The token that the address of ``ada`` was mailed when a thief had changed it."""
+    verify(ada, next(mail.token for mail in mails() if mail.to == HOME))
     return change_address(ada, THEIRS, mails)
 
 
@@ -170,6 +171,15 @@ def test_an_owner_who_changes_back_leaves_no_link_behind(ada, taken, mails, rows
 
 
 # --- two accounts
+
+
+def test_an_address_that_nobody_had_proven_is_barred_for_nobody(ada, app, mails):
+    """Else a stranger registers it, leaves it, and so keeps its owner from registering."""
+    link = change_address(ada, THEIRS, mails)
+    owner = Caller(app.test_client(), HOME)
+    assert owner.register().status_code == 201
+    assert undo(ada, link).json["errors"] == {"email": [TAKEN]}
+    assert owner.user().json["email"] == HOME
 
 
 def test_no_other_account_takes_the_address_while_its_owner_can_return(ada, bob, taken, mails):

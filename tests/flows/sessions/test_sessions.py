@@ -5,10 +5,13 @@ from sqlalchemy import func, select
 
 from pycoder.accounts import administration
 from pycoder.audit import Event
+from pycoder.errors import TokenRevoked
+from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from pycoder.models.session import Session, TokenBlocklist
-from pycoder.sessions import pruning
+from pycoder.sessions import lifecycle, pruning
 from pycoder.tokens.jwt import decode_token
+from pycoder.tokens.state import load_token_state
 from tests.support.clocks import later
 
 KEY = "0123456789abcdef"
@@ -329,3 +332,15 @@ def test_a_reused_refresh_token_ends_its_session(ada, trail):
     assert ada.refresh(first).json["code"] == "token_reused"
     assert ada.user().json["code"] == "token_revoked"
     assert trail()[-1] == Event.SESSION_REUSED
+
+
+def test_of_two_sessions_that_end_all_others_one_survives(ada, app):
+    """The token of the second one was verified before the first one ended it."""
+    first, second = ada.login(), ada.login()
+    with app.app_context():
+        late = load_token_state(decode_token(first.access))
+        assert ada.call("DELETE", "/api/sessions/", second.access).status_code == 204
+        with pytest.raises(TokenRevoked):
+            lifecycle.revoke_other_sessions(late)
+        db.session.rollback()
+    assert ada.user(second.access).status_code == 200

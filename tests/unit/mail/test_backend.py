@@ -15,8 +15,10 @@ def test_a_folder_of_mails_is_private(tmp_path):
     app = create_app(
         TestingConfig({"SECRET_KEY": SECRET_KEY, "MAIL_URL": f"file:{tmp_path}/mails"}, tmp_path)
     )
-    message = EmailMultiAlternatives("subject", "body", to=["ada@example.com"])
-    with app.test_request_context(), deliver(message):
+    with (
+        app.app_context(),
+        deliver(EmailMultiAlternatives("subject", "body", to=["ada@example.com"])),
+    ):
         pass
     assert (tmp_path / "mails").stat().st_mode & 0o777 == 0o700
 
