@@ -85,7 +85,7 @@ def test_of_twenty_undos_at_once_one_succeeds_beside_what_a_thief_does(api, oper
         user_id = scalar(select(User.id).where(User.email == person.email))
         former = f"former-{person.email}"
         with operator.app_context():
-            links.prepare_undo(user_id, former)
+            links.prepare_undo(user_id, former, reserve=False)
             secret = links.issue_undo(user_id, former)
             db.session.commit()
         undos = [partial(api.call, "POST", "email/undo/", {"token": secret})] * 20
