@@ -23,6 +23,7 @@ from config_parsers import (
     Setting,
     audience,
     database_url,
+    frontend_url,
     in_clear,
     is_local,
     issuer,
@@ -87,6 +88,7 @@ class Config:
     REGISTRATION_OPEN = Setting(on_or_off, True)
     PASSWORD_BLOCKLIST = Setting(on_or_off, False)
     PUBLIC_URL = Setting(web_url, lambda config: f"http://localhost:{config.PORT}")
+    FRONTEND_URL = Setting(frontend_url, follows="PUBLIC_URL")
     JWT_ISSUER = Setting(issuer, follows="PUBLIC_URL")
     JWT_AUDIENCE = Setting(audience, "pycoder")
     MAIL_URL = Setting(mail_url, "console:")
@@ -295,8 +297,9 @@ class ProductionConfig(Config):
         errors = super().cross_check() | self.unsafe_secret() | self.unsafe_connections()
         if self.source("PUBLIC_URL") == "default" or not self.PUBLIC_URL.startswith("https://"):
             errors["PUBLIC_URL"] = "is required in production, and must be https://"
-        if self.source("JWT_ISSUER") != "default" and not self.JWT_ISSUER.startswith("https://"):
-            errors["JWT_ISSUER"] = "must be https:// in production"
+        for name in ("FRONTEND_URL", "JWT_ISSUER"):
+            if self.source(name) != "default" and not getattr(self, name).startswith("https://"):
+                errors[name] = "must be https:// in production"
         if self.BCRYPT_ROUNDS < MINIMUM_PRODUCTION_ROUNDS:
             errors["BCRYPT_ROUNDS"] = f"must be {MINIMUM_PRODUCTION_ROUNDS} or more in production"
         if not self.RATE_LIMITS:

@@ -140,6 +140,11 @@ def issuer(text: str) -> str:
     return text
 
 
+def frontend_url(text: str) -> str:
+    """Parse the URL that contains the pages of mailed links. It may have a path."""
+    return issuer(text).rstrip("/")
+
+
 def audience(text: str) -> str:
     """Parse the audience of access tokens."""
     if not re.fullmatch(r"[!-+\--~]{1,200}", text):

@@ -32,7 +32,7 @@ def render(template: str, to: str, *, link: str, at: datetime) -> EmailMultiAlte
         "at": f"{at:%d %B %Y, %H:%M} UTC",
         "ip": client.ip,
         "device": device_name(client.user_agent),
-        "home": current_app.config["PUBLIC_URL"],
+        "home": current_app.config["FRONTEND_URL"],
     }
     text, html = (
         source.make_module({"layout": f"layout.{kind}", **values}) for kind in ("txt", "html")

@@ -280,5 +280,5 @@ def _create_link(row: Row[Any]) -> tuple[str, str]:
         audit.record(Event.PASSWORD_RESET_ASKED, user_id=user.id)
     db.session.commit()
     path = LINK_PATHS[Template(row.template)]
-    link = f"{current_app.config['PUBLIC_URL']}{path}{secret}"
+    link = f"{current_app.config['FRONTEND_URL']}{path}{secret}"
     return (email or user.email, link) if secret else ("", "")

@@ -33,7 +33,7 @@ def test_the_settings_are_the_documented_ones():
         "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES",
         "SESSION_LIFETIME", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN",
         "PASSWORD_BLOCKLIST",
-        "PUBLIC_URL", "JWT_ISSUER", "JWT_AUDIENCE", "MAIL_URL", "CORS_ORIGINS",
+        "PUBLIC_URL", "FRONTEND_URL", "JWT_ISSUER", "JWT_AUDIENCE", "MAIL_URL", "CORS_ORIGINS",
         "TRUSTED_PROXIES", "PROXY_NETWORKS", "RATE_LIMIT_STORAGE", "RATE_LIMITS",
         "AUDIT_RETENTION", "WEB_TRANSPORT",
     ]  # fmt: skip
@@ -77,6 +77,8 @@ UNSAFE = [
     ("PUBLIC_URL", ""),
     ("PUBLIC_URL", "http://auth.pycoder.dev"),
     ("PUBLIC_URL", "auth.pycoder.dev"),
+    ("FRONTEND_URL", "http://app.pycoder.dev"),
+    ("FRONTEND_URL", "https://app.pycoder.dev/?next=x"),
     ("JWT_ISSUER", "http://auth.pycoder.dev"),
     ("JWT_ISSUER", "id.pycoder.dev"),
     ("JWT_ISSUER", "https://auth.pycoder.dev/?"),

@@ -36,6 +36,13 @@ def test_the_mail_of_a_registration_verifies_the_address(ada, mails, trail):
     assert problem(verify(ada, mail.token)) == LINK_INVALID
 
 
+def test_links_lead_to_the_frontend(ada, mails, setting):
+    setting("FRONTEND_URL", "https://app.example.com/account")
+    [mail] = mails()
+    assert mail.link.startswith("https://app.example.com/account/verify-email#token=")
+    assert "https://app.example.com/account\n" in mail.text.replace("\r", "")
+
+
 def test_a_verification_is_good_for_a_day(ada, mails):
     [mail] = mails()
     with time_machine.travel(now() + timedelta(hours=24, seconds=1), tick=False):
