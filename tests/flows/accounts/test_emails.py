@@ -226,8 +226,8 @@ HOSTS = {"Host": "evil.example"}, {"X-Forwarded-Host": "evil.example"}, {"Forwar
 
 
 @pytest.mark.parametrize("headers", HOSTS, ids=lambda headers: next(iter(headers)))
-def test_links_are_built_from_the_public_url_alone(headers, ada, mails, setting):
-    setting("PUBLIC_URL", "https://id.pycoder.dev/auth")
+def test_links_are_built_from_the_setting_alone(headers, ada, mails, setting):
+    setting("FRONTEND_URL", "https://id.pycoder.dev/auth")
     mails()
     body = {"email": ada.email}
     assert ada.client.post("/api/password/reset/", json=body, headers=headers).status_code == 202
