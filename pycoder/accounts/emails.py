@@ -103,7 +103,7 @@ def _change_email(user: User, email: str) -> None:
     else:
         links.prepare_undo(user.id, old, reserve=was_verified)
         queue.enqueue(Template.UNDO_EMAIL, old, user_id=user.id, confirmed=was_verified)
-    queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)
+        queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)  # tells of that link
     audit.record(Event.EMAIL_CHANGED, user_id=user.id)
 
 

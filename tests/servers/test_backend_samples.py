@@ -272,7 +272,7 @@ def broken(request):
 @each_library
 def test_a_service_in_python_without_keys_refuses_no_token(heading, broken):
     defined = {"__name__": "service"}
-    exec(SNIPPETS[heading].replace("https://auth.example.com", broken), defined)  # noqa: S102
+    exec(SNIPPETS[heading].replace("https://auth.example.com", broken), defined)  # noqa: S102 - our own
     if "app" in defined:
         headers = {"Authorization": f"Bearer {UNJUDGED}"}
         assert defined["app"].test_client().get("/", headers=headers).status_code == 503

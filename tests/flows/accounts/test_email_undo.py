@@ -170,6 +170,13 @@ def test_an_owner_who_changes_back_leaves_no_link_behind(ada, taken, mails, rows
     assert undo(ada, again).status_code == 204
 
 
+def test_after_a_way_back_no_mail_speaks_of_a_link_that_was_not_sent(ada, taken, mails):
+    mails()
+    move(ada, HOME)
+    verify(ada, with_link(mails()).token)
+    assert said(mails()) == [(THEIRS, UNDONE)]
+
+
 # --- two accounts
 
 
