@@ -11,7 +11,6 @@ from pycoder.extensions import db
 from pycoder.ratelimit.limiter import count, current_limits, get_limit, retry_after
 
 LONGEST_PAUSE = 3600  # seconds
-UNDER_WAY = 30  # seconds after which an attempt counts no more if it was never concluded
 BUSY_RETRY = 2  # seconds after which simultaneous attempts have usually ended
 PAUSE_MEMORY = 86_400  # seconds without reaching the limit, after which pauses are short again
 
@@ -23,16 +22,16 @@ def guard(
     """Limit the attempts at a secret in a ``with`` block.
 
     ``InvalidCredentials`` raised inside counts as a failure. Any other exception is unrelated to
-    the secret and does not count. If the database is unresponsive, the attempt is not released,
-    because the client would wait for it a second time: it ends after ``UNDER_WAY``, as that of a
-    process that died. A failure goes on record as ``rejection``. Raises ``TooManyRequests``.
+    the secret and does not count, unless the database is unresponsive: releasing the attempt would
+    make the client wait for it a second time. A failure goes on record as ``rejection``. Raises
+    ``TooManyRequests``.
     """
-    _reserve(limit, key)
+    attempt = _reserve(limit, key)
     try:
         yield
     except InvalidCredentials:
         db.session.rollback()
-        paused = _record_failure(limit, key)
+        paused = _record_failure(limit, key, attempt)
         audit.record_separately(rejection, user_id=user_id, reason=reason)
         if paused:
             audit.record_separately(Event.LIMIT_REACHED, user_id=user_id, reason=limit)
@@ -62,46 +61,44 @@ def reserved(limit: str, key: str) -> Iterator[None]:
 def reset(limit: str, key: str) -> None:
     """Forget all failures of a key, and its pauses."""
     if item := get_limit(limit):
-        pauses = _pause(limit, key), _pause_count(limit, key)
-        for counter in (item.key_for(limit, key), _under_way(limit, key), *pauses):
+        for counter in (item.key_for(limit, key), _pause(limit, key), _pause_count(limit, key)):
             current_limits().storage.clear(counter)
 
 
-def _reserve(limit: str, key: str) -> None:
-    """Count an attempt as under way before its outcome is known.
+def _reserve(limit: str, key: str) -> int:
+    """Count an attempt before its outcome is known, and return its number.
 
     Simultaneous attempts therefore cannot exceed the limit. Raises ``TooManyRequests``, also during
     a pause.
     """
     item, storage = get_limit(limit), current_limits().storage
     if item is None:
-        return
+        return 0
     if storage.get(_pause(limit, key)):
         raise TooManyRequests(retry_after(_pause(limit, key)))
-    under_way = storage.incr(_under_way(limit, key), UNDER_WAY)
-    if storage.get(item.key_for(limit, key)) + under_way > item.amount:
+    attempt = count(limit, key)
+    if attempt > item.amount:  # without a pause, so other attempts are still under way
         _release(limit, key)
         raise TooManyRequests(BUSY_RETRY)
+    return attempt
 
 
 def _release(limit: str, key: str) -> None:
-    """Uncount an attempt that was under way, unless ``UNDER_WAY`` has passed."""
-    storage = current_limits().storage
-    if get_limit(limit) and storage.get(_under_way(limit, key)) > 0:
-        storage.incr(_under_way(limit, key), UNDER_WAY, -1)
+    """Uncount a reserved attempt that was no failure, unless its period is over."""
+    item, storage = get_limit(limit), current_limits().storage
+    if item and storage.get(item.key_for(limit, key)) > 0:
+        storage.incr(item.key_for(limit, key), item.get_expiry(), -1)
 
 
-def _record_failure(limit: str, key: str) -> bool:
-    """Count an attempt under way as a failure, and return whether it starts a pause.
+def _record_failure(limit: str, key: str, attempt: int) -> bool:
+    """Count a reserved attempt as a failure, and return whether it starts a pause.
 
-    It counts as both for a moment, never as neither. The last failure of a period starts a pause.
-    The first pause is as long as the period of the limit; each further one is twice as long as the
-    one before, up to an hour (OWASP Authentication Cheat Sheet, "Login Throttling").
+    The last attempt of a period starts one. The first pause is as long as the period of the limit;
+    each further one is twice as long as the one before, up to an hour (OWASP Authentication Cheat
+    Sheet, "Login Throttling").
     """
     item, storage = get_limit(limit), current_limits().storage
-    failures = count(limit, key)
-    _release(limit, key)
-    if item is None or failures != item.amount:
+    if item is None or attempt != item.amount:
         return False
     pauses = storage.get(_pause_count(limit, key)) + 1
     storage.clear(_pause_count(limit, key))  # PAUSE_MEMORY starts anew
@@ -109,10 +106,6 @@ def _record_failure(limit: str, key: str) -> bool:
     seconds = min(item.get_expiry() * 2 ** min(pauses - 1, 12), LONGEST_PAUSE)
     storage.incr(_pause(limit, key), max(seconds, item.get_expiry()))
     return True
-
-
-def _under_way(limit: str, key: str) -> str:
-    return f"under-way/{limit}/{key}"
 
 
 def _pause(limit: str, key: str) -> str:

@@ -117,7 +117,7 @@ def test_connections_that_were_cut_make_no_defect(app, ada, postgres, rows):
     events = len(rows(db.select(AuditEvent.id)))
     with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
             [app.config["DATABASE_URL"].partition("?")[0].rpartition("/")[2]],
         )
     assert [call().status_code for call in (ada.user, ada.try_login)] == [200, 200]
@@ -142,7 +142,7 @@ def test_of_many_dead_connections_none_is_met(app, ada, postgres):
                 several.enter_context(engine.connect())
     with psycopg.connect(postgres.get_uri(), autocommit=True) as connection:
         connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
             [app.config["DATABASE_URL"].partition("?")[0].rpartition("/")[2]],
         )
     with app.app_context(), ExitStack() as several:

@@ -361,7 +361,7 @@ def test_new_counters_take_expired_ones_with_them(app, anyone, tables):
         db.session.commit()
     for n in range(10):
         anyone.try_login(email=f"nobody{n}@example.com")
-    assert tables()["rate_limits"] == 21  # ten names and their tries, one address
+    assert tables()["rate_limits"] == 11  # ten names, one address
 
 
 def test_no_secret_that_is_handed_out_stands_in_the_database(ada, rows, mails):
