@@ -40,10 +40,10 @@ def init_app(app: Flask) -> None:
 
 
 def checkpoint(config: Config) -> None:
-    """Move the log into the database file, so that a copy of the file is complete.
+    """Move the log into the database file, and truncate it.
 
-    A process calls this when it ends. While another one uses the database, as much is moved as is
-    possible without waiting.
+    A process calls this when it ends, so that a copy of the file is complete, and when mails were
+    sent and deleted, so that they are in no file. As much is done as is possible without waiting.
     """
     if file := database_file(config):
         existing = f"file:{quote(str(file))}?mode=rw"

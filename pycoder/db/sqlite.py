@@ -17,10 +17,7 @@ from typing import Any
 
 BUSY_TIMEOUT = 2.0  # seconds, the same as for PostgreSQL
 RETRY_INTERVAL = (0.0001, 0.0002)  # seconds, random so that processes do not retry in step
-PRAGMAS = (
-    *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
-    *("secure_delete=ON", "journal_size_limit=0"),
-)
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 BUSY_CODES = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)
 
 _retrying = threading.Lock()  # of the one thread that retries
@@ -57,9 +54,9 @@ class BusyRetryCursor(sqlite3.Cursor):
 class BusyRetryConnection(sqlite3.Connection):
     """A connection whose cursors wait for a busy database.
 
-    Its pragmas allow readers beside a writer, make commits durable, enforce foreign keys, overwrite
-    what is deleted, and shorten the WAL, with its old pages, when it begins anew. A new database
-    can be read by its owner only, and so can its log, which SQLite gives the same mode.
+    Its pragmas allow readers beside a writer, make commits durable, enforce foreign keys, and
+    overwrite what is deleted. A new database can be read by its owner only, and so can its log,
+    which SQLite gives the same mode.
     """
 
     def __init__(self, database: str, *args: Any, **kwargs: Any):

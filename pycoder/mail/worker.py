@@ -24,6 +24,7 @@ from pycoder.audit import Event
 from pycoder.client_info import ClientInfo, bound_client
 from pycoder.clock import now
 from pycoder.db.faults import is_unmigrated
+from pycoder.db.files import checkpoint
 from pycoder.db.leases import acquire_lease, release_lease
 from pycoder.db.queries import autocommit, execute, fetch_one
 from pycoder.extensions import db
@@ -142,6 +143,7 @@ def send_due(stop: threading.Event | None = None) -> SendResult:
         release_lease("mail", holder)
         with autocommit() as connection:
             connection.execute(delete(OneTimeToken).where(OneTimeToken.expires_at <= now()))
+        checkpoint(current_app.extensions["pycoder.config"])
     return SendResult(sent, failed)
 
 

@@ -7,9 +7,10 @@ Redis for a fleet. Rate limiting fails closed: a storage that does not answer is
 import hmac
 import ipaddress
 import math
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from flask import Flask, current_app
 from limits import RateLimitItem, parse
@@ -28,10 +29,14 @@ REDIS_OPTIONS = {"socket_timeout": 2, "socket_connect_timeout": 2, "wrap_excepti
 
 @dataclass(frozen=True)
 class Limits:
-    """The named limits in force, none if they are off, and their counters."""
+    """The named limits in force, none if they are off, and their counters.
+
+    ``unreleased`` has the attempts of ratelimit/lockout.py that a fault kept in the counters.
+    """
 
     items: Mapping[str, RateLimitItem]
     storage: Storage
+    unreleased: deque[Any] = field(default_factory=deque)
 
 
 def init_app(app: Flask) -> None:

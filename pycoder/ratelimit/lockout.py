@@ -1,10 +1,15 @@
 """Login lockout: failures pause further attempts (OWASP "Login Throttling")."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from limits.errors import StorageError
+from sqlalchemy.exc import SQLAlchemyError
 
 from pycoder import audit
 from pycoder.audit import Event
+from pycoder.clock import now
 from pycoder.db.faults import is_unresponsive
 from pycoder.errors import InvalidCredentials, TooManyRequests
 from pycoder.extensions import db
@@ -15,6 +20,19 @@ BUSY_RETRY = 2  # seconds after which simultaneous attempts have usually ended
 PAUSE_MEMORY = 86_400  # seconds without reaching the limit, after which pauses are short again
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A reserved attempt.
+
+    ``number`` is its place in the period, 0 without limits. ``at`` is in seconds since 1970.
+    """
+
+    limit: str
+    key: str
+    number: int
+    at: float = field(default_factory=lambda: now().timestamp())
+
+
 @contextmanager
 def guard(
     limit: str, key: str, rejection: Event, reason: str, user_id: int | None
@@ -22,8 +40,7 @@ def guard(
     """Limit the attempts at a secret in a ``with`` block.
 
     ``InvalidCredentials`` raised inside counts as a failure. Any other exception is unrelated to
-    the secret and does not count, unless the database is unresponsive: releasing the attempt would
-    make the client wait for it a second time. A failure goes on record as ``rejection``. Raises
+    the secret and does not count. A failure goes on record as ``rejection``. Raises
     ``TooManyRequests``.
     """
     attempt = _reserve(limit, key)
@@ -31,18 +48,20 @@ def guard(
         yield
     except InvalidCredentials:
         db.session.rollback()
-        paused = _record_failure(limit, key, attempt)
+        paused = _record_failure(attempt)
         audit.record_separately(rejection, user_id=user_id, reason=reason)
         if paused:
             audit.record_separately(Event.LIMIT_REACHED, user_id=user_id, reason=limit)
         raise
     except Exception as fault:
         db.session.rollback()  # on SQLite, releasing would wait for this transaction
-        if not is_unresponsive(fault):
-            _release(limit, key)
+        if is_unresponsive(fault):  # the client would wait for it a second time
+            current_limits().unreleased.append(attempt)
+        else:
+            _release(attempt)
         raise
     else:
-        _release(limit, key)
+        _release(attempt)
 
 
 @contextmanager
@@ -51,11 +70,11 @@ def reserved(limit: str, key: str) -> Iterator[None]:
 
     Raises ``TooManyRequests``.
     """
-    _reserve(limit, key)
+    attempt = _reserve(limit, key)
     try:
         yield
     finally:
-        _release(limit, key)
+        _release(attempt)
 
 
 def reset(limit: str, key: str) -> None:
@@ -65,46 +84,73 @@ def reset(limit: str, key: str) -> None:
             current_limits().storage.clear(counter)
 
 
-def _reserve(limit: str, key: str) -> int:
-    """Count an attempt before its outcome is known, and return its number.
+def _reserve(limit: str, key: str) -> Attempt:
+    """Count an attempt before its outcome is known, and return it.
 
     Simultaneous attempts therefore cannot exceed the limit. Raises ``TooManyRequests``, also during
     a pause.
     """
     item, storage = get_limit(limit), current_limits().storage
     if item is None:
-        return 0
+        return Attempt(limit, key, 0)
+    _release_others()
     if storage.get(_pause(limit, key)):
         raise TooManyRequests(retry_after(_pause(limit, key)))
-    attempt = count(limit, key)
-    if attempt > item.amount:  # without a pause, so other attempts are still under way
-        _release(limit, key)
+    attempt = Attempt(limit, key, count(limit, key))
+    if attempt.number > item.amount:  # without a pause, so other attempts are still under way
+        _release(attempt)
         raise TooManyRequests(BUSY_RETRY)
     return attempt
 
 
-def _release(limit: str, key: str) -> None:
-    """Uncount a reserved attempt that was no failure, unless its period is over."""
-    item, storage = get_limit(limit), current_limits().storage
-    if item and storage.get(item.key_for(limit, key)) > 0:
-        storage.incr(item.key_for(limit, key), item.get_expiry(), -1)
+def _release_others() -> None:
+    """Release the attempts of this process that a fault kept in the counters."""
+    unreleased = current_limits().unreleased
+    for _ in range(len(unreleased)):
+        with suppress(IndexError):  # another thread has released the last one
+            attempt = unreleased.popleft()
+            try:
+                _uncount(attempt)
+            except Exception:
+                unreleased.append(attempt)
+                raise
 
 
-def _record_failure(limit: str, key: str, attempt: int) -> bool:
+def _release(attempt: Attempt) -> None:
+    """Uncount a reserved attempt that was no failure, later if the storage does not respond."""
+    try:
+        _uncount(attempt)
+    except (SQLAlchemyError, StorageError):
+        current_limits().unreleased.append(attempt)
+
+
+def _uncount(attempt: Attempt) -> None:
+    """Subtract an attempt from its counter, unless its period is over."""
+    item, storage = get_limit(attempt.limit), current_limits().storage
+    if item is None:
+        return
+    counter = item.key_for(attempt.limit, attempt.key)
+    is_same_period = storage.get_expiry(counter) <= attempt.at + item.get_expiry()
+    if is_same_period and storage.get(counter) > 0:
+        storage.incr(counter, item.get_expiry(), -1)
+
+
+def _record_failure(attempt: Attempt) -> bool:
     """Count a reserved attempt as a failure, and return whether it starts a pause.
 
     The last attempt of a period starts one. The first pause is as long as the period of the limit;
     each further one is twice as long as the one before, up to an hour (OWASP Authentication Cheat
     Sheet, "Login Throttling").
     """
-    item, storage = get_limit(limit), current_limits().storage
-    if item is None or attempt != item.amount:
+    item, storage = get_limit(attempt.limit), current_limits().storage
+    if item is None or attempt.number != item.amount:
         return False
-    pauses = storage.get(_pause_count(limit, key)) + 1
-    storage.clear(_pause_count(limit, key))  # PAUSE_MEMORY starts anew
-    storage.incr(_pause_count(limit, key), PAUSE_MEMORY, pauses)
+    counter = _pause_count(attempt.limit, attempt.key)
+    pauses = storage.get(counter) + 1
+    storage.clear(counter)  # PAUSE_MEMORY starts anew
+    storage.incr(counter, PAUSE_MEMORY, pauses)
     seconds = min(item.get_expiry() * 2 ** min(pauses - 1, 12), LONGEST_PAUSE)
-    storage.incr(_pause(limit, key), max(seconds, item.get_expiry()))
+    storage.incr(_pause(attempt.limit, attempt.key), max(seconds, item.get_expiry()))
     return True
 
 

@@ -3,10 +3,16 @@
 import contextlib
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from pycoder.audit import Event
 from pycoder.errors import InvalidCredentials, TooManyRequests
+from pycoder.extensions import db
+from pycoder.models.rate_limit import RateLimit
 from pycoder.ratelimit import lockout
+from pycoder.ratelimit.storage import DatabaseStorage
 from tests.support.login_attempts import MINUTE
 
 
@@ -14,15 +20,63 @@ def attempt():
     return lockout.guard("login.account", "slow", Event.LOGIN_REFUSED, "wrong password", None)
 
 
+def fail(times):
+    for _ in range(times):
+        with pytest.raises(InvalidCredentials), attempt():
+            raise InvalidCredentials
+
+
+def assert_refused():
+    with pytest.raises(TooManyRequests), attempt():
+        pass
+
+
+def counted():
+    return db.session.scalar(select(RateLimit.count).where(RateLimit.key.contains("login.account")))
+
+
+def unavailable(*args):
+    raise OperationalError("away", {}, Exception())
+
+
 def test_an_attempt_released_late_does_not_make_room_for_one_more(app, clock):
     with app.app_context():
         with attempt():
             clock.shift(15 * MINUTE)
+        fail(times=10)
+        assert_refused()
+
+
+def test_an_attempt_of_a_period_before_is_not_released_from_the_next_one(app, clock):
+    with app.app_context():
+        with attempt():
+            clock.shift(15 * MINUTE)
+            fail(times=9)
+        fail(times=1)
+        assert_refused()
+
+
+def test_attempts_that_a_fault_ended_are_released_when_the_next_one_begins(app):
+    with app.app_context():
         for _ in range(10):
-            with pytest.raises(InvalidCredentials), attempt():
-                raise InvalidCredentials
-        with pytest.raises(TooManyRequests), attempt():
-            pass
+            with pytest.raises(PoolTimeout), attempt():
+                raise PoolTimeout
+        assert counted() == 1
+        fail(times=10)
+        assert_refused()
+
+
+def test_attempts_stay_to_be_released_until_the_storage_responds(app, monkeypatch):
+    with app.app_context():
+        with monkeypatch.context() as away, attempt():
+            away.setattr(DatabaseStorage, "get_expiry", unavailable)
+        with monkeypatch.context() as away:
+            away.setattr(DatabaseStorage, "get_expiry", unavailable)
+            with pytest.raises(OperationalError), attempt():
+                pass
+        assert counted() == 1
+        fail(times=10)
+        assert_refused()
 
 
 def test_an_attempt_that_finds_no_room_is_no_failure(app):
@@ -34,6 +88,4 @@ def test_an_attempt_that_finds_no_room_is_no_failure(app):
                 with pytest.raises(TooManyRequests) as refusal, attempt():
                     pass
                 assert refusal.value.headers["Retry-After"] == "2"
-        for _ in range(10):
-            with pytest.raises(InvalidCredentials), attempt():
-                raise InvalidCredentials
+        fail(times=10)
