@@ -35,6 +35,7 @@ from config_parsers import (
     on_or_off,
     one_of,
     origins,
+    relying_party,
     secret_key,
     split_url,
     web_url,
@@ -99,6 +100,8 @@ class Config:
     RATE_LIMITS = Setting(limits, DEFAULT_LIMITS)
     AUDIT_RETENTION = Setting(whole_number(1, 36_500), 365)
     WEB_TRANSPORT = Setting(one_of("cookie", "body"), "cookie")
+    SECOND_FACTOR = Setting(one_of("optional", "admins", "required"), "optional")
+    PASSKEY_RP_ID = Setting(relying_party, lambda config: split_url(config.PUBLIC_URL).hostname)
 
     COOKIE_SECURE = False
     JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "pycoder_access", "pycoder_refresh"
@@ -196,6 +199,9 @@ class Config:
             errors["JWT_REFRESH_TOKEN_EXPIRES"] = "must not exceed SESSION_LIFETIME"
         if self.JWT_AUDIENCE == self.JWT_ISSUER:
             errors["JWT_AUDIENCE"] = "must not be JWT_ISSUER, the audience of refresh tokens"
+        host = split_url(self.PUBLIC_URL).hostname or ""
+        if host != self.PASSKEY_RP_ID and not host.endswith(f".{self.PASSKEY_RP_ID}"):
+            errors["PASSKEY_RP_ID"] = "must be the host of PUBLIC_URL, or a parent domain of it"
         if self.RATE_LIMIT_STORAGE.startswith("memory:") and self.WEB_CONCURRENCY > 1:
             errors["RATE_LIMIT_STORAGE"] = "memory: supports only WEB_CONCURRENCY=1"
         for name, (scheme, package) in EXTRAS.items():
@@ -288,6 +294,7 @@ class ProductionConfig(Config):
     """The production environment. An unsafe setting prevents the start."""
 
     PASSWORD_BLOCKLIST = Setting(on_or_off, True)
+    SECOND_FACTOR = Setting(one_of("optional", "admins", "required"), "admins")
     COOKIE_SECURE = True
     JWT_ACCESS_COOKIE_NAME = "__Host-pycoder_access"
     JWT_REFRESH_COOKIE_NAME = "__Secure-pycoder_refresh"  # __Host- requires Path=/

@@ -20,6 +20,8 @@ DEFAULT_LIMITS = {
     "login.ip": "100/5minute",
     "register.ip": "30/hour",
     "register.form.ip": "100/hour",
+    "second.account": "10/15minute",
+    "second.ip": "100/5minute",
     "account.writes": "60/hour",
     "refresh.session": "60/minute",
     "reset.account": "3/hour",
@@ -247,3 +249,10 @@ def masked(text: str) -> str:
     parameters = [part if part.startswith(SHOWN) else "***" for part in query.split("&") if part]
     shown = "&".join(dict.fromkeys(parameters))
     return re.sub(r"(?<=://).*(?=@)", "***", address) + mark + shown
+
+
+def relying_party(text: str) -> str:
+    """Return the relying party ID of passkeys: a domain (WebAuthn Level 3 §5.1.2)."""
+    if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", text):
+        raise ValueError("must be a domain in lower case, such as example.com")
+    return text

@@ -6,6 +6,8 @@
     ├── MalformedJSON                    400 malformed_json
     ├── BadRequest                       400 bad_request
     ├── InvalidCredentials               400 invalid_credentials
+    │   └── InvalidCode                  400 invalid_code
+    ├── TicketInvalid                    400 ticket_invalid
     ├── LinkInvalid                      400 link_invalid
     ├── TokenProblem
     │   ├── TokenMissing                 401 token_missing
@@ -17,6 +19,8 @@
     ├── InvalidClient                    401 invalid_client
     ├── CsrfFailed                       403 csrf_failed
     ├── RegistrationClosed               403 registration_closed
+    ├── SecondFactorRequired             403 second_factor_required
+    ├── EmailUnverified                  403 email_unverified
     ├── NotFound                         404 not_found
     ├── MethodNotAllowed                 405 method_not_allowed
     ├── BodyTooLarge                     413 body_too_large
@@ -47,6 +51,7 @@ class Problem(Exception):
     detail: str
     headers: Mapping[str, str] = {}
     errors: Mapping[str, Sequence[str]] | None = None
+    members: Mapping[str, Any] = {}  # extension members of the document
 
 
 class InternalError(Problem):
@@ -110,6 +115,23 @@ class InvalidCredentials(Problem):
     def __init__(self, detail: str = detail):
         super().__init__()
         self.detail = detail
+
+
+class InvalidCode(InvalidCredentials):
+    """A wrong code, or one that was used before."""
+
+    code = "invalid_code"
+    detail = "This code is wrong, or was used before. Wait for the next one, and try again."
+
+    def __init__(self, detail: str = detail):
+        super().__init__(detail)
+
+
+class TicketInvalid(Problem):
+    """A ticket that was used, has expired, or had too many wrong tries."""
+
+    status, code = 400, "ticket_invalid"
+    detail = "This took too long, or was tried too often. Please sign in again."
 
 
 class LinkInvalid(Problem):
@@ -194,6 +216,29 @@ class CsrfFailed(Problem):
 class RegistrationClosed(Problem):
     status, code = 403, "registration_closed"
     detail = "Registration is closed. Please ask the operator of this service for an account."
+
+
+class SecondFactorRequired(Problem):
+    """A correct password of an account that has a second factor.
+
+    ``methods`` are those that the account can use. A login also gets a ``ticket``, which is good
+    for the second step alone.
+    """
+
+    status, code = 403, "second_factor_required"
+    detail = "Please enter a code of your authenticator app, or use another second factor."
+
+    def __init__(self, methods: Sequence[str] = (), ticket: str = "", expires_in: int = 0):
+        super().__init__()
+        step = {"ticket": ticket, "expires_in": expires_in} if ticket else {}
+        self.members = {"methods": list(methods), **step}
+
+
+class EmailUnverified(Problem):
+    """An account whose address may belong to another person cannot have a second factor."""
+
+    status, code = 403, "email_unverified"
+    detail = "Please confirm your e-mail address first: open the link that we have mailed to you."
 
 
 class NotFound(Problem):

@@ -29,6 +29,7 @@ def upgrade():
         sa.Column("last_name", sa.String(150), nullable=False),
         sa.Column("password_hash", sa.String(255), nullable=False),
         sa.Column("is_active", sa.Boolean(), server_default=sa.true(), nullable=False),
+        sa.Column("handle", sa.LargeBinary(), nullable=False),
         sa.Column("date_joined", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.UniqueConstraint("email_key", name="uq_users_email_key"),
@@ -69,6 +70,7 @@ def upgrade():
         sa.Column("user_id", ID, nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("last_used_at", TIME, nullable=False),
+        sa.Column("remembered_until", TIME, nullable=True),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_devices_user_id_users", ondelete="CASCADE"
         ),
@@ -76,6 +78,51 @@ def upgrade():
     )
     op.create_index("ix_devices_last_used_at", "devices", ["last_used_at"])
     op.create_index("ix_devices_user_id", "devices", ["user_id"])
+    op.create_table(
+        "totp",
+        sa.Column("user_id", ID, nullable=False),
+        sa.Column("encrypted_secret", sa.LargeBinary(), nullable=False),
+        sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("last_used_at", TIME, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_totp_user_id_users", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("user_id", name="pk_totp"),
+    )
+    op.create_table(
+        "recovery_codes",
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("user_id", ID, nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_recovery_codes_user_id_users", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("digest", name="pk_recovery_codes"),
+    )
+    op.create_index("ix_recovery_codes_user_id", "recovery_codes", ["user_id"])
+    op.create_table(
+        "passkeys",
+        sa.Column("id", ID, nullable=False),
+        sa.Column("user_id", ID, nullable=False),
+        sa.Column("credential_id", sa.String(1364), nullable=False),
+        sa.Column("public_key", sa.LargeBinary(), nullable=False),
+        sa.Column("sign_count", sa.BigInteger(), nullable=False),
+        sa.Column("rp_id", sa.String(253), nullable=False),
+        sa.Column("aaguid", sa.String(36), nullable=False),
+        sa.Column("transports", sa.JSON(), nullable=False),
+        sa.Column("backup_eligible", sa.Boolean(), nullable=False),
+        sa.Column("backed_up", sa.Boolean(), nullable=False),
+        sa.Column("name", sa.String(60), nullable=False),
+        sa.Column("created_at", TIME, nullable=False),
+        sa.Column("last_used_at", TIME, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_passkeys_user_id_users", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name="pk_passkeys"),
+        sa.UniqueConstraint("credential_id", name="uq_passkeys_credential_id"),
+    )
+    op.create_index("ix_passkeys_user_id", "passkeys", ["user_id"])
     op.create_table(
         "status_counter",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -226,6 +273,9 @@ def downgrade():
         "token_blocklist",
         "pending_indexes",
         "status_counter",
+        "passkeys",
+        "recovery_codes",
+        "totp",
         "devices",
         "sessions",
         "users",

@@ -1,97 +1,105 @@
-"""Reauthentication before sensitive operations: the password, or a proof of it.
+"""Reauthentication before sensitive operations: the password, or a proof.
 
 A token alone never changes how an account is owned, however young its login is: every service that
 receives it could do so. The caller sends the password with the request, or a proof: a random value
-for which the password was exchanged a moment before.
+for which the password, and the second factor of an account that has one, were exchanged a moment
+before.
 """
 
-import secrets
+from collections.abc import Mapping
 from datetime import timedelta
-from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import select, update
 
 from pycoder import audit
 from pycoder.audit import Event
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, fetch_one
-from pycoder.errors import InvalidCredentials, ReauthenticationRequired, TokenRevoked
+from pycoder.errors import (
+    FieldError,
+    InvalidCredentials,
+    InvalidInput,
+    ReauthenticationRequired,
+    SecondFactorRequired,
+    TokenRevoked,
+)
 from pycoder.extensions import db
 from pycoder.mail import links, queue
-from pycoder.models.pending_authentication import PendingAuthentication
+from pycoder.mfa import factors, pending
 from pycoder.models.session import Session, is_active_session
 from pycoder.models.user import User, lock_user
 from pycoder.passwords.hashing import verify_password
 from pycoder.ratelimit import limiter, lockout
+from pycoder.sessions.second_step import guard, record_use
 from pycoder.tokens.state import TokenState
 
 PROOF = "proof"  # the kind of pending authentication
 PROOF_LIFETIME = timedelta(minutes=5)
-MAXIMUM_PENDING = 5  # of one kind and user
+REQUIRED = FieldError("required", "This field is required.")
 WRONG_PASSWORD = "This is not your password."
 
 
-def create_proof(current: TokenState, password: str) -> str:
+def create_proof(
+    current: TokenState, password: str | None = None, factor: Mapping[str, Any] = {}
+) -> str:
     """Exchange the password of the current user for a proof, and return it.
 
-    The proof is bound to the session, and valid for any number of its requests in the next five
+    An account with a second factor needs one beside the password. A passkey is enough alone. The
+    proof is bound to the session, and valid for any number of its requests in the next five
     minutes, so that a client can repeat a request whose response was lost. The next access token of
-    the session has the new ``auth_time``. Raises ``InvalidCredentials``, ``TooManyRequests`` and
-    ``TokenRevoked``.
+    the session has the new ``auth_time``, ``amr`` and ``acr``. Raises ``InvalidCredentials``,
+    ``InvalidCode``, ``SecondFactorRequired``, ``TooManyRequests`` and ``TokenRevoked``.
     """
-    verify_current_password(current, password)
+    if password is not None:
+        verify_current_password(current, password)
+    elif "passkey" not in factor:
+        raise InvalidInput({"password": [REQUIRED]})
+    if not factor:
+        return _create_proof(current, factors.PASSWORD, factor)
+    first = "" if password is None else factors.PASSWORD
+    with guard(current.user_id, str(current.session_id), next(iter(factor))):
+        return _create_proof(current, first, factor)
+
+
+def _create_proof(current: TokenState, amr: str, factor: Mapping[str, Any]) -> str:
+    """Use up the second factor, create the proof, and commit."""
     user = lock_session_owner(current)
-    at = now()
-    proof = secrets.token_urlsafe(32)
-    row = {
-        "digest": _digest(proof),
-        "kind": PROOF,
-        "user_id": user.id,
-        "session_id": current.session_id,
-        "expires_at": at + PROOF_LIFETIME,
-    }
-    _make_room(user.id)
-    execute_in_transaction(insert(PendingAuthentication).values(row))
+    if factor:
+        amr = f"{amr} {factors.consume(user.id, factor)}".strip()
+        record_use(user, factor)
+    elif methods := factors.methods_of(user.id):
+        raise SecondFactorRequired(methods)
+    proof = pending.create(PROOF, user.id, PROOF_LIFETIME, session_id=current.session_id)
     own = Session.id == current.session_id
-    execute_in_transaction(update(Session).where(own).values(authenticated_at=at))
+    execute_in_transaction(update(Session).where(own).values(authenticated_at=now(), amr=amr))
     audit.record(Event.PROOF_CREATED, user_id=user.id, session_id=current.session_id)
     db.session.commit()
     return proof
 
 
-def _make_room(user_id: int) -> None:
-    """Delete the oldest proofs of a user, so that one more makes ``MAXIMUM_PENDING``."""
-    theirs = (PendingAuthentication.user_id == user_id, PendingAuthentication.kind == PROOF)
-    newest = select(PendingAuthentication.digest).where(*theirs)
-    newest = newest.order_by(PendingAuthentication.expires_at.desc()).limit(MAXIMUM_PENDING - 1)
-    surplus = PendingAuthentication.digest.not_in(newest)
-    execute_in_transaction(delete(PendingAuthentication).where(*theirs, surplus))
+def require_proof(current: TokenState, proof: str | None) -> None:
+    """Require a proof of the session. Raises ``ReauthenticationRequired``."""
+    row = pending.find(PROOF, proof) if proof is not None else None
+    if row is None or (row.user_id, row.session_id) != (current.user_id, current.session_id):
+        raise ReauthenticationRequired
 
 
 def require_reauthentication(current: TokenState, password: str | None, proof: str | None) -> None:
     """Require the password of the current user, or a proof of the session (RFC 9470).
 
-    Raises ``ReauthenticationRequired``, and what ``verify_current_password`` raises.
+    The password is not enough for an account with a second factor. Raises
+    ``ReauthenticationRequired``, and what ``verify_current_password`` raises.
     """
-    if password is not None:
+    if password is not None and not _has_factor(current.user_id):
         verify_current_password(current, password)
-    elif proof is None or not _is_valid_proof(current, proof):
-        raise ReauthenticationRequired
+    else:
+        require_proof(current, proof)
 
 
-def _is_valid_proof(current: TokenState, proof: str) -> bool:
-    valid = (
-        PendingAuthentication.digest == _digest(proof),
-        PendingAuthentication.kind == PROOF,
-        PendingAuthentication.user_id == current.user_id,
-        PendingAuthentication.session_id == current.session_id,
-        PendingAuthentication.expires_at > now(),
-    )
-    return fetch_one(select(PendingAuthentication.digest).where(*valid), {}) is not None
-
-
-def _digest(proof: str) -> str:
-    return sha256(proof.encode()).hexdigest()
+def _has_factor(user_id: int) -> bool:
+    with_factor = select(User.id).where(User.id == user_id, factors.has_factor())
+    return fetch_one(with_factor, {}) is not None
 
 
 def verify_current_password(current: TokenState, password: str) -> None:
@@ -132,5 +140,4 @@ def revoke_links_and_proofs(user: User) -> None:
     """
     links.revoke(user.id)
     queue.cancel(user)
-    theirs = PendingAuthentication.user_id == user.id
-    execute_in_transaction(delete(PendingAuthentication).where(theirs))
+    pending.revoke(user.id)

@@ -11,11 +11,11 @@ from pycoder.sessions.login import LoginResult
 from pycoder.tokens.jwt import TokenPair, decode_token
 
 
-def token_response(result: LoginResult, transport: str) -> dict[str, Any]:
+def token_response(result: LoginResult) -> dict[str, Any]:
     """Return the body of a login, and set its cookies on the response."""
     lifetime = int(devices.LIFETIME.total_seconds())
     _set_cookie(DEVICE_COOKIE, result.device, lifetime, "/api/")
-    return {"user": result.user, **token_pair_response(result.tokens, transport)}
+    return {"user": result.user, **token_pair_response(result.tokens, result.transport)}
 
 
 def token_pair_response(pair: TokenPair, transport: str) -> dict[str, Any]:

@@ -107,6 +107,11 @@ class ProblemSchema(Schema):
         values=fields.List(fields.Nested(FieldErrorSchema)),
         metadata={"description": "The code of each reason, in the same order."},
     )
+    ticket = fields.String(metadata={"description": "For the second step of this login."})
+    methods = fields.List(
+        fields.String(), metadata={"description": "Those of the second step: totp, passkey, …"}
+    )
+    expires_in = fields.Integer(metadata={"description": "Seconds for which the ticket is valid."})
 
 
 class StrictParser(FlaskParser):

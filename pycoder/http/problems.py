@@ -37,6 +37,7 @@ def render(problem: Problem) -> Response:
     """Return the response of a problem, and count it."""
     PROBLEMS.labels(problem.code).inc()
     body = document(problem, problem.status, request.id)  # type: ignore[attr-defined]
+    body |= problem.members
     if problem.errors is not None:
         body["errors"] = problem.errors
         body["error_codes"] = {

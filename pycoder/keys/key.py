@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -20,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt import PyJWS
 
-from pycoder.secret_key import derive_key
+from pycoder.secret_key import decrypt, derive_key, encrypt
 
 PUBLIC_MEMBERS = ("crv", "e", "kty", "n", "x", "y")  # the members of a public key
+PURPOSE = "signing keys"  # of the key that encrypts them
 ACCESS_TYP, REFRESH_TYP, STATUS_LIST_TYP = "at+jwt", "rt+jwt", "statuslist+jwt"  # RFC 8725 §3.11
 
 jws = PyJWS()
@@ -110,25 +110,18 @@ def encrypt_key(secret: str, key: Key) -> bytes:
     private = key.private_key
     if key.algorithm != "HS256":
         private = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    nonce = secrets.token_bytes(12)
-    return nonce + _cipher(secret).encrypt(nonce, private, _associated_data(key.kid, key.algorithm))
+    return encrypt(secret, PURPOSE, private, _associated_data(key.kid, key.algorithm))
 
 
 def decrypt_key(secret: str, kid: str, algorithm: str, encrypted_key: bytes) -> Key:
     """Decrypt a stored key. Raises ``KeyDecryptionError``."""
     try:
-        private: Any = _cipher(secret).decrypt(
-            encrypted_key[:12], encrypted_key[12:], _associated_data(kid, algorithm)
-        )
+        private: Any = decrypt(secret, PURPOSE, encrypted_key, _associated_data(kid, algorithm))
     except InvalidTag as error:
         raise KeyDecryptionError(kid) from error
     if algorithm != "HS256":
         private = load_der_private_key(private, None)
     return name_key(algorithm, private)
-
-
-def _cipher(secret: str) -> AESGCM:
-    return AESGCM(derive_key(secret, "signing keys"))
 
 
 def _associated_data(kid: str, algorithm: str) -> bytes:

@@ -33,6 +33,11 @@ class Template(StrEnum):
     PASSWORD_CHANGED = "password_changed"
     SESSION_REUSED = "session_reused"
     NEW_DEVICE = "new_device"
+    FACTOR_ADDED = "factor_added"
+    FACTOR_REMOVED = "factor_removed"
+    FACTORS_RESET = "factors_reset"
+    RECOVERY_CODE_USED = "recovery_code_used"
+    SECOND_STEP_FAILED = "second_step_failed"
     ACCOUNT_DELETED = "account_deleted"
 
 

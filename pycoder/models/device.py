@@ -12,7 +12,8 @@ from pycoder.db.base import Base, UTCDateTime
 class Device(Base):
     """A device that an account has signed in on, as the SHA-256 of its id.
 
-    The id is in the cookie of sessions/devices.py.
+    The id is in the cookie of sessions/devices.py. Until ``remembered_until``, a login on it needs
+    no second factor.
     """
 
     __tablename__ = "devices"
@@ -21,3 +22,4 @@ class Device(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
     last_used_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
+    remembered_until: Mapped[datetime | None] = mapped_column(UTCDateTime)

@@ -1,11 +1,12 @@
 """The model of the accounts, and the lock of their rows."""
 
+import secrets
 import unicodedata
 from contextlib import suppress
 from datetime import datetime
 
 import idna
-from sqlalchemy import ColumnElement, String, false, select, true, update
+from sqlalchemy import ColumnElement, LargeBinary, String, false, select, true, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pycoder.clock import now
@@ -21,6 +22,7 @@ class User(Base):
     """An account.
 
     ``email`` is stored in lower case and NFC. The unique ``_key`` columns are normalized.
+    ``handle`` names the account to authenticators of passkeys (WebAuthn Level 3 §5.4.3).
     """
 
     __tablename__ = "users"
@@ -36,6 +38,7 @@ class User(Base):
     last_name: Mapped[str] = mapped_column(String(150), default="")
     password_hash: Mapped[str] = mapped_column(String(255))
     is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
+    handle: Mapped[bytes] = mapped_column(LargeBinary, default=lambda: secrets.token_bytes(32))
     date_joined: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
 
 

@@ -14,24 +14,26 @@ from sqlalchemy import Integer, bindparam, delete, null, select, update
 
 from pycoder.client_info import current_client
 from pycoder.clock import now
-from pycoder.db.queries import execute_in_transaction, fetch_all
+from pycoder.db.queries import execute_in_transaction, fetch_all, fetch_one
 from pycoder.extensions import db
 from pycoder.models.device import Device
 from pycoder.models.session import Session
 from pycoder.ratelimit import limiter
 from pycoder.secret_key import derive_key
 
+REMEMBERED = timedelta(days=30)  # without a second factor, from the login that asked for it
 LIFETIME = timedelta(days=180)  # without a login, after which a device is forgotten
 MAXIMUM_DEVICES = 10  # remembered for one account
 MAXIMUM_ACCOUNTS = 5  # remembered by one browser
 
 
-def remember_device(user_id: int) -> tuple[str, bool]:
+def remember_device(user_id: int, *, without_factor: bool = False) -> tuple[str, bool]:
     """Remember the client's device in the caller's transaction.
 
     Return the value of the device cookie with this account added as its latest, and whether the
-    device is new to the account. A known device keeps its id. The caller holds ``lock_user``, or
-    has added the user in the same transaction.
+    device is new to the account. A known device keeps its id. With ``without_factor``, its logins
+    need no second factor for ``REMEMBERED``. The caller holds ``lock_user``, or has added the user
+    in the same transaction.
     """
     accounts, at = _accounts(), now()
     device = accounts.pop(str(user_id), "")
@@ -44,6 +46,10 @@ def remember_device(user_id: int) -> tuple[str, bool]:
         execute_in_transaction(_SURPLUS, {"user_id": user_id, "kept": MAXIMUM_DEVICES - 1})
         row = Device(digest=_digest(device), user_id=user_id, created_at=at, last_used_at=at)
         db.session.add(row)
+        db.session.flush()
+    if without_factor:
+        own = update(Device).where(Device.digest == _digest(device), Device.user_id == user_id)
+        execute_in_transaction(own.values(remembered_until=at + REMEMBERED))
     latest = dict(list(accounts.items())[1 - MAXIMUM_ACCOUNTS :])
     return str(_serializer().dumps({**latest, str(user_id): device})), is_new
 
@@ -56,6 +62,13 @@ _SURPLUS = delete(Device).where(
         .offset(bindparam("kept", type_=Integer))
     )
 )
+
+
+def is_remembered(user_id: int) -> bool:
+    """Return whether logins on the client's device need no second factor."""
+    device = _digest(_accounts().get(str(user_id), ""))
+    own = (Device.digest == device, Device.user_id == user_id, Device.remembered_until > now())
+    return fetch_one(select(Device.digest).where(*own), {}) is not None
 
 
 def forget_devices(user_id: int) -> None:

@@ -24,10 +24,11 @@ from pycoder.tokens.claims import new_jti
 from pycoder.tokens.state import TokenState, load_token_state
 
 
-def create_session(user_id: int, status_idx: int, transport: str) -> Session:
+def create_session(user_id: int, status_idx: int, transport: str, amr: str = "pwd") -> Session:
     """Add a session to the caller's transaction, and prune surplus and expired rows.
 
-    The caller holds ``lock_user``, or has added the user in the same transaction.
+    ``amr`` are the methods by which the user authenticated (RFC 8176). The caller holds
+    ``lock_user``, or has added the user in the same transaction.
     """
     at, client = now(), current_client()
     session = Session(
@@ -42,7 +43,7 @@ def create_session(user_id: int, status_idx: int, transport: str) -> Session:
         transport=transport,
         status_idx=status_idx,
         authenticated_at=at,
-        amr="pwd",
+        amr=amr,
     )
     db.session.add(session)
     db.session.flush()

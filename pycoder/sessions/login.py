@@ -1,4 +1,7 @@
-"""Login: authenticate an account, then create a session."""
+"""Login: authenticate an account by its password, then create a session.
+
+An account with a second factor gets a ticket for the second step (second_step.py) instead.
+"""
 
 from typing import Any, NamedTuple
 
@@ -7,11 +10,12 @@ from sqlalchemy import Row, bindparam, select
 from pycoder import audit
 from pycoder.audit import Event
 from pycoder.db.queries import fetch_one
-from pycoder.errors import InvalidCredentials
+from pycoder.errors import InvalidCredentials, SecondFactorRequired
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
 from pycoder.mail.queue import Template
+from pycoder.mfa import factors, pending
 from pycoder.models.session import Session
 from pycoder.models.user import User, lock_user, normalize_identifier
 from pycoder.passwords.hashing import hash_password, needs_rehash, verify_password
@@ -21,21 +25,23 @@ from pycoder.sessions.lifecycle import create_session
 from pycoder.tokens import status_list
 from pycoder.tokens.jwt import TokenPair, issue_tokens
 
-_ACCOUNTS = select(User.__table__)
+_ACCOUNTS = select(User.__table__, factors.has_factor().label("has_factor"))
 _BY_IDENTIFIER = _ACCOUNTS.where(
     (User.email_key == bindparam("key")) | (User.username_key == bindparam("key"))
 )
 _BY_ID = _ACCOUNTS.where(User.id == bindparam("user_id"))
 
 Account = Row[Any] | None
+Created = tuple[User, Session, str]  # and the value of the device cookie
 
 
 class LoginResult(NamedTuple):
-    """The user, a token pair, and the value of the device cookie."""
+    """The user, a token pair with its transport, and the value of the device cookie."""
 
     user: User
     tokens: TokenPair
     device: str
+    transport: str
 
 
 def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginResult:
@@ -43,7 +49,8 @@ def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginR
 
     ``transport`` is how the tokens of the session travel: ``body`` or ``cookie``. An unknown
     account, a wrong password and a deactivated account are rejected alike, after the same work;
-    only the audit trail tells them apart. Raises ``InvalidCredentials`` and ``TooManyRequests``.
+    only the audit trail tells them apart. Raises ``InvalidCredentials``, ``TooManyRequests``, and
+    ``SecondFactorRequired`` with a ticket for the second step.
     """
     limiter.hit("login.ip", limiter.client_network())
     account = fetch_one(_BY_IDENTIFIER, {"key": normalize_identifier(identifier)})
@@ -51,6 +58,8 @@ def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginR
     rejection = Event.LOGIN_REFUSED, _rejection_reason(account)
     with lockout.guard("login.account", key, *rejection, user_id):
         created = _authenticate_and_create(account, password, transport)
+    if isinstance(created, SecondFactorRequired):  # a correct password, so it is no failure
+        raise created
     return login_result(*created)
 
 
@@ -68,25 +77,51 @@ def authenticate(account: Account, password: str) -> Row[Any]:
 
 def _authenticate_and_create(
     account: Account, password: str, transport: str
-) -> tuple[User, Session, str]:
-    """Authenticate an account, create a session under a lock of its row, and commit.
+) -> Created | SecondFactorRequired:
+    """Authenticate an account, create a session or a ticket under a lock of its row, and commit.
 
-    A second factor would be required between the two. No transaction is open while a password is
-    hashed. If the account changes during that time, its new state is authenticated again.
+    No transaction is open while a password is hashed. If the account changes during that time, its
+    new state is authenticated again.
     """
     account = authenticate(account, password)
     password_hash = _upgraded_hash(account, password)
+    needs_factor = account.has_factor and not devices.is_remembered(account.id)
     current_ring()  # fails before there is a session for which no token can be signed
-    status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
+    # In a transaction of its own, before this one writes.
+    status_idx = 0 if needs_factor else status_list.allocate_index()
     user = lock_user(User.id == account.id)
-    if user is None or user.password_hash != account.password_hash:
+    methods = user and factors.methods_of(user.id)
+    still_needed = bool(methods) and not devices.is_remembered(account.id)
+    if user is None or (user.password_hash, still_needed) != (account.password_hash, needs_factor):
         db.session.rollback()
         account = fetch_one(_BY_ID, {"user_id": account.id})
         return _authenticate_and_create(account, password, transport)
     user.password_hash = password_hash
-    session = create_session(user.id, status_idx, transport)
+    if methods and needs_factor:
+        return _create_ticket(user.id, methods, transport)
+    return create_login(user, status_idx, transport, factors.PASSWORD)
+
+
+def _create_ticket(user_id: int, methods: list[str], transport: str) -> SecondFactorRequired:
+    """Create the ticket for the second step of a login, and commit."""
+    data = {"transport": transport}
+    ticket = pending.create(pending.SECOND_STEP, user_id, pending.STEP_LIFETIME, data=data)
+    audit.record(Event.LOGIN_HALF, user_id=user_id)
+    db.session.commit()
+    return SecondFactorRequired(methods, ticket, int(pending.STEP_LIFETIME.total_seconds()))
+
+
+def create_login(
+    user: User, status_idx: int, transport: str, amr: str, *, remember: bool = False
+) -> Created:
+    """Create the session of a user that has authenticated, and commit.
+
+    With ``remember``, the next logins on this device need no second factor. The caller holds
+    ``lock_user``.
+    """
+    session = create_session(user.id, status_idx, transport, amr)
     audit.record(Event.LOGIN_SUCCEEDED, user_id=user.id, session_id=session.id)
-    device, is_new = devices.remember_device(user.id)
+    device, is_new = devices.remember_device(user.id, without_factor=remember)
     if is_new:
         queue.enqueue(Template.NEW_DEVICE, user.email, user_id=user.id)
     db.session.commit()
@@ -109,7 +144,7 @@ def issue_operator_tokens(user: User) -> TokenPair:
 
 def login_result(user: User, session: Session, device: str) -> LoginResult:
     """Return what the client receives for a session that has been committed."""
-    return LoginResult(user, issue_tokens(session), device)
+    return LoginResult(user, issue_tokens(session), device, session.transport)
 
 
 def _rejection_reason(account: Account) -> str:

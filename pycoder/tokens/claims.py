@@ -15,7 +15,6 @@ from pycoder.tokens.state import TokenSubject
 from pycoder.tokens.status_list import is_status_claim
 
 CLIENT_ID = "pycoder"  # of the frontends that use the API itself (RFC 9068 §2.2)
-ACR = "aal1"  # NIST SP 800-63B: one factor
 CLOCK_STEP = 86_400  # seconds by which a clock may be corrected without refusing tokens
 JTI = re.compile(r"[\w-]{22}", re.ASCII)
 TYP = {"access": ACCESS_TYP, "refresh": REFRESH_TYP}
@@ -65,8 +64,17 @@ def create_claims(
         "client_id": CLIENT_ID,
         "auth_time": int(session.authenticated_at.timestamp()),
         "amr": session.amr.split(),
-        "acr": ACR,
+        "acr": acr_of(session.amr.split()),
     }
+
+
+def acr_of(amr: list[str]) -> str:
+    """Return the strength of an authentication by its methods.
+
+    ``phr`` is resistant to phishing (OpenID EAP ACR Values 1.0), ``aal2`` has two factors, and
+    ``aal1`` one (NIST SP 800-63B).
+    """
+    return "phr" if "pop" in amr else "aal2" if "mfa" in amr else "aal1"
 
 
 def validate_claims(header: dict[str, Any], claims: Any) -> None:
@@ -121,5 +129,5 @@ def _are_access_claims(claims: dict[str, Any]) -> bool:
         and claims["auth_time"] >= 0
         and claims["amr"]
         and all(type(method) is str for method in claims["amr"])
-        and claims["acr"] == ACR
+        and claims["acr"] == acr_of(claims["amr"])
     )

@@ -10,6 +10,7 @@ from pycoder.auth.schemas.base import (
     Token,
     TransportSchema,
 )
+from pycoder.auth.schemas.factors import FactorSchema
 
 LINK_TOKEN = "The value of token= in the fragment of the mailed link."
 
@@ -58,10 +59,10 @@ class ProfileSchema(RequestSchema):
     last_name = Text(longest=150)
 
 
-class ReauthenticationSchema(RequestSchema):
+class ReauthenticationSchema(FactorSchema):
     """The body of a reauthentication."""
 
-    password = Password(metadata={"example": "correct horse battery staple"})
+    password = Password(required=False, metadata={"example": "correct horse battery staple"})
 
 
 class CreatedProofSchema(Schema):

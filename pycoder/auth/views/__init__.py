@@ -1,3 +1,11 @@
 """The views of the API; importing this package registers them."""
 
-from pycoder.auth.views import emails, login, passwords, sessions, tokens, users  # noqa: F401
+from pycoder.auth.views import (  # noqa: F401
+    emails,
+    factors,
+    login,
+    passwords,
+    sessions,
+    tokens,
+    users,
+)

@@ -12,6 +12,7 @@ from pycoder.errors import (
     InvalidCredentials,
     Overloaded,
     RegistrationClosed,
+    SecondFactorRequired,
     TokenExpired,
     TokenInvalid,
     TokenMissing,
@@ -30,8 +31,7 @@ from pycoder.sessions.login import log_in
 @bp.errors(RegistrationClosed, TooManyRequests, Overloaded)
 def register(profile: dict[str, Any]) -> dict[str, Any]:
     """Create an account, and sign its user in."""
-    result = registration.register(**profile)
-    return token_response(result, profile["transport"])
+    return token_response(registration.register(**profile))
 
 
 @bp.post("/login/")
@@ -39,11 +39,13 @@ def register(profile: dict[str, Any]) -> dict[str, Any]:
 @same_origin_required
 @bp.response(200, LoginResultSchema, headers=SETS_COOKIES)
 @bp.links("/tokens")
-@bp.errors(InvalidCredentials, TooManyRequests, Overloaded)
+@bp.errors(InvalidCredentials, SecondFactorRequired, TooManyRequests, Overloaded)
 def login(credentials: dict[str, Any]) -> dict[str, Any]:
-    """Sign in with an e-mail address or a username, and a password."""
-    result = log_in(**credentials)
-    return token_response(result, credentials["transport"])
+    """Sign in with an e-mail address or a username, and a password.
+
+    An account with a second factor gets a ticket for the second step.
+    """
+    return token_response(log_in(**credentials))
 
 
 @bp.post("/logout/")

@@ -15,12 +15,15 @@ from pycoder.auth.schemas.accounts import (
     ResetSchema,
 )
 from pycoder.auth.schemas.base import EmptySchema
+from pycoder.auth.schemas.factors import factor_of
 from pycoder.auth.schemas.sessions import TokensSchema
 from pycoder.errors import (
+    InvalidCode,
     InvalidCredentials,
     LinkInvalid,
     Overloaded,
     ReauthenticationRequired,
+    SecondFactorRequired,
     TooManyRequests,
 )
 from pycoder.http.openapi import SETS_COOKIES
@@ -31,13 +34,16 @@ from pycoder.tokens.jwt import current_token_state
 @access_token_required
 @bp.arguments(ReauthenticationSchema)
 @bp.response(200, CreatedProofSchema)
-@bp.errors(InvalidCredentials, TooManyRequests, Overloaded)
-def reauthenticate(body: dict[str, str]) -> dict[str, Any]:
+@bp.errors(InvalidCredentials, InvalidCode, SecondFactorRequired, TooManyRequests, Overloaded)
+def reauthenticate(body: dict[str, Any]) -> dict[str, Any]:
     """Exchange the password for a proof, which later requests send in its place.
 
-    It is valid for five minutes, for any number of requests of this session.
+    An account with a second factor needs one beside the password. The proof is valid for five
+    minutes, for any number of requests of this session.
     """
-    proof = reauthentication.create_proof(current_token_state(), body["password"])
+    proof = reauthentication.create_proof(
+        current_token_state(), body.get("password"), factor_of(body)
+    )
     return {"proof": proof, "expires_in": reauthentication.PROOF_LIFETIME.total_seconds()}
 
 

@@ -1,0 +1,171 @@
+"""The second factors of the current user: list, add, replace and remove them."""
+
+from base64 import b64decode, b64encode
+from datetime import timedelta
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import select, update
+
+from pycoder import audit
+from pycoder.accounts.reauthentication import (
+    lock_session_owner,
+    require_proof,
+    require_reauthentication,
+)
+from pycoder.audit import Event
+from pycoder.clock import now
+from pycoder.db.queries import execute_in_transaction
+from pycoder.errors import EmailUnverified, InvalidCode, NotFound
+from pycoder.extensions import db
+from pycoder.mail import queue
+from pycoder.mail.queue import Template
+from pycoder.mfa import factors, pending, recovery_codes, totp
+from pycoder.models.mfa import Passkey, Totp
+from pycoder.models.session import Session
+from pycoder.models.user import User
+from pycoder.sessions.lifecycle import end_sessions
+from pycoder.sessions.second_step import guard
+from pycoder.tokens.state import TokenState
+
+TOTP_SETUP, SETUP_LIFETIME = "totp_setup", timedelta(minutes=10)
+
+
+def list_factors(current: TokenState) -> dict[str, Any]:
+    """Return the second factors of the current user, and whether one is required."""
+    user_id = current.user_id
+    passkeys = select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id)
+    return {
+        "totp": db.session.get(Totp, user_id),
+        "recovery_codes_left": recovery_codes.count_left(user_id),
+        "passkeys": db.session.scalars(passkeys).all(),
+        "required": current_app.config["SECOND_FACTOR"] == "required",
+    }
+
+
+def set_up_totp(
+    current: TokenState, *, password: str | None = None, proof: str | None = None
+) -> dict[str, str]:
+    """Create the secret of an authenticator app, which waits for its first code.
+
+    Return the secret in base32, the URI that contains it, and its QR code. Raises
+    ``EmailUnverified``, what ``require_reauthentication`` raises, and ``TokenRevoked``.
+    """
+    require_reauthentication(current, password, proof)
+    require_verified_email(current)
+    user = lock_session_owner(current)
+    secret = totp.new_secret()
+    encrypted = b64encode(totp.encrypt_secret(user.id, secret)).decode()
+    pending.create(
+        TOTP_SETUP,
+        user.id,
+        SETUP_LIFETIME,
+        session_id=current.session_id,
+        data={"secret": encrypted},
+    )
+    db.session.commit()
+    uri = totp.otpauth_uri(secret, user.email)
+    return {"secret": totp.to_base32(secret), "otpauth_uri": uri, "qr_svg": totp.qr_code(uri)}
+
+
+def require_verified_email(current: TokenState) -> None:
+    """Require an address that the user has proved to read.
+
+    Otherwise an attacker could register the address of another person, and add a factor that the
+    person would never get past. Raises ``EmailUnverified``.
+    """
+    if not current.user.email_verified:
+        raise EmailUnverified
+
+
+def confirm_totp(current: TokenState, code: str) -> list[str]:
+    """Store the authenticator app that was set up in this session, by its first code.
+
+    Return ten new recovery codes. An app from before is replaced. Every other session ends. Raises
+    ``InvalidCode``, ``TooManyRequests`` and ``TokenRevoked``.
+    """
+    user_id = current.user_id
+    with guard(user_id, "setup", "code"):
+        setup = pending.find_of_session(TOTP_SETUP, current.session_id)
+        user = lock_session_owner(current)
+        if setup is None:
+            raise InvalidCode(NO_SETUP)
+        secret = totp.decrypt_secret(user_id, b64decode(setup.data["secret"]))
+        step = totp.matching_step(secret, code, now())
+        if step is None:
+            raise InvalidCode
+        totp.store(user_id, secret, step)
+        codes = recovery_codes.replace_codes(user_id)
+        own = update(Session).where(Session.id == current.session_id)
+        amr = f"{factors.PASSWORD} {factors.OTP}"
+        execute_in_transaction(own.values(authenticated_at=now(), amr=amr))
+        record_change(user, current, Event.FACTOR_ADDED, "totp")
+        db.session.commit()
+    return codes
+
+
+NO_SETUP = "There is no authenticator app to confirm, or it waited too long. Please begin again."
+
+
+def remove_totp(current: TokenState, proof: str | None) -> None:
+    """Remove the authenticator app. Every other session ends.
+
+    With the last factor, the recovery codes are removed. Raises ``ReauthenticationRequired``,
+    ``NotFound`` and ``TokenRevoked``.
+    """
+    require_proof(current, proof)
+    user = lock_session_owner(current)
+    if not totp.remove(user.id):
+        raise NotFound
+    record_removal(user, current, "totp")
+    db.session.commit()
+
+
+def record_removal(user: User, current: TokenState, kind: str) -> None:
+    """Record that a factor was removed, in the caller's transaction.
+
+    Without any factor left, the session goes on as one of the password alone.
+    """
+    if factors.end_without_factor(user.id):
+        own = Session.id == current.session_id
+        execute_in_transaction(update(Session).where(own).values(amr=factors.PASSWORD))
+    record_change(user, current, Event.FACTOR_REMOVED, kind)
+
+
+def record_change(user: User, current: TokenState, event: Event, kind: str) -> None:
+    """Record a change of the factors in the caller's transaction, and mail the owner.
+
+    What was authenticated before without the new factor, or with the removed one, ends: all other
+    sessions, tickets, proofs, and remembered devices.
+    """
+    end_sessions((Session.user_id == user.id) & (Session.id != current.session_id))
+    factors.forget_remembered_devices(user.id)
+    pending.revoke(user.id)
+    audit.record(event, user_id=user.id, session_id=current.session_id, reason=kind)
+    template = Template.FACTOR_ADDED if event is Event.FACTOR_ADDED else Template.FACTOR_REMOVED
+    queue.enqueue(template, user.email, user_id=user.id)
+
+
+def replace_recovery_codes(current: TokenState, proof: str | None) -> list[str]:
+    """Replace the recovery codes of the current user, and return the new ones.
+
+    Raises ``ReauthenticationRequired``, ``NotFound`` without a factor, and ``TokenRevoked``.
+    """
+    require_proof(current, proof)
+    user = lock_session_owner(current)
+    if not factors.methods_of(user.id):
+        raise NotFound
+    codes = recovery_codes.replace_codes(user.id)
+    session_id = current.session_id
+    audit.record(Event.RECOVERY_CODES_CREATED, user_id=user.id, session_id=session_id)
+    db.session.commit()
+    return codes
+
+
+def forget_devices(current: TokenState) -> None:
+    """Ask for the second factor on every device again. Raises ``TokenRevoked``."""
+    user = lock_session_owner(current)
+    if factors.forget_remembered_devices(user.id):
+        session_id = current.session_id
+        audit.record(Event.DEVICES_FORGOTTEN, user_id=user.id, session_id=session_id)
+    db.session.commit()

@@ -1,0 +1,96 @@
+"""Schemas of second factors and of the second step of a login."""
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validates_schema
+
+from pycoder.auth.schemas.base import REQUIRED, RequestSchema, Secret, Token
+from pycoder.errors import FieldError
+
+ONE_FACTOR = FieldError("not_one", "Send one second factor: code, recovery_code or passkey.")
+
+
+class FactorSchema(RequestSchema):
+    """The base of requests with a second factor."""
+
+    code = Secret(longest=64, required=False, metadata={"example": "123456"})
+    recovery_code = Secret(longest=64, required=False)
+
+
+def factor_of(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the second factor in a request body, or an empty dictionary."""
+    return {name: body[name] for name in ("code", "recovery_code", "passkey") if name in body}
+
+
+class SecondStepSchema(FactorSchema):
+    """The body of the second step of a login."""
+
+    ticket = Token(metadata={"description": "The ticket of the login."})
+    remember_device = fields.Boolean(
+        load_default=False,
+        metadata={"description": "Whether logins on this device need no second step for 30 days."},
+    )
+
+    @validates_schema
+    def require_one_factor(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """Require exactly one second factor."""
+        if len(factor_of(data)) != 1:
+            raise ValidationError({"code": [ONE_FACTOR if factor_of(data) else REQUIRED]})
+
+
+class CodeSchema(RequestSchema):
+    """The body that confirms an authenticator app."""
+
+    code = Secret(longest=64, metadata={"example": "123456"})
+
+
+class OnlyProofSchema(RequestSchema):
+    """The body of a change that needs a proof."""
+
+    proof = Token(required=False)
+
+
+class TotpSchema(Schema):
+    """An authenticator app."""
+
+    confirmed_at = fields.DateTime("iso", required=True, attribute="created_at")
+    last_used_at = fields.DateTime("iso", required=True, allow_none=True)
+
+
+class PasskeySchema(Schema):
+    """A passkey."""
+
+    id = fields.Integer(required=True)
+    name = fields.String(required=True)
+    created_at = fields.DateTime("iso", required=True)
+    last_used_at = fields.DateTime("iso", required=True, allow_none=True)
+    synced = fields.Boolean(
+        required=True,
+        attribute="backed_up",
+        metadata={"description": "Whether a provider keeps a copy of it for other devices."},
+    )
+
+
+class FactorsSchema(Schema):
+    """The second factors of an account."""
+
+    totp = fields.Nested(TotpSchema, required=True, allow_none=True)
+    recovery_codes_left = fields.Integer(required=True)
+    passkeys = fields.List(fields.Nested(PasskeySchema), required=True)
+    required = fields.Boolean(
+        required=True, metadata={"description": "Whether a login requires a second factor."}
+    )
+
+
+class TotpSetupSchema(Schema):
+    """The secret of an authenticator app."""
+
+    secret = fields.String(required=True, metadata={"description": "In base32, to type it in."})
+    otpauth_uri = fields.String(required=True)
+    qr_svg = fields.String(required=True, metadata={"description": "The URI as a QR code, in SVG."})
+
+
+class RecoveryCodesSchema(Schema):
+    """Ten recovery codes, which are shown once."""
+
+    recovery_codes = fields.List(fields.String(), required=True)

@@ -1,0 +1,74 @@
+"""The second factors of an account, whatever their kind."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+
+from pycoder.db.queries import execute_in_transaction
+from pycoder.errors import InvalidCode
+from pycoder.extensions import db
+from pycoder.mfa import recovery_codes, totp
+from pycoder.models.device import Device
+from pycoder.models.mfa import Passkey, RecoveryCode, Totp
+from pycoder.models.user import User
+
+PASSWORD, OTP, PASSKEY = "pwd", "otp mfa", "pop user mfa"  # RFC 8176
+
+_METHODS: dict[str, Any] = {"totp": Totp, "recovery_code": RecoveryCode, "passkey": Passkey}
+
+
+def has_factor() -> ColumnElement[bool]:
+    """Return the condition that a row of ``User`` has an authenticator app or a passkey."""
+    return or_(*(exists().where(each.user_id == User.id) for each in (Totp, Passkey)))
+
+
+def methods_of(user_id: int) -> list[str]:
+    """Return the methods that a user can use for the second step, in the caller's transaction.
+
+    Without an authenticator app or a passkey, there is no second step.
+    """
+    columns = [
+        exists().where(model.user_id == user_id).label(name) for name, model in _METHODS.items()
+    ]
+    row = db.session.execute(select(*columns)).one()
+    return [name for name in _METHODS if getattr(row, name)] if row.totp or row.passkey else []
+
+
+def consume(user_id: int, factor: Mapping[str, Any]) -> str:
+    """Use a second factor up in the caller's transaction, and return its methods (RFC 8176).
+
+    ``factor`` has one of ``code`` and ``recovery_code``. The caller holds ``lock_user``. Raises
+    ``InvalidCode``.
+    """
+    if "code" in factor:
+        is_valid = totp.consume_code(user_id, factor["code"])
+    else:
+        is_valid = recovery_codes.consume_code(user_id, factor["recovery_code"])
+    if not is_valid:
+        raise InvalidCode
+    return OTP
+
+
+def end_without_factor(user_id: int) -> bool:
+    """Remove the recovery codes once the last factor is gone, in the caller's transaction.
+
+    Return whether it was the last one.
+    """
+    if methods_of(user_id):
+        return False
+    recovery_codes.remove(user_id)
+    return True
+
+
+def forget_remembered_devices(user_id: int) -> int:
+    """Ask for the second factor on every device again, and return how many were remembered."""
+    theirs = (Device.user_id == user_id, Device.remembered_until.is_not(None))
+    return execute_in_transaction(update(Device).where(*theirs).values(remembered_until=None))
+
+
+def remove_all(user_id: int) -> None:
+    """Remove all factors and recovery codes of a user in the caller's transaction."""
+    for model in _METHODS.values():
+        execute_in_transaction(delete(model).where(model.user_id == user_id))
+    forget_remembered_devices(user_id)

@@ -1,0 +1,116 @@
+"""Pending authentications: random values that are handed out, and come back in a later request.
+
+A value is stored as its SHA-256. It is good for one kind of call, ends with the account's password,
+address or activity, and with its session if it has one.
+"""
+
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, bindparam, delete, insert, select, update
+
+from pycoder.clock import now
+from pycoder.db.queries import autocommit, execute_in_transaction, fetch_one
+from pycoder.models.pending_authentication import PendingAuthentication
+
+SECOND_STEP, STEP_LIFETIME = "second_step", timedelta(minutes=5)
+MAXIMUM_PENDING = 5  # of one kind and user
+MAXIMUM_TRIES = 5
+
+_TABLE = PendingAuthentication.__table__
+
+
+def create(
+    kind: str,
+    user_id: int,
+    lifetime: timedelta,
+    *,
+    session_id: UUID | None = None,
+    data: dict[str, Any] | None = None,
+) -> str:
+    """Add a pending authentication to the caller's transaction, and return its value.
+
+    The oldest one of the user and kind is replaced once there are ``MAXIMUM_PENDING``.
+    """
+    theirs = (PendingAuthentication.user_id == user_id, PendingAuthentication.kind == kind)
+    newest = select(PendingAuthentication.digest).where(*theirs)
+    newest = newest.order_by(PendingAuthentication.expires_at.desc()).limit(MAXIMUM_PENDING - 1)
+    surplus = PendingAuthentication.digest.not_in(newest)
+    execute_in_transaction(delete(PendingAuthentication).where(*theirs, surplus))
+    value = secrets.token_urlsafe(32)
+    row = {
+        "digest": digest_of(value),
+        "kind": kind,
+        "user_id": user_id,
+        "session_id": session_id,
+        "data": data or {},
+        "expires_at": now() + lifetime,
+    }
+    execute_in_transaction(insert(PendingAuthentication).values(row))
+    return value
+
+
+_LIVE = (
+    PendingAuthentication.digest == bindparam("value_digest"),
+    PendingAuthentication.kind == bindparam("of_kind"),
+    PendingAuthentication.expires_at > bindparam("at"),
+)
+_FIND = select(_TABLE).where(*_LIVE)
+_TRY = (
+    update(_TABLE)  # type: ignore[arg-type]
+    .where(*_LIVE, PendingAuthentication.tries < MAXIMUM_TRIES)
+    .values(tries=PendingAuthentication.tries + 1)
+    .returning(_TABLE)
+)
+_OF_SESSION = (
+    select(_TABLE)
+    .where(PendingAuthentication.session_id == bindparam("of_session"), *_LIVE[1:])
+    .order_by(PendingAuthentication.expires_at.desc())
+    .limit(1)
+)
+_TAKE = delete(PendingAuthentication).where(*_LIVE)
+
+
+def find(kind: str, value: str) -> Row[Any] | None:
+    """Return a pending authentication that has not expired, outside any transaction."""
+    return fetch_one(_FIND, _values(kind, value))
+
+
+def find_of_session(kind: str, session_id: UUID) -> Row[Any] | None:
+    """Return the newest pending authentication of a session, outside any transaction."""
+    return fetch_one(_OF_SESSION, {"of_kind": kind, "of_session": session_id, "at": now()})
+
+
+def count_try(kind: str, value: str) -> Row[Any] | None:
+    """Count one of ``MAXIMUM_TRIES`` uses, and return the row, or ``None`` if none is left.
+
+    It is counted in a transaction of its own, before the caller knows whether the use succeeds.
+    """
+    with autocommit() as connection:
+        return connection.execute(_TRY, _values(kind, value)).first()
+
+
+def take(kind: str, value: str) -> bool:
+    """Delete a pending authentication in the caller's transaction.
+
+    Return whether it was there: of simultaneous callers, one gets it.
+    """
+    return execute_in_transaction(_TAKE, _values(kind, value)) == 1
+
+
+def revoke(user_id: int) -> None:
+    """Delete all pending authentications of a user in the caller's transaction."""
+    theirs = PendingAuthentication.user_id == user_id
+    execute_in_transaction(delete(PendingAuthentication).where(theirs))
+
+
+def digest_of(value: str) -> str:
+    """Return the SHA-256 of a value, by which it is stored."""
+    return sha256(value.encode()).hexdigest()
+
+
+def _values(kind: str, value: str) -> dict[str, Any]:
+    return {"value_digest": digest_of(value), "of_kind": kind, "at": now()}

@@ -1,0 +1,136 @@
+"""Authenticator apps: time-based one-time passwords (RFC 6238).
+
+SHA-1, six digits and 30 seconds are what all apps read. A code is valid in its time step and one
+step before and after it (RFC 6238 §5.2, §6), and only once.
+"""
+
+import re
+import secrets
+import unicodedata
+from base64 import b32encode
+from datetime import datetime
+
+import segno
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.hashes import SHA1
+from cryptography.hazmat.primitives.twofactor import InvalidToken
+from cryptography.hazmat.primitives.twofactor.totp import TOTP
+from flask import current_app
+from sqlalchemy import delete, select, update
+
+from pycoder.clock import now
+from pycoder.db.queries import execute_in_transaction, insert_into
+from pycoder.errors import KeysUnreadable
+from pycoder.extensions import db
+from pycoder.models.mfa import Totp
+from pycoder.secret_key import decrypt, encrypt
+
+SECRET_BYTES = 20  # the length of a SHA-1 hash (RFC 4226 §4)
+DIGITS = 6
+STEP = 30  # seconds
+DRIFT = 1  # steps by which the clock of a phone may be wrong
+PURPOSE = "totp secrets"
+ISSUER = "PyCoder"
+
+
+def new_secret() -> bytes:
+    """Return a random secret."""
+    return secrets.token_bytes(SECRET_BYTES)
+
+
+def encrypt_secret(user_id: int, secret: bytes) -> bytes:
+    """Encrypt a secret for storage, bound to its user."""
+    return encrypt(current_app.config["SECRET_KEY"], PURPOSE, secret, str(user_id).encode())
+
+
+def decrypt_secret(user_id: int, encrypted: bytes) -> bytes:
+    """Decrypt a stored secret. Raises ``KeysUnreadable`` if ``SECRET_KEY`` is another one."""
+    try:
+        return decrypt(current_app.config["SECRET_KEY"], PURPOSE, encrypted, str(user_id).encode())
+    except InvalidTag as error:
+        current_app.logger.error(
+            "SECRET_KEY does not decrypt the authenticator app of user %d. Set the SECRET_KEY that"
+            " it was stored with, or remove it by flask users reset-factors.",
+            user_id,
+        )
+        raise KeysUnreadable from error
+
+
+def to_base32(secret: bytes) -> str:
+    """Return a secret as a user types it into an app (RFC 4648 §6)."""
+    return b32encode(secret).decode()
+
+
+def otpauth_uri(secret: bytes, account: str) -> str:
+    """Return the URI that authenticator apps read, with the secret in it."""
+    return str(_totp(secret).get_provisioning_uri(account, ISSUER))
+
+
+def qr_code(uri: str) -> str:
+    """Return the QR code of a URI as an SVG document."""
+    return str(segno.make(uri, error="m").svg_inline(scale=4, border=2, dark="#000", light="#fff"))
+
+
+def matching_step(secret: bytes, code: str, at: datetime) -> int | None:
+    """Return the time step that a code belongs to, or ``None`` if it is wrong at that time.
+
+    Six digits in any script and spacing are a code: apps group them.
+    """
+    digits = re.sub(r"\s", "", unicodedata.normalize("NFKC", code))
+    if not re.fullmatch(rf"[0-9]{{{DIGITS}}}", digits):
+        return None
+    current = int(at.timestamp()) // STEP
+    matching = None
+    for step in range(current - DRIFT, current + DRIFT + 1):  # always all, in the same time
+        try:
+            _totp(secret).verify(digits.encode(), step * STEP)
+        except InvalidToken:
+            continue
+        matching = step
+    return matching
+
+
+def consume_code(user_id: int, code: str) -> bool:
+    """Use a code up in the caller's transaction, and return whether it was valid.
+
+    One conditional UPDATE decides: the code of a step is valid once, and none of an earlier step
+    after it, even if the clock is set back.
+    """
+    row = db.session.execute(select(Totp.encrypted_secret).where(Totp.user_id == user_id)).first()
+    step = row and matching_step(decrypt_secret(user_id, row.encrypted_secret), code, now())
+    return step is not None and burn(user_id, step)
+
+
+def burn(user_id: int, step: int) -> bool:
+    """Use up all codes until a step, and return whether this step was unused."""
+    unused = (Totp.user_id == user_id, Totp.last_step < step)
+    used = update(Totp).where(*unused).values(last_step=step, last_used_at=now())
+    return execute_in_transaction(used) == 1
+
+
+def burn_present(user_id: int) -> None:
+    """Use up the codes that an authenticator app shows now and next."""
+    step = int(now().timestamp()) // STEP + DRIFT
+    unused = (Totp.user_id == user_id, Totp.last_step < step)
+    execute_in_transaction(update(Totp).where(*unused).values(last_step=step))
+
+
+def store(user_id: int, secret: bytes, step: int) -> None:
+    """Store or replace the authenticator app of a user, whose code of ``step`` was used."""
+    row = {
+        "encrypted_secret": encrypt_secret(user_id, secret),
+        "last_step": step,
+        "created_at": now(),
+        "last_used_at": None,
+    }
+    stored = insert_into(Totp).values(user_id=user_id, **row)
+    execute_in_transaction(stored.on_conflict_do_update(index_elements=["user_id"], set_=row))
+
+
+def remove(user_id: int) -> bool:
+    """Remove the authenticator app of a user, and return whether there was one."""
+    return execute_in_transaction(delete(Totp).where(Totp.user_id == user_id)) == 1
+
+
+def _totp(secret: bytes) -> TOTP:
+    return TOTP(secret, DIGITS, SHA1(), STEP)  # noqa: S303 - HMAC-SHA-1 is what RFC 6238 uses

@@ -1,0 +1,93 @@
+"""The second step of a login: a ticket and a second factor make a session."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row
+
+from pycoder import audit
+from pycoder.audit import Event
+from pycoder.errors import InvalidCode, TicketInvalid
+from pycoder.extensions import db
+from pycoder.keys.ring import current_ring
+from pycoder.mail import queue
+from pycoder.mail.queue import Template
+from pycoder.mfa import factors, pending
+from pycoder.models.user import User, lock_user
+from pycoder.ratelimit import limiter, lockout
+from pycoder.sessions import devices
+from pycoder.sessions.login import Created, LoginResult, create_login, login_result
+from pycoder.tokens import status_list
+
+DAY = 86_400  # seconds in which one mail at most says that a second step failed
+
+
+def complete_login(
+    ticket: str, factor: Mapping[str, Any], *, remember_device: bool = False
+) -> LoginResult:
+    """Complete a login by its ticket and a second factor, and create the session.
+
+    ``factor`` has one of ``code``, ``recovery_code`` and ``passkey``. A ticket has five tries, and
+    is used up by the one that succeeds. Wrong codes count for the account, apart from wrong
+    passwords, and on a known device or network apart from those of an attacker. Raises
+    ``TicketInvalid``, ``InvalidCode`` and ``TooManyRequests``.
+    """
+    limiter.hit("second.ip", limiter.client_network())
+    step = pending.find(pending.SECOND_STEP, ticket)
+    if step is None:
+        raise TicketInvalid
+    user_id, method = step.user_id, next(iter(factor))
+    origin = devices.known_origin(user_id)
+    try:
+        with guard(user_id, origin or "", method):
+            created = _consume_and_create(ticket, factor, remember_device)
+    except InvalidCode:
+        if origin is None and limiter.is_first_in_period(f"second.mail/{user_id}", DAY):
+            _warn_owner(user_id)
+        raise
+    return login_result(*created)
+
+
+def guard(user_id: int, origin: str, method: str) -> Any:
+    """Limit the attempts at the second factor of a user in a ``with`` block.
+
+    Passkeys cannot be guessed, so their failures do not pause codes.
+    """
+    kind = "passkey" if method == "passkey" else "code"
+    key = f"{user_id}/{kind}/{origin}"
+    return lockout.guard("second.account", key, Event.SECOND_REFUSED, f"wrong {method}", user_id)
+
+
+def _consume_and_create(ticket: str, factor: Mapping[str, Any], remember: bool) -> Created:
+    """Use up the ticket and the factor, create the session, and commit.
+
+    All of it is one transaction: whatever ends it early, neither is lost.
+    """
+    step = pending.count_try(pending.SECOND_STEP, ticket)
+    if step is None:
+        raise TicketInvalid
+    current_ring()  # fails before there is a session for which no token can be signed
+    status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
+    user = lock_user(User.id == step.user_id)
+    if user is None or not pending.take(pending.SECOND_STEP, ticket):
+        raise TicketInvalid
+    amr = f"{factors.PASSWORD} {factors.consume(user.id, factor)}"
+    record_use(user, factor)
+    if remember:
+        audit.record(Event.DEVICE_REMEMBERED, user_id=user.id)
+    return create_login(user, status_idx, step.data["transport"], amr, remember=remember)
+
+
+def record_use(user: User, factor: Mapping[str, Any]) -> None:
+    """Record the use of a recovery code in the caller's transaction, and mail the owner."""
+    if "recovery_code" in factor:
+        audit.record(Event.RECOVERY_CODE_USED, user_id=user.id)
+        queue.enqueue(Template.RECOVERY_CODE_USED, user.email, user_id=user.id)
+
+
+def _warn_owner(user_id: int) -> None:
+    """Mail the owner that another person seems to know the password (ASVS 5.0 §6.3.4)."""
+    user: Row[Any] | User | None = db.session.get(User, user_id)
+    if user is not None:
+        queue.enqueue(Template.SECOND_STEP_FAILED, user.email, user_id=user_id)
+        db.session.commit()

@@ -1,0 +1,81 @@
+"""Two-step sign-in with an authenticator app and recovery codes."""
+
+import pytest
+
+from tests.support.second_factors import enrol, half, prove, second_step
+from tests.support.tokens import claims_of
+
+
+@pytest.fixture
+def factors(ada, app, clock):
+    return enrol(ada, app)
+
+
+def test_a_login_needs_a_code_once_an_app_is_confirmed(ada, factors, clock):
+    authenticator, _ = factors
+    answer = ada.try_login()
+    assert answer.status_code == 403
+    assert answer.json["methods"] == ["totp", "recovery_code"]
+    assert answer.json["expires_in"] == 300
+    assert "tokens" not in answer.json
+    clock.shift(30)
+    assert second_step(ada, answer.json["ticket"], code=authenticator.code()).status_code == 200
+    assert ada.user().status_code == 200
+    claims = claims_of(ada.tokens.access)
+    assert (claims["amr"], claims["acr"]) == (["pwd", "otp", "mfa"], "aal2")
+
+
+def test_a_code_is_good_once(ada, factors, clock):
+    authenticator, _ = factors
+    refused = second_step(ada, half(ada), code=authenticator.code())
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_code")
+    clock.shift(30)
+    code = authenticator.code()
+    assert second_step(ada, half(ada), code=code).status_code == 200
+    assert second_step(ada, half(ada), code=f" {code[:3]} {code[3:]} ").status_code == 400
+
+
+def test_a_recovery_code_replaces_the_app_once(ada, factors, clock):
+    _, codes = factors
+    spelled = codes[0].lower().replace("-", " ").replace("0", "o")
+    assert second_step(ada, half(ada), recovery_code=spelled).status_code == 200
+    assert second_step(ada, half(ada), recovery_code=codes[0]).status_code == 400
+    assert ada.get("/api/factors/").json["recovery_codes_left"] == 9
+
+
+def test_a_ticket_has_five_tries(ada, factors, clock):
+    authenticator, _ = factors
+    ticket = half(ada)
+    wrong = [second_step(ada, ticket, code=authenticator.wrong_code()) for _ in range(6)]
+    assert [answer.json["code"] for answer in wrong] == ["invalid_code"] * 5 + ["ticket_invalid"]
+    clock.shift(30)
+    assert second_step(ada, ticket, code=authenticator.code()).json["code"] == "ticket_invalid"
+
+
+def test_the_password_alone_proves_nothing_of_an_account_with_an_app(ada, factors, clock):
+    authenticator, _ = factors
+    body = {"password": ada.password}
+    assert ada.call("DELETE", "/api/user/", json=body).status_code == 401
+    answer = ada.call("POST", "/api/reauthenticate/", json=body)
+    assert (answer.status_code, answer.json["code"]) == (403, "second_factor_required")
+    clock.shift(30)
+    proof = prove(ada, code=authenticator.code())
+    assert ada.call("DELETE", "/api/factors/totp/", json={"proof": proof}).status_code == 204
+    assert ada.get("/api/factors/").json == {
+        "totp": None,
+        "recovery_codes_left": 0,
+        "passkeys": [],
+        "required": False,
+    }
+    assert ada.try_login().status_code == 200
+
+
+def test_a_remembered_device_needs_no_code(ada, factors, clock):
+    authenticator, _ = factors
+    clock.shift(30)
+    answer = second_step(ada, half(ada), code=authenticator.code(), remember_device=True)
+    assert answer.status_code == 200
+    assert ada.try_login().status_code == 200
+    assert claims_of(ada.tokens.access)["amr"] == ["pwd"]
+    assert ada.call("DELETE", "/api/devices/").status_code == 204
+    assert half(ada)
