@@ -19,12 +19,12 @@ _METHODS: dict[str, Any] = {"totp": Totp, "recovery_code": RecoveryCode, "passke
 
 
 def has_factor() -> ColumnElement[bool]:
-    """Return the condition that a row of ``User`` has an authenticator app or a passkey."""
+    """Return the condition that a user has an authenticator app or a passkey."""
     return or_(*(exists().where(each.user_id == User.id) for each in (Totp, Passkey)))
 
 
 def methods_of(user_id: int) -> list[str]:
-    """Return the methods that a user can use for the second step, in the caller's transaction.
+    """Return the methods of a user's second step, in the caller's transaction.
 
     Without an authenticator app or a passkey, there is no second step.
     """
@@ -36,9 +36,9 @@ def methods_of(user_id: int) -> list[str]:
 
 
 def consume(user_id: int, factor: Mapping[str, Any]) -> str:
-    """Use a second factor up in the caller's transaction, and return its methods (RFC 8176).
+    """Use a second factor up in the caller's transaction.
 
-    ``factor`` has one of ``code`` and ``recovery_code``. The caller holds ``lock_user``. Raises
+    Return its methods (RFC 8176). ``factor`` has one of ``code`` and ``recovery_code``. The caller holds ``lock_user``. Raises
     ``InvalidCode``.
     """
     if "code" in factor:

@@ -79,7 +79,7 @@ def _consume_and_create(ticket: str, factor: Mapping[str, Any], remember: bool) 
 
 
 def record_use(user: User, factor: Mapping[str, Any]) -> None:
-    """Record the use of a recovery code in the caller's transaction, and mail the owner."""
+    """Record the use of a recovery code, and mail the owner, in the transaction."""
     if "recovery_code" in factor:
         audit.record(Event.RECOVERY_CODE_USED, user_id=user.id)
         queue.enqueue(Template.RECOVERY_CODE_USED, user.email, user_id=user.id)
