@@ -38,8 +38,8 @@ def methods_of(user_id: int) -> list[str]:
 def consume(user_id: int, factor: Mapping[str, Any]) -> str:
     """Use a second factor up in the caller's transaction.
 
-    Return its methods (RFC 8176). ``factor`` has one of ``code`` and ``recovery_code``. The caller holds ``lock_user``. Raises
-    ``InvalidCode``.
+    Return its methods (RFC 8176). ``factor`` has one of ``code`` and ``recovery_code``. The caller
+    holds ``lock_user``. Raises ``InvalidCode``.
     """
     if "code" in factor:
         is_valid = totp.consume_code(user_id, factor["code"])
