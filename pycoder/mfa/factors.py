@@ -51,7 +51,7 @@ def consume(user_id: int, factor: Mapping[str, Any]) -> str:
 
 
 def end_without_factor(user_id: int) -> bool:
-    """Remove the recovery codes once the last factor is gone, in the caller's transaction.
+    """Remove the recovery codes once the last factor is gone.
 
     Return whether it was the last one.
     """
@@ -62,7 +62,7 @@ def end_without_factor(user_id: int) -> bool:
 
 
 def forget_remembered_devices(user_id: int) -> int:
-    """Ask for the second factor on every device again, and return how many were remembered."""
+    """Require the second factor on every device, and return how many had none."""
     theirs = (Device.user_id == user_id, Device.remembered_until.is_not(None))
     return execute_in_transaction(update(Device).where(*theirs).values(remembered_until=None))
 
