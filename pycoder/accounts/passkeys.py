@@ -25,7 +25,7 @@ from pycoder.errors import (
 )
 from pycoder.extensions import db
 from pycoder.mail import queue
-from pycoder.mfa import challenges, factors, passkeys, pending, recovery_codes
+from pycoder.mfa import challenges, factors, passkeys, pending, recovery_codes, webauthn
 from pycoder.models.mfa import Passkey
 from pycoder.models.user import User
 from pycoder.passwords.hashing import NO_PASSWORD
@@ -75,7 +75,7 @@ def add_passkey(
     own = (current.user_id, current.session_id)
     if setup is None or (setup.user_id, setup.session_id) != own:
         raise PasskeyInvalid
-    registration = passkeys.verify_registration(websafe_decode(ticket), credential)
+    registration = webauthn.verify_registration(websafe_decode(ticket), credential)
     user = lock_session_owner(current)
     if not pending.take(PASSKEY_SETUP, ticket):
         raise PasskeyInvalid

@@ -133,14 +133,14 @@ def challenge(client):
     return answer.json
 
 
-def assertion(client, passkey, **changes):
+def assertion(client, passkey, /, **changes):
     """Return a ticket and the signature of a passkey."""
     ceremony = challenge(client)
     credential = passkey.get(ceremony["publicKey"], **changes)
     return {"ticket": ceremony["ticket"], "credential": credential}
 
 
-def log_in(caller, passkey, **changes):
+def log_in(caller, passkey, /, **changes):
     """Log in with a passkey. The caller keeps the tokens."""
     body = assertion(caller.client, passkey, **changes)
     return caller._signed_in(caller.client.post("/api/login/passkey/", json=body))
