@@ -63,9 +63,9 @@ def _orphaned_passkeys() -> list[tuple[str, str, str, str]]:
     except SQLAlchemyError:
         return []
     setting = current_app.config["PASSKEY_RP_ID"]
-    complaint = "{} passkeys belong to {} and not to {}: set the former, or remove them"
+    complaint = "no browser offers the passkeys of {} any more, of which there are {}; set it again"
     return [
-        ("PASSKEY_RP_ID", setting, "database", complaint.format(count, rp_id, setting))
+        ("PASSKEY_RP_ID", setting, "database", complaint.format(rp_id, count))
         for rp_id, count in found.items()
     ]
 
