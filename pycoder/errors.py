@@ -235,7 +235,7 @@ class SecondFactorRequired(Problem):
 
 
 class EmailUnverified(Problem):
-    """An account whose address may belong to another person cannot have a second factor."""
+    """No second factor while the address may belong to another person."""
 
     status, code = 403, "email_unverified"
     detail = "Please confirm your e-mail address first: open the link that we have mailed to you."

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Row, delete, select, update
+from sqlalchemy import ColumnElement, delete, select, update
 
 from pycoder import audit
 from pycoder.accounts.identifiers import trim_identifier
@@ -41,7 +41,7 @@ def find_user(identifier: str) -> User:
     return user
 
 
-def list_users() -> Iterator[Row[tuple[User, bool]]]:
+def list_users() -> Iterator[tuple[User, bool]]:
     """Yield all users in the order of their ids, each with whether it has a second factor.
 
     They are not loaded all at once.

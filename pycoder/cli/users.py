@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import click
@@ -63,16 +64,19 @@ def show_factors(identifier: str, as_json: bool) -> None:
         own = {"id": passkey.id, "name": passkey.name, "synced": passkey.backed_up}
         lines.append(_factor("passkey", passkey) | own)
     for device in found.remembered_devices:
-        until = {"remembered_until": device.remembered_until.isoformat()}
+        until = {"remembered_until": _iso(device.remembered_until)}
         lines.append(_factor("remembered_device", device) | until)
     for line in lines:
         show(line, as_json)
 
 
 def _factor(kind: str, row: Any) -> dict[str, Any]:
-    last_used_at = row.last_used_at and row.last_used_at.isoformat()
-    times = {"created_at": row.created_at.isoformat(), "last_used_at": last_used_at}
+    times = {"created_at": _iso(row.created_at), "last_used_at": _iso(row.last_used_at)}
     return {"kind": kind, **times}
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
 
 
 @users.command("reset-factors")

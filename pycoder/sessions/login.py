@@ -78,10 +78,10 @@ def authenticate(account: Account, password: str) -> Row[Any]:
 def _authenticate_and_create(
     account: Account, password: str, transport: str
 ) -> Created | SecondFactorRequired:
-    """Authenticate an account, create a session or a ticket under a lock of its row, and commit.
+    """Authenticate an account, create its session or a ticket, and commit.
 
-    No transaction is open while a password is hashed. If the account changes during that time, its
-    new state is authenticated again.
+    The second half is done under a lock of the account. No transaction is open while a password
+    is hashed. If the account changes during that time, its new state is authenticated again.
     """
     account = authenticate(account, password)
     password_hash = _upgraded_hash(account, password)

@@ -35,7 +35,7 @@ class SecondStepSchema(FactorSchema):
     def require_one_factor(self, data: dict[str, Any], **kwargs: Any) -> None:
         """Require exactly one second factor."""
         if len(factor_of(data)) != 1:
-            raise ValidationError({"code": [ONE_FACTOR if factor_of(data) else REQUIRED]})
+            raise ValidationError([ONE_FACTOR if factor_of(data) else REQUIRED], "code")
 
 
 class CodeSchema(RequestSchema):
