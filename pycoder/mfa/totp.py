@@ -44,7 +44,7 @@ def encrypt_secret(user_id: int, secret: bytes) -> bytes:
 
 
 def decrypt_secret(user_id: int, encrypted: bytes) -> bytes:
-    """Decrypt a stored secret. Raises ``KeysUnreadable`` if ``SECRET_KEY`` is another one."""
+    """Decrypt a stored secret. Raises ``KeysUnreadable`` for another ``SECRET_KEY``."""
     try:
         return decrypt(current_app.config["SECRET_KEY"], PURPOSE, encrypted, str(user_id).encode())
     except InvalidTag as error:
@@ -72,7 +72,7 @@ def qr_code(uri: str) -> str:
 
 
 def matching_step(secret: bytes, code: str, at: datetime) -> int | None:
-    """Return the time step that a code belongs to, or ``None`` if it is wrong at that time.
+    """Return the time step that a code belongs to, or ``None`` if it is wrong.
 
     Six digits in any script and spacing are a code: apps group them.
     """
@@ -116,7 +116,10 @@ def burn_present(user_id: int) -> None:
 
 
 def store(user_id: int, secret: bytes, step: int) -> None:
-    """Store or replace the authenticator app of a user, whose code of ``step`` was used."""
+    """Store or replace the authenticator app of a user.
+
+    The code of ``step`` was used to confirm it.
+    """
     row = {
         "encrypted_secret": encrypt_secret(user_id, secret),
         "last_step": step,
