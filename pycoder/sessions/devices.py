@@ -81,14 +81,14 @@ def known_origin(user_id: int | None) -> str | None:
 
     The statement is executed without an account, too, so that the answer takes as long.
     """
-    origins = _origins(user_id)
+    origins = known_origins(user_id)
     device = _digest(_accounts().get(str(user_id), ""))
     return next((one for one in (device, limiter.client_network()) if one in origins), None)
 
 
 def lockout_keys(user_id: int) -> list[str]:
     """Return all keys that the failed logins of an account may count for."""
-    return [str(user_id), *(f"{user_id}/{origin}" for origin in _origins(user_id))]
+    return [str(user_id), *(f"{user_id}/{origin}" for origin in known_origins(user_id))]
 
 
 _ORIGINS = (
@@ -104,7 +104,7 @@ _ORIGINS = (
 )
 
 
-def _origins(user_id: int | None) -> set[str]:
+def known_origins(user_id: int | None) -> set[str]:
     """Return the devices of an account, and the networks of its active sessions."""
     at = now()
     rows = fetch_all(_ORIGINS, {"user_id": user_id, "oldest": at - LIFETIME, "at": at})

@@ -13,7 +13,7 @@ from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
 from pycoder.mail.queue import Template
-from pycoder.mfa import factors, pending
+from pycoder.mfa import factors, pending, recovery_codes
 from pycoder.models.user import User, lock_user
 from pycoder.ratelimit import limiter, lockout
 from pycoder.sessions import devices
@@ -63,6 +63,12 @@ def guard(user_id: int, origin: str, method: str) -> Iterator[None]:
         yield
 
 
+def lockout_keys(user_id: int) -> list[str]:
+    """Return all keys that wrong second factors of a user may count for."""
+    origins = ("", "setup", *devices.known_origins(user_id))
+    return [f"{user_id}/{kind}/{origin}" for kind in ("code", "passkey") for origin in origins]
+
+
 def _consume_and_create(ticket: str, factor: Mapping[str, Any], remember: bool) -> Created:
     """Use up the ticket and the factor, create the session, and commit.
 
@@ -84,14 +90,18 @@ def _consume_and_create(ticket: str, factor: Mapping[str, Any], remember: bool) 
 
 
 def record_use(user: User, factor: Mapping[str, Any]) -> None:
-    """Record the use of a recovery code, and mail the owner, in the transaction."""
+    """Record the use of a recovery code in the caller's transaction.
+
+    The owner is mailed how many are left.
+    """
     if "recovery_code" in factor:
         audit.record(Event.RECOVERY_CODE_USED, user_id=user.id)
-        queue.enqueue(Template.RECOVERY_CODE_USED, user.email, user_id=user.id)
+        left = recovery_codes.count_left(user.id)
+        queue.enqueue(Template.RECOVERY_CODE_USED, user.email, user_id=user.id, codes_left=left)
 
 
 def _warn_owner(user_id: int) -> None:
-    """Mail the owner that another person seems to know the password (ASVS 5.0 §6.3.4)."""
+    """Mail the owner that another person seems to know the password (ASVS 5.0 §6.3.5)."""
     user: Row[Any] | User | None = db.session.get(User, user_id)
     if user is not None:
         queue.enqueue(Template.SECOND_STEP_FAILED, user.email, user_id=user_id)
