@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, exists, or_, select, true, update
 from pycoder.db.queries import execute_in_transaction
 from pycoder.errors import InvalidCode
 from pycoder.extensions import db
-from pycoder.mfa import recovery_codes, totp
+from pycoder.mfa import passkeys, recovery_codes, totp
 from pycoder.models.device import Device
 from pycoder.models.mfa import Passkey, RecoveryCode, Totp
 from pycoder.models.user import User
@@ -39,9 +39,12 @@ def methods_of(user_id: int) -> list[str]:
 def consume(user_id: int, factor: Mapping[str, Any]) -> str:
     """Use a second factor up in the caller's transaction.
 
-    Return its methods (RFC 8176). ``factor`` has one of ``code`` and ``recovery_code``. The caller
-    holds ``lock_user``. Raises ``InvalidCode``.
+    Return its methods (RFC 8176). ``factor`` has one of ``code``, ``recovery_code`` and
+    ``passkey``. The caller holds ``lock_user``. Raises ``InvalidCode`` and ``PasskeyInvalid``.
     """
+    if "passkey" in factor:
+        passkeys.use(passkeys.verify_assertion(**factor["passkey"], user_id=user_id))
+        return PASSKEY
     if "code" in factor:
         is_valid = totp.consume_code(user_id, factor["code"])
     else:

@@ -120,7 +120,8 @@ def create_login(
     ``lock_user``.
     """
     session = create_session(user.id, status_idx, transport, amr)
-    audit.record(Event.LOGIN_SUCCEEDED, user_id=user.id, session_id=session.id)
+    reason = "passkey" if factors.PASSKEY in amr else None
+    audit.record(Event.LOGIN_SUCCEEDED, user_id=user.id, session_id=session.id, reason=reason)
     device, is_new = devices.remember_device(user.id, without_factor=remember)
     if is_new:
         queue.enqueue(Template.NEW_DEVICE, user.email, user_id=user.id)
