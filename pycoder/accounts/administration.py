@@ -42,9 +42,9 @@ def find_user(identifier: str) -> User:
 
 
 def list_users() -> Iterator[tuple[User, bool]]:
-    """Yield all users in the order of their ids, each with whether it has a second factor.
+    """Yield all users in the order of their ids, without loading all of them at once.
 
-    They are not loaded all at once.
+    Each comes with whether it has a second factor.
     """
     listed = select(User, factors.has_factor()).order_by(User.id)
     yield from db.session.execute(listed.execution_options(yield_per=500))
