@@ -18,7 +18,7 @@ from pycoder.models.mfa import RecoveryCode
 NUMBER = 10
 GROUPS, GROUP_LENGTH = 6, 4
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # base32 of Crockford, without I, L, O and U
-LOOKALIKES = str.maketrans("OIL", "011", "- \t\r\n")
+LOOKALIKES = str.maketrans("OIL", "011")
 
 
 def replace_codes(user_id: int) -> list[str]:
@@ -64,6 +64,7 @@ def _new_code() -> str:
 
 
 def _digest(user_id: int, code: str) -> str:
-    """Return the SHA-256 of a code, which may be typed in lower case, with O for 0, …"""
-    letters = unicodedata.normalize("NFKC", code).upper().translate(LOOKALIKES)
+    """Return the SHA-256 of a code in any spelling: case, separators, O for 0, I for 1."""
+    letters = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", code)))
+    letters = letters.upper().translate(LOOKALIKES)
     return sha256(f"{user_id} {letters}".encode()).hexdigest()

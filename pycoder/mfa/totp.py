@@ -4,7 +4,6 @@ SHA-1, six digits and 30 seconds are what all apps read. A code is valid in its 
 step before and after it (RFC 6238 §5.2, §6), and only once.
 """
 
-import re
 import secrets
 import unicodedata
 from base64 import b32encode
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor import InvalidToken
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from flask import current_app
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, Update, delete, select, update
 
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, insert_into
@@ -76,9 +75,10 @@ def matching_step(secret: bytes, code: str, at: datetime) -> int | None:
 
     Six digits in any script and spacing are a code: apps group them.
     """
-    digits = re.sub(r"\s", "", unicodedata.normalize("NFKC", code))
-    if not re.fullmatch(rf"[0-9]{{{DIGITS}}}", digits):
+    typed = "".join(code.split())
+    if len(typed) != DIGITS or not typed.isdecimal():
         return None
+    digits = "".join(str(unicodedata.decimal(digit)) for digit in typed)
     current = int(at.timestamp()) // STEP
     matching = None
     for step in range(current - DRIFT, current + DRIFT + 1):  # always all, in the same time
@@ -110,9 +110,13 @@ def burn(user_id: int, step: int) -> bool:
 
 def burn_present(user_id: int) -> None:
     """Use up the codes that an authenticator app shows now and next."""
+    execute_in_transaction(burning_present(Totp.user_id == user_id))
+
+
+def burning_present(apps: ColumnElement[bool]) -> Update:
+    """Return the statement that uses up the codes that these apps show now and next."""
     step = last_accepted_step()
-    unused = (Totp.user_id == user_id, Totp.last_step < step)
-    execute_in_transaction(update(Totp).where(*unused).values(last_step=step))
+    return update(Totp).where(apps, Totp.last_step < step).values(last_step=step)
 
 
 def last_accepted_step() -> int:
