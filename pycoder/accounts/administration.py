@@ -120,9 +120,9 @@ def list_factors(user: User) -> Factors:
 
 
 def reset_factors(user: User) -> None:
-    """Remove all second factors of an account whose owner has lost them, and mail the owner.
+    """Remove all second factors of an account whose owner has lost them.
 
-    Recovery codes and remembered devices go with them. All sessions, proofs and half-done logins
+    The owner is mailed. Recovery codes and remembered devices go with them. All sessions, proofs and half-done logins
     end, and pauses of the second step are lifted. The password stays. Raises ``InvalidInput``
     without a factor, and ``NotFound`` if the account no longer exists.
     """
