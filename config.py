@@ -101,7 +101,7 @@ class Config:
     AUDIT_RETENTION = Setting(whole_number(1, 36_500), 365)
     WEB_TRANSPORT = Setting(one_of("cookie", "body"), "cookie")
     SECOND_FACTOR = Setting(one_of("optional", "admins", "required"), "optional")
-    PASSKEY_RP_ID = Setting(relying_party, lambda config: split_url(config.PUBLIC_URL).hostname)
+    PASSKEY_RP_ID = Setting(relying_party, lambda config: config.public_host)
 
     COOKIE_SECURE = False
     JWT_ACCESS_COOKIE_NAME, JWT_REFRESH_COOKIE_NAME = "pycoder_access", "pycoder_refresh"
@@ -119,6 +119,13 @@ class Config:
     def __init__(self, environ: Mapping[str, str], folder: Path, from_file: Mapping[str, str] = {}):
         self.environ, self.from_file = environ, from_file
         self.instance, self.dotenv = folder / "instance", folder / ".env"
+
+    @property
+    def public_host(self) -> str:
+        """The host of ``PUBLIC_URL``, or an empty string if that setting is invalid."""
+        with suppress(ValueError):
+            return split_url(self.PUBLIC_URL).hostname or ""
+        return ""
 
     @property
     def HASHING_THREADS(self) -> int:
@@ -199,8 +206,7 @@ class Config:
             errors["JWT_REFRESH_TOKEN_EXPIRES"] = "must not exceed SESSION_LIFETIME"
         if self.JWT_AUDIENCE == self.JWT_ISSUER:
             errors["JWT_AUDIENCE"] = "must not be JWT_ISSUER, the audience of refresh tokens"
-        host = split_url(self.PUBLIC_URL).hostname or ""
-        if host != self.PASSKEY_RP_ID and not host.endswith(f".{self.PASSKEY_RP_ID}"):
+        if not f".{self.public_host}".endswith(f".{self.PASSKEY_RP_ID}"):
             errors["PASSKEY_RP_ID"] = "must be the host of PUBLIC_URL, or a parent domain of it"
         if self.RATE_LIMIT_STORAGE.startswith("memory:") and self.WEB_CONCURRENCY > 1:
             errors["RATE_LIMIT_STORAGE"] = "memory: supports only WEB_CONCURRENCY=1"

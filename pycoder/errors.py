@@ -6,7 +6,10 @@
     ├── MalformedJSON                    400 malformed_json
     ├── BadRequest                       400 bad_request
     ├── InvalidCredentials               400 invalid_credentials
-    │   └── InvalidCode                  400 invalid_code
+    │   ├── InvalidCode                  400 invalid_code
+    │   └── PasskeyInvalid               400 passkey_invalid
+    │       └── PasskeyUnknown           400 passkey_unknown
+    ├── PasskeyExists                    400 passkey_exists
     ├── TicketInvalid                    400 ticket_invalid
     ├── LinkInvalid                      400 link_invalid
     ├── TokenProblem
@@ -23,6 +26,8 @@
     ├── EmailUnverified                  403 email_unverified
     ├── NotFound                         404 not_found
     ├── MethodNotAllowed                 405 method_not_allowed
+    ├── TooManyPasskeys                  409 too_many_passkeys
+    ├── LastCredential                   409 last_credential
     ├── BodyTooLarge                     413 body_too_large
     ├── UnsupportedMediaType             415 unsupported_media_type
     ├── TooManyRequests                  429 too_many_requests
@@ -125,6 +130,31 @@ class InvalidCode(InvalidCredentials):
 
     def __init__(self, detail: str = detail):
         super().__init__(detail)
+
+
+class PasskeyInvalid(InvalidCredentials):
+    """A passkey that was refused. Only the audit trail and the log learn the ``reason``."""
+
+    code = "passkey_invalid"
+    detail = "This passkey could not be verified, or it took too long. Please try again."
+
+    def __init__(self, reason: str = ""):
+        super().__init__(type(self).detail)
+        self.reason = reason
+
+
+class PasskeyUnknown(PasskeyInvalid):
+    """A passkey that does not exist, or no longer. The client may tell its authenticator."""
+
+    code = "passkey_unknown"
+    detail = "This passkey is not known here. It may have been removed. Please use another one."
+
+
+class PasskeyExists(Problem):
+    """A credential that was registered before."""
+
+    status, code = 400, "passkey_exists"
+    detail = "This passkey was added before."
 
 
 class TicketInvalid(Problem):
@@ -235,7 +265,7 @@ class SecondFactorRequired(Problem):
 
 
 class EmailUnverified(Problem):
-    """An account whose address may belong to another person cannot have a second factor."""
+    """No second factor while the address may belong to another person."""
 
     status, code = 403, "email_unverified"
     detail = "Please confirm your e-mail address first: open the link that we have mailed to you."
@@ -249,6 +279,18 @@ class NotFound(Problem):
 class MethodNotAllowed(Problem):
     status, code = 405, "method_not_allowed"
     detail = "This address does not accept the request method. Use one that the Allow header lists."
+
+
+class TooManyPasskeys(Problem):
+    status, code = 409, "too_many_passkeys"
+    detail = "An account can have at most 20 passkeys. Please remove one first."
+
+
+class LastCredential(Problem):
+    """The only way in of an account without a password cannot be removed."""
+
+    status, code = 409, "last_credential"
+    detail = "This passkey is the only way to sign in to this account. Please set a password first."
 
 
 class BodyTooLarge(Problem):

@@ -1,4 +1,4 @@
-"""Keys that are derived from ``SECRET_KEY``, one for each purpose, and encryption with them."""
+"""Keys derived from ``SECRET_KEY``, one for each purpose, and encryption by them."""
 
 import secrets
 

@@ -15,6 +15,7 @@ from pycoder.extensions import db
 from pycoder.mail import links, queue
 from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
+from pycoder.mfa import factors
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import NO_PASSWORD
 from pycoder.ratelimit import limiter
@@ -110,8 +111,9 @@ def _change_email(user: User, email: str) -> None:
 def undo_email_change(token: str) -> None:
     """Restore a former address by the token of the link that was mailed to it.
 
-    The account may be in the hands of a thief: all sessions, links, proofs and the password end,
-    and a link to set a new password is mailed to the restored address. Raises ``LinkInvalid``, and
+    The account may be in the hands of a thief: all sessions, links, proofs, the password, and the
+    second factors that were added since the change end, and a link to set a new password is mailed
+    to the restored address. Raises ``LinkInvalid``, and
     ``InvalidInput`` if another account has the address by now.
     """
     link = links.consume(token, Purpose.UNDO)
@@ -121,6 +123,7 @@ def undo_email_change(token: str) -> None:
     _set_email(user, link.email)
     user.password_hash = NO_PASSWORD
     devices.forget_devices(user.id)
+    factors.remove_all(user.id, since=link.issued_at)
     links.revoke_undo_since(user.id, link.id)
     revoke_all_sessions(user.id)
     queue.enqueue(Template.RESET_PASSWORD, user.email_key)

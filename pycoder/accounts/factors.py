@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from pycoder import audit
 from pycoder.accounts.reauthentication import (
@@ -20,8 +20,8 @@ from pycoder.errors import EmailUnverified, InvalidCode, NotFound
 from pycoder.extensions import db
 from pycoder.mail import queue
 from pycoder.mail.queue import Template
-from pycoder.mfa import factors, pending, recovery_codes, totp
-from pycoder.models.mfa import Passkey, Totp
+from pycoder.mfa import factors, passkeys, pending, recovery_codes, totp
+from pycoder.models.mfa import Totp
 from pycoder.models.session import Session
 from pycoder.models.user import User
 from pycoder.sessions.lifecycle import end_sessions
@@ -34,11 +34,10 @@ TOTP_SETUP, SETUP_LIFETIME = "totp_setup", timedelta(minutes=10)
 def list_factors(current: TokenState) -> dict[str, Any]:
     """Return the second factors of the current user, and whether one is required."""
     user_id = current.user_id
-    passkeys = select(Passkey).where(Passkey.user_id == user_id).order_by(Passkey.id)
     return {
         "totp": db.session.get(Totp, user_id),
         "recovery_codes_left": recovery_codes.count_left(user_id),
-        "passkeys": db.session.scalars(passkeys).all(),
+        "passkeys": passkeys.passkeys_of(user_id),
         "required": current_app.config["SECOND_FACTOR"] == "required",
     }
 
@@ -117,11 +116,11 @@ def remove_totp(current: TokenState, proof: str | None) -> None:
     user = lock_session_owner(current)
     if not totp.remove(user.id):
         raise NotFound
-    record_removal(user, current, "totp")
+    record_removal(user, current, Event.FACTOR_REMOVED, "totp")
     db.session.commit()
 
 
-def record_removal(user: User, current: TokenState, kind: str) -> None:
+def record_removal(user: User, current: TokenState, event: Event, kind: str | None = None) -> None:
     """Record that a factor was removed, in the caller's transaction.
 
     Without any factor left, the session goes on as one of the password alone.
@@ -129,10 +128,10 @@ def record_removal(user: User, current: TokenState, kind: str) -> None:
     if factors.end_without_factor(user.id):
         own = Session.id == current.session_id
         execute_in_transaction(update(Session).where(own).values(amr=factors.PASSWORD))
-    record_change(user, current, Event.FACTOR_REMOVED, kind)
+    record_change(user, current, event, kind)
 
 
-def record_change(user: User, current: TokenState, event: Event, kind: str) -> None:
+def record_change(user: User, current: TokenState, event: Event, kind: str | None = None) -> None:
     """Record a change of the factors in the caller's transaction, and mail the owner.
 
     What was authenticated before without the new factor, or with the removed one, ends: all other
@@ -142,8 +141,15 @@ def record_change(user: User, current: TokenState, event: Event, kind: str) -> N
     factors.forget_remembered_devices(user.id)
     pending.revoke(user.id)
     audit.record(event, user_id=user.id, session_id=current.session_id, reason=kind)
-    template = Template.FACTOR_ADDED if event is Event.FACTOR_ADDED else Template.FACTOR_REMOVED
-    queue.enqueue(template, user.email, user_id=user.id)
+    queue.enqueue(NOTICES[event], user.email, user_id=user.id)
+
+
+NOTICES = {
+    Event.FACTOR_ADDED: Template.FACTOR_ADDED,
+    Event.FACTOR_REMOVED: Template.FACTOR_REMOVED,
+    Event.PASSKEY_ADDED: Template.PASSKEY_ADDED,
+    Event.PASSKEY_REMOVED: Template.PASSKEY_REMOVED,
+}
 
 
 def replace_recovery_codes(current: TokenState, proof: str | None) -> list[str]:

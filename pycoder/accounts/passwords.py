@@ -45,7 +45,7 @@ def change_password(
     user = lock_session_owner(current)
     replace_password_hash(user, password_hash)
     revoke_all_sessions(user.id)
-    session = create_session(user.id, status_idx, current.transport)
+    session = create_session(user.id, status_idx, current.transport, current.amr)
     audit.record(Event.PASSWORD_CHANGED, user_id=user.id, session_id=session.id)
     db.session.commit()
     return issue_tokens(session)

@@ -49,7 +49,8 @@ def create_proof(
     proof is bound to the session, and valid for any number of its requests in the next five
     minutes, so that a client can repeat a request whose response was lost. The next access token of
     the session has the new ``auth_time``, ``amr`` and ``acr``. Raises ``InvalidCredentials``,
-    ``InvalidCode``, ``SecondFactorRequired``, ``TooManyRequests`` and ``TokenRevoked``.
+    ``InvalidCode``, ``PasskeyInvalid``, ``SecondFactorRequired``, ``TooManyRequests`` and
+    ``TokenRevoked``.
     """
     if password is not None:
         verify_current_password(current, password)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import current_app
 
@@ -54,6 +55,20 @@ def is_trusted_origin(origin: str) -> bool:
     """Return whether an origin is that of ``PUBLIC_URL`` or in ``CORS_ORIGINS``."""
     trusted = [current_app.config["PUBLIC_URL"], *current_app.config["CORS_ORIGINS"]]
     return any(_pattern(each).fullmatch(canonical_origin(origin)) for each in trusted)
+
+
+def is_origin_within(origin: str, domain: str) -> bool:
+    """Return whether an origin is exactly one of ours, and its host is in a domain.
+
+    Ours are those of ``PUBLIC_URL``, ``FRONTEND_URL`` and ``CORS_ORIGINS``.
+    """
+    settings = current_app.config
+    pages = (urlsplit(settings[name]) for name in ("PUBLIC_URL", "FRONTEND_URL"))
+    ours = [f"{page.scheme}://{page.netloc}" for page in pages]
+    match = ORIGIN.fullmatch(origin)
+    host = match[2] if match else ""
+    is_ours = any(_pattern(each).fullmatch(origin) for each in (*ours, *settings["CORS_ORIGINS"]))
+    return is_ours and (host == domain or host.endswith(f".{domain}"))
 
 
 def canonical_origin(origin: str) -> str:

@@ -10,7 +10,7 @@ the account: each former address has its own, and only the link of an earlier ad
 
 import secrets
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -47,12 +47,16 @@ LIFETIMES = {  # settings in config.py
 
 
 class ConsumedLink(NamedTuple):
-    """The locked account of a consumed link, and the link's id, purpose and address."""
+    """The locked account of a consumed link, and the link itself.
+
+    The lifetime of an undo link counts from the change of address: that is its ``issued_at``.
+    """
 
     user: User
     id: int
     purpose: Purpose
     email: str | None
+    issued_at: datetime
 
 
 def issue(
@@ -70,9 +74,13 @@ def issue(
 
 
 def _store(user_id: int, purpose: Purpose, secret: str, **values: Any) -> None:
-    lifetime = timedelta(seconds=current_app.config[LIFETIMES[purpose]])
     row = {"user_id": user_id, "purpose": purpose, "digest": _digest(secret), **values}
-    execute_in_transaction(insert(OneTimeToken).values(row | {"expires_at": now() + lifetime}))
+    row["expires_at"] = now() + _lifetime(purpose)
+    execute_in_transaction(insert(OneTimeToken).values(row))
+
+
+def _lifetime(purpose: Purpose) -> timedelta:
+    return timedelta(seconds=current_app.config[LIFETIMES[purpose]])
 
 
 def prepare_undo(user_id: int, email: str, *, reserve: bool) -> None:
@@ -144,11 +152,14 @@ def consume(secret: str, *purposes: Purpose) -> ConsumedLink | None:
     """
     valid = _is_valid(secret, *purposes)
     user = lock_user(User.id == select(OneTimeToken.user_id).where(valid).scalar_subquery())
-    returned = (OneTimeToken.id, OneTimeToken.purpose, OneTimeToken.email)
+    returned = (OneTimeToken.id, OneTimeToken.purpose, OneTimeToken.email, OneTimeToken.expires_at)
     row = (
         user and db.session.execute(delete(OneTimeToken).where(valid).returning(*returned)).first()
     )
-    return ConsumedLink(user, row.id, Purpose(row.purpose), row.email) if user and row else None
+    if not (user and row):
+        return None
+    purpose = Purpose(row.purpose)
+    return ConsumedLink(user, row.id, purpose, row.email, row.expires_at - _lifetime(purpose))
 
 
 def revoke(user_id: int, *purposes: Purpose) -> None:

@@ -1,1 +1,1 @@
-"""Second factors: authenticator apps, recovery codes, passkeys, and half-done logins."""
+"""Second factors: authenticator apps, recovery codes, passkeys."""

@@ -1,14 +1,15 @@
 """The second factors of an account, whatever their kind."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, or_, select, true, update
 
 from pycoder.db.queries import execute_in_transaction
 from pycoder.errors import InvalidCode
 from pycoder.extensions import db
-from pycoder.mfa import recovery_codes, totp
+from pycoder.mfa import passkeys, recovery_codes, totp
 from pycoder.models.device import Device
 from pycoder.models.mfa import Passkey, RecoveryCode, Totp
 from pycoder.models.user import User
@@ -19,12 +20,12 @@ _METHODS: dict[str, Any] = {"totp": Totp, "recovery_code": RecoveryCode, "passke
 
 
 def has_factor() -> ColumnElement[bool]:
-    """Return the condition that a row of ``User`` has an authenticator app or a passkey."""
+    """Return the condition that a user has an authenticator app or a passkey."""
     return or_(*(exists().where(each.user_id == User.id) for each in (Totp, Passkey)))
 
 
 def methods_of(user_id: int) -> list[str]:
-    """Return the methods that a user can use for the second step, in the caller's transaction.
+    """Return the methods of a user's second step, in the caller's transaction.
 
     Without an authenticator app or a passkey, there is no second step.
     """
@@ -36,11 +37,14 @@ def methods_of(user_id: int) -> list[str]:
 
 
 def consume(user_id: int, factor: Mapping[str, Any]) -> str:
-    """Use a second factor up in the caller's transaction, and return its methods (RFC 8176).
+    """Use a second factor up in the caller's transaction.
 
-    ``factor`` has one of ``code`` and ``recovery_code``. The caller holds ``lock_user``. Raises
-    ``InvalidCode``.
+    Return its methods (RFC 8176). ``factor`` has one of ``code``, ``recovery_code`` and
+    ``passkey``. The caller holds ``lock_user``. Raises ``InvalidCode`` and ``PasskeyInvalid``.
     """
+    if "passkey" in factor:
+        passkeys.use(passkeys.verify_assertion(**factor["passkey"], user_id=user_id))
+        return PASSKEY
     if "code" in factor:
         is_valid = totp.consume_code(user_id, factor["code"])
     else:
@@ -51,7 +55,7 @@ def consume(user_id: int, factor: Mapping[str, Any]) -> str:
 
 
 def end_without_factor(user_id: int) -> bool:
-    """Remove the recovery codes once the last factor is gone, in the caller's transaction.
+    """Remove the recovery codes once the last factor is gone.
 
     Return whether it was the last one.
     """
@@ -62,13 +66,18 @@ def end_without_factor(user_id: int) -> bool:
 
 
 def forget_remembered_devices(user_id: int) -> int:
-    """Ask for the second factor on every device again, and return how many were remembered."""
+    """Require the second factor on every device, and return how many had none."""
     theirs = (Device.user_id == user_id, Device.remembered_until.is_not(None))
     return execute_in_transaction(update(Device).where(*theirs).values(remembered_until=None))
 
 
-def remove_all(user_id: int) -> None:
-    """Remove all factors and recovery codes of a user in the caller's transaction."""
+def remove_all(user_id: int, *, since: datetime | None = None) -> None:
+    """Remove the factors and recovery codes of a user in the caller's transaction.
+
+    With ``since``, those that were added before stay.
+    """
     for model in _METHODS.values():
-        execute_in_transaction(delete(model).where(model.user_id == user_id))
+        added = true() if since is None else model.created_at >= since
+        execute_in_transaction(delete(model).where(model.user_id == user_id, added))
+    end_without_factor(user_id)
     forget_remembered_devices(user_id)

@@ -1,4 +1,4 @@
-"""Pending authentications: random values that are handed out, and come back in a later request.
+"""Pending authentications: random values that come back in a later request.
 
 A value is stored as its SHA-256. It is good for one kind of call, ends with the account's password,
 address or activity, and with its session if it has one.
@@ -85,7 +85,7 @@ def find_of_session(kind: str, session_id: UUID) -> Row[Any] | None:
 
 
 def count_try(kind: str, value: str) -> Row[Any] | None:
-    """Count one of ``MAXIMUM_TRIES`` uses, and return the row, or ``None`` if none is left.
+    """Count one of ``MAXIMUM_TRIES`` uses, and return the row if one was left.
 
     It is counted in a transaction of its own, before the caller knows whether the use succeeds.
     """

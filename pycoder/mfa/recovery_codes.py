@@ -1,4 +1,4 @@
-"""Recovery codes: ten random codes that replace a lost second factor, each one once.
+"""Recovery codes: ten random codes, each of which replaces a lost factor once.
 
 A code has 120 random bits, so that its SHA-256 is enough to store (OWASP ASVS 5.0 §6.5.2).
 """
@@ -22,9 +22,9 @@ LOOKALIKES = str.maketrans("OIL", "011")
 
 
 def replace_codes(user_id: int) -> list[str]:
-    """Replace the codes of a user in the caller's transaction, and return the new ones.
+    """Replace the codes of a user in the caller's transaction.
 
-    They are shown once, and stored as hashes.
+    Return the new ones. They are shown once, and stored as hashes.
     """
     remove(user_id)
     codes = [_new_code() for _ in range(NUMBER)]
@@ -64,7 +64,7 @@ def _new_code() -> str:
 
 
 def _digest(user_id: int, code: str) -> str:
-    """Return the SHA-256 of a code in any spelling: case, separators, O for 0, I for 1."""
+    """Return the SHA-256 of a code in any spelling: case, separators, O for 0, …"""
     letters = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", code)))
     letters = letters.upper().translate(LOOKALIKES)
     return sha256(f"{user_id} {letters}".encode()).hexdigest()

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor import InvalidToken
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from flask import current_app
-from sqlalchemy import ColumnElement, Update, delete, select, update
+from sqlalchemy import delete, select, update
 
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, insert_into
@@ -43,7 +43,7 @@ def encrypt_secret(user_id: int, secret: bytes) -> bytes:
 
 
 def decrypt_secret(user_id: int, encrypted: bytes) -> bytes:
-    """Decrypt a stored secret. Raises ``KeysUnreadable`` if ``SECRET_KEY`` is another one."""
+    """Decrypt a stored secret. Raises ``KeysUnreadable`` for another ``SECRET_KEY``."""
     try:
         return decrypt(current_app.config["SECRET_KEY"], PURPOSE, encrypted, str(user_id).encode())
     except InvalidTag as error:
@@ -71,7 +71,7 @@ def qr_code(uri: str) -> str:
 
 
 def matching_step(secret: bytes, code: str, at: datetime) -> int | None:
-    """Return the time step that a code belongs to, or ``None`` if it is wrong at that time.
+    """Return the time step that a code belongs to, or ``None`` if it is wrong.
 
     Six digits in any script and spacing are a code: apps group them.
     """
@@ -110,17 +110,16 @@ def burn(user_id: int, step: int) -> bool:
 
 def burn_present(user_id: int) -> None:
     """Use up the codes that an authenticator app shows now and next."""
-    execute_in_transaction(burning_present(Totp.user_id == user_id))
-
-
-def burning_present(apps: ColumnElement[bool]) -> Update:
-    """Return the statement that uses up the codes that these apps show now and next."""
     step = int(now().timestamp()) // STEP + DRIFT
-    return update(Totp).where(apps, Totp.last_step < step).values(last_step=step)
+    unused = (Totp.user_id == user_id, Totp.last_step < step)
+    execute_in_transaction(update(Totp).where(*unused).values(last_step=step))
 
 
 def store(user_id: int, secret: bytes, step: int) -> None:
-    """Store or replace the authenticator app of a user, whose code of ``step`` was used."""
+    """Store or replace the authenticator app of a user.
+
+    The code of ``step`` was used to confirm it.
+    """
     row = {
         "encrypted_secret": encrypt_secret(user_id, secret),
         "last_step": step,

@@ -117,7 +117,10 @@ def _release_others() -> None:
 
 
 def _release(attempt: Attempt) -> None:
-    """Uncount a reserved attempt that was no failure, later if the storage does not respond."""
+    """Uncount a reserved attempt that was no failure.
+
+    If the storage does not respond, this is done before the next attempt.
+    """
     try:
         _uncount(attempt)
     except (SQLAlchemyError, StorageError):

@@ -78,10 +78,10 @@ def authenticate(account: Account, password: str) -> Row[Any]:
 def _authenticate_and_create(
     account: Account, password: str, transport: str
 ) -> Created | SecondFactorRequired:
-    """Authenticate an account, create a session or a ticket under a lock of its row, and commit.
+    """Authenticate an account, create its session or a ticket, and commit.
 
-    No transaction is open while a password is hashed. If the account changes during that time, its
-    new state is authenticated again.
+    The second half is done under a lock of the account. No transaction is open while a password
+    is hashed. If the account changes during that time, its new state is authenticated again.
     """
     account = authenticate(account, password)
     password_hash = _upgraded_hash(account, password)
@@ -120,7 +120,8 @@ def create_login(
     ``lock_user``.
     """
     session = create_session(user.id, status_idx, transport, amr)
-    audit.record(Event.LOGIN_SUCCEEDED, user_id=user.id, session_id=session.id)
+    reason = "passkey" if factors.PASSKEY in amr else None
+    audit.record(Event.LOGIN_SUCCEEDED, user_id=user.id, session_id=session.id, reason=reason)
     device, is_new = devices.remember_device(user.id, without_factor=remember)
     if is_new:
         queue.enqueue(Template.NEW_DEVICE, user.email, user_id=user.id)

@@ -1,13 +1,14 @@
 """The second step of a login: a ticket and a second factor make a session."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Row
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.errors import InvalidCode, TicketInvalid
+from pycoder.errors import InvalidCredentials, TicketInvalid
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
@@ -17,6 +18,7 @@ from pycoder.models.user import User, lock_user
 from pycoder.ratelimit import limiter, lockout
 from pycoder.sessions import devices
 from pycoder.sessions.login import Created, LoginResult, create_login, login_result
+from pycoder.sessions.passkey_login import warn_of_copy
 from pycoder.tokens import status_list
 
 DAY = 86_400  # seconds in which one mail at most says that a second step failed
@@ -30,7 +32,7 @@ def complete_login(
     ``factor`` has one of ``code``, ``recovery_code`` and ``passkey``. A ticket has five tries, and
     is used up by the one that succeeds. Wrong codes count for the account, apart from wrong
     passwords, and on a known device or network apart from those of an attacker. Raises
-    ``TicketInvalid``, ``InvalidCode`` and ``TooManyRequests``.
+    ``TicketInvalid``, ``InvalidCode``, ``PasskeyInvalid`` and ``TooManyRequests``.
     """
     limiter.hit("second.ip", limiter.client_network())
     step = pending.find(pending.SECOND_STEP, ticket)
@@ -41,21 +43,24 @@ def complete_login(
     try:
         with guard(user_id, origin or "", method):
             created = _consume_and_create(ticket, factor, remember_device)
-    except InvalidCode:
+    except InvalidCredentials:
         if origin is None and limiter.is_first_in_period(f"second.mail/{user_id}", DAY):
             _warn_owner(user_id)
         raise
     return login_result(*created)
 
 
-def guard(user_id: int, origin: str, method: str) -> Any:
+@contextmanager
+def guard(user_id: int, origin: str, method: str) -> Iterator[None]:
     """Limit the attempts at the second factor of a user in a ``with`` block.
 
     Passkeys cannot be guessed, so their failures do not pause codes.
     """
     kind = "passkey" if method == "passkey" else "code"
     key = f"{user_id}/{kind}/{origin}"
-    return lockout.guard("second.account", key, Event.SECOND_REFUSED, f"wrong {method}", user_id)
+    refusal = Event.SECOND_REFUSED, f"wrong {method}"
+    with warn_of_copy(user_id), lockout.guard("second.account", key, *refusal, user_id):
+        yield
 
 
 def _consume_and_create(ticket: str, factor: Mapping[str, Any], remember: bool) -> Created:
@@ -79,7 +84,7 @@ def _consume_and_create(ticket: str, factor: Mapping[str, Any], remember: bool) 
 
 
 def record_use(user: User, factor: Mapping[str, Any]) -> None:
-    """Record the use of a recovery code in the caller's transaction, and mail the owner."""
+    """Record the use of a recovery code, and mail the owner, in the transaction."""
     if "recovery_code" in factor:
         audit.record(Event.RECOVERY_CODE_USED, user_id=user.id)
         queue.enqueue(Template.RECOVERY_CODE_USED, user.email, user_id=user.id)

@@ -17,10 +17,10 @@ def move(caller, email, token=None, **proof):
     return caller.call("POST", "/api/email/change/", token, json=body)
 
 
-def change_address(caller, email, mails):
+def change_address(caller, email, mails, **proof):
     """Change the address by the mailed link; return the token that undoes it, if any."""
     mails()
-    assert move(caller, email).status_code == 202
+    assert move(caller, email, **proof).status_code == 202
     [link] = [mail for mail in mails() if mail.to == email]
     assert verify(caller, link.token).status_code == 204
     caller.email = email

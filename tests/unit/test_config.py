@@ -35,7 +35,7 @@ def test_the_settings_are_the_documented_ones():
         "PASSWORD_BLOCKLIST",
         "PUBLIC_URL", "FRONTEND_URL", "JWT_ISSUER", "JWT_AUDIENCE", "MAIL_URL", "CORS_ORIGINS",
         "TRUSTED_PROXIES", "PROXY_NETWORKS", "RATE_LIMIT_STORAGE", "RATE_LIMITS",
-        "AUDIT_RETENTION", "WEB_TRANSPORT",
+        "AUDIT_RETENTION", "WEB_TRANSPORT", "SECOND_FACTOR", "PASSKEY_RP_ID",
     ]  # fmt: skip
 
 
@@ -124,6 +124,10 @@ UNSAFE = [
     ("PROXY_NETWORKS", "proxy.pycoder.dev"),
     ("PUBLIC_URL", "https://pycoder.dev/auth"),
     ("PUBLIC_URL", "https://user:word@auth.pycoder.dev"),
+    ("SECOND_FACTOR", "always"),
+    ("PASSKEY_RP_ID", "pycoder.net"),
+    ("PASSKEY_RP_ID", "coder.dev"),
+    ("PASSKEY_RP_ID", "https://pycoder.dev"),
     ("CORS_ORIGINS", "auth.pycoder.net"),
     ("CORS_ORIGINS", "https://[::1]:5173/path"),
     ("CORS_ORIGINS", "null"),
@@ -299,11 +303,13 @@ def test_the_defaults_are_the_documented_ones(tmp_path):
         "SESSION_LIFETIME": 7_776_000, "REFRESH_REUSE_LEEWAY": 0, "BCRYPT_ROUNDS": 12,
         "REGISTRATION_OPEN": True, "PASSWORD_BLOCKLIST": False, "MAIL_URL": "console:",
         "TRUSTED_PROXIES": 0, "RATE_LIMIT_STORAGE": "database",
+        "SECOND_FACTOR": "optional", "PASSKEY_RP_ID": "localhost",
     }  # fmt: skip
     assert {name: getattr(settings, name) for name in defaults} == defaults
     assert settings.RATE_LIMITS == {
         "login.account": "10/15minute", "login.ip": "100/5minute", "register.ip": "30/hour",
         "register.form.ip": "100/hour", "account.writes": "60/hour",
+        "second.account": "10/15minute", "second.ip": "100/5minute",
         "refresh.session": "60/minute", "reset.account": "3/hour", "reset.ip": "30/hour",
         "introspect.ip": "100/5minute",
     }  # fmt: skip

@@ -4,10 +4,59 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
 
-from pycoder.auth.schemas.base import REQUIRED, RequestSchema, Secret, Token
+from pycoder.auth.schemas.base import (
+    REQUIRED,
+    RequestSchema,
+    Secret,
+    Text,
+    Token,
+    TransportSchema,
+)
 from pycoder.errors import FieldError
 
 ONE_FACTOR = FieldError("not_one", "Send one second factor: code, recovery_code or passkey.")
+
+
+NOT_A_PASSKEY = FieldError("not_a_passkey", "Send the ticket and the credential of a passkey.")
+NOT_A_CREDENTIAL = FieldError("not_an_object", "Send the JSON of a PublicKeyCredential.")
+CREDENTIAL = "The result of toJSON() of a PublicKeyCredential."
+
+
+class Credential(fields.Dict):
+    """A credential, as browsers write it. It is verified by the use case."""
+
+    default_error_messages = {
+        "required": REQUIRED,
+        "null": REQUIRED,
+        "invalid": NOT_A_CREDENTIAL,
+    }
+
+    def __init__(self) -> None:
+        super().__init__(keys=fields.String(), required=True, metadata={"description": CREDENTIAL})
+
+
+class AssertionSchema(RequestSchema):
+    """A signature of a passkey, for the ticket of POST /api/login/passkey/options/."""
+
+    ticket = Token()
+    credential = Credential()
+
+
+class PasskeyField(fields.Nested):
+    """An assertion in the body of another request."""
+
+    def __init__(self) -> None:
+        super().__init__(AssertionSchema, required=False)
+
+    def _deserialize(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(*args, **kwargs)
+        except ValidationError:
+            raise ValidationError([NOT_A_PASSKEY]) from None
+
+
+class PasskeyLoginSchema(TransportSchema, AssertionSchema):
+    """The body of a login by passkey."""
 
 
 class FactorSchema(RequestSchema):
@@ -15,6 +64,7 @@ class FactorSchema(RequestSchema):
 
     code = Secret(longest=64, required=False, metadata={"example": "123456"})
     recovery_code = Secret(longest=64, required=False)
+    passkey = PasskeyField()
 
 
 def factor_of(body: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +85,7 @@ class SecondStepSchema(FactorSchema):
     def require_one_factor(self, data: dict[str, Any], **kwargs: Any) -> None:
         """Require exactly one second factor."""
         if len(factor_of(data)) != 1:
-            raise ValidationError({"code": [ONE_FACTOR if factor_of(data) else REQUIRED]})
+            raise ValidationError([ONE_FACTOR if factor_of(data) else REQUIRED], "code")
 
 
 class CodeSchema(RequestSchema):
@@ -68,6 +118,36 @@ class PasskeySchema(Schema):
         required=True,
         attribute="backed_up",
         metadata={"description": "Whether a provider keeps a copy of it for other devices."},
+    )
+
+
+class NewPasskeySchema(RequestSchema):
+    """The body that adds a passkey."""
+
+    ticket = Token(metadata={"description": "The ticket of POST /api/passkeys/options/."})
+    credential = Credential()
+    name = Text(longest=60, load_default="", metadata={"description": "Default: Passkey."})
+
+
+class PasskeyNameSchema(OnlyProofSchema):
+    """The body that renames a passkey."""
+
+    name = Text(longest=60, required=True)
+
+
+class PasskeyOptionsSchema(Schema):
+    """A ticket, and the options for a browser (WebAuthn Level 3 §5.1.8, §5.1.9)."""
+
+    ticket = fields.String(required=True)
+    publicKey = fields.Dict(keys=fields.String(), required=True)  # noqa: N815 - of WebAuthn
+
+
+class AddedPasskeySchema(PasskeySchema):
+    """A passkey that was added."""
+
+    recovery_codes = fields.List(
+        fields.String(),
+        metadata={"description": "With the first factor of an account: shown once."},
     )
 
 

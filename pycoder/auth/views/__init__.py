@@ -4,6 +4,7 @@ from pycoder.auth.views import (  # noqa: F401
     emails,
     factors,
     login,
+    passkeys,
     passwords,
     sessions,
     tokens,

@@ -25,6 +25,8 @@ from pycoder.errors import (
     InvalidCredentials,
     NotFound,
     Overloaded,
+    PasskeyInvalid,
+    PasskeyUnknown,
     ReauthenticationRequired,
     TicketInvalid,
     TooManyRequests,
@@ -38,7 +40,7 @@ from pycoder.tokens.jwt import current_token_state
 @bp.arguments(SecondStepSchema)
 @bp.response(200, LoginResultSchema, headers=SETS_COOKIES)
 @bp.links("/tokens")
-@bp.errors(InvalidCode, TicketInvalid, CsrfFailed, TooManyRequests)
+@bp.errors(InvalidCode, PasskeyInvalid, PasskeyUnknown, TicketInvalid, CsrfFailed, TooManyRequests)
 def second_step(body: dict[str, Any]) -> dict[str, Any]:
     """Complete a login by its ticket and a second factor."""
     check_origin()  # the transport is known by the ticket

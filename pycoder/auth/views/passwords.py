@@ -22,6 +22,8 @@ from pycoder.errors import (
     InvalidCredentials,
     LinkInvalid,
     Overloaded,
+    PasskeyInvalid,
+    PasskeyUnknown,
     ReauthenticationRequired,
     SecondFactorRequired,
     TooManyRequests,
@@ -34,7 +36,8 @@ from pycoder.tokens.jwt import current_token_state
 @access_token_required
 @bp.arguments(ReauthenticationSchema)
 @bp.response(200, CreatedProofSchema)
-@bp.errors(InvalidCredentials, InvalidCode, SecondFactorRequired, TooManyRequests, Overloaded)
+@bp.errors(InvalidCredentials, InvalidCode, PasskeyInvalid, PasskeyUnknown)
+@bp.errors(SecondFactorRequired, TooManyRequests, Overloaded)
 def reauthenticate(body: dict[str, Any]) -> dict[str, Any]:
     """Exchange the password for a proof, which later requests send in its place.
 

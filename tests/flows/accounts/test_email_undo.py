@@ -27,6 +27,8 @@ from tests.support.emails import (
 )
 from tests.support.password_calls import NEW, ask, change, confirm, prove
 from tests.support.requests import problem
+from tests.support.second_factors import enrol, half
+from tests.support.second_factors import prove as prove_both
 
 HOME, THEIRS = "ada@example.com", "thief@example.org"
 UNDONE = "The change of your e-mail address was undone"
@@ -251,3 +253,29 @@ def test_the_export_names_each_link_without_its_secret(ada, taken, mails, rows):
         assert secret not in answer.text
     [first, second] = rows(select(OneTimeToken.expires_at).order_by(OneTimeToken.id))
     assert timedelta(0) < second - first < timedelta(minutes=1)
+
+
+def restore(ada, mails, token, password):
+    """Undo the change of address, and set a new password by the mailed link."""
+    assert undo(ada, token).status_code == 204
+    link = next(mail.token for mail in mails() if "/reset-password" in mail.text)
+    assert confirm(ada, link, password).status_code == 204
+    ada.email, ada.password = HOME, password
+
+
+def test_a_factor_that_a_thief_has_added_ends_with_the_change(ada, app, taken, mails, clock):
+    thief = Caller(app.test_client(), THEIRS)
+    thief.login()
+    enrol(thief, app)
+    assert half(thief)
+    restore(ada, mails, taken, NEW)
+    assert ada.try_login().status_code == 200
+    assert ada.get("/api/factors/").json["recovery_codes_left"] == 0
+
+
+def test_a_factor_that_the_owner_had_before_stays(ada, app, mails, clock):
+    authenticator, _ = enrol(ada, app)
+    clock.shift(30)
+    token = change_address(ada, THEIRS, mails, proof=prove_both(ada, code=authenticator.code()))
+    restore(ada, mails, token, NEW)
+    assert half(ada)

@@ -25,6 +25,7 @@ PROBLEM_STATUS = "400".__le__
 OPEN_TO_ALL = {
     "POST /api/register/",
     "POST /api/login/",
+    "POST /api/login/second-step/",
     "POST /api/token/refresh/",
     "POST /api/token/verify/",
     "POST /api/token/revoke/",
@@ -146,6 +147,9 @@ def test_every_operation_with_a_token_documents_how_it_is_refused(operations):
     assert "token_reused" in codes(operations["POST /api/token/refresh/"], "401")
 
 
+SIGN_INS = {"POST /api/register/", "POST /api/login/", "POST /api/login/second-step/"}
+
+
 def test_what_may_change_something_by_cookie_needs_the_csrf_token(document, operations):
     assert document["components"]["securitySchemes"]["csrf"]["name"] == "X-CSRF-TOKEN"
     for name, operation in operations.items():
@@ -154,7 +158,7 @@ def test_what_may_change_something_by_cookie_needs_the_csrf_token(document, oper
         ]
         changes = not name.startswith("GET")
         assert all(("csrf" in way) == changes for way in ways), name
-        signs_in = name in ("POST /api/register/", "POST /api/login/")
+        signs_in = name in SIGN_INS
         refused = "403" in operation["responses"] and "csrf_failed" in codes(operation, "403")
         assert refused == (signs_in or (bool(ways) and changes)), name
 
