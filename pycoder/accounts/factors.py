@@ -85,8 +85,8 @@ def confirm_totp(current: TokenState, code: str) -> list[str]:
     """
     user_id = current.user_id
     with guard(user_id, "setup", "code"):
-        setup = pending.find_of_session(TOTP_SETUP, current.session_id)
         user = lock_session_owner(current)
+        setup = pending.find_of_session(TOTP_SETUP, current.session_id)  # after the lock: once
         if setup is None:
             raise InvalidCode(NO_SETUP)
         secret = totp.decrypt_secret(user_id, b64decode(setup.data["secret"]))

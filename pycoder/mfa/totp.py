@@ -110,9 +110,14 @@ def burn(user_id: int, step: int) -> bool:
 
 def burn_present(user_id: int) -> None:
     """Use up the codes that an authenticator app shows now and next."""
-    step = int(now().timestamp()) // STEP + DRIFT
+    step = last_accepted_step()
     unused = (Totp.user_id == user_id, Totp.last_step < step)
     execute_in_transaction(update(Totp).where(*unused).values(last_step=step))
+
+
+def last_accepted_step() -> int:
+    """Return the latest time step whose code is valid now."""
+    return int(now().timestamp()) // STEP + DRIFT
 
 
 def store(user_id: int, secret: bytes, step: int) -> None:
