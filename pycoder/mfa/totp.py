@@ -6,7 +6,7 @@ step before and after it (RFC 6238 §5.2, §6), and only once.
 
 import secrets
 import unicodedata
-from base64 import b32encode
+from base64 import b32encode, b64decode, b64encode
 from datetime import datetime
 
 import segno
@@ -53,6 +53,23 @@ def decrypt_secret(user_id: int, encrypted: bytes) -> bytes:
             user_id,
         )
         raise KeysUnreadable from error
+
+
+def new_setup(user_id: int) -> str:
+    """Return a new secret as text, encrypted, that waits for its first code."""
+    return b64encode(encrypt_secret(user_id, new_secret())).decode()
+
+
+def decrypt_setup(user_id: int, setup: str) -> bytes:
+    """Return the secret of ``new_setup``."""
+    return decrypt_secret(user_id, b64decode(setup))
+
+
+def describe_setup(user_id: int, setup: str, account: str) -> dict[str, str]:
+    """Return the secret in base32, the URI that contains it, and its QR code."""
+    secret = decrypt_setup(user_id, setup)
+    uri = otpauth_uri(secret, account)
+    return {"secret": to_base32(secret), "otpauth_uri": uri, "qr_svg": qr_code(uri)}
 
 
 def to_base32(secret: bytes) -> str:

@@ -53,6 +53,12 @@ class WaitingMailSchema(Schema):
     created_at = fields.DateTime("iso", required=True)
     ip = fields.String(required=True, allow_none=True, attribute="client.ip")
     user_agent = fields.String(required=True, allow_none=True, attribute="client.user_agent")
+    numbers = fields.Dict(
+        keys=fields.String(),
+        values=fields.Integer(),
+        required=True,
+        metadata={"description": "The numbers in its text."},
+    )
 
 
 class ExportSchema(Schema):

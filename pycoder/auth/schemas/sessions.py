@@ -76,6 +76,10 @@ class LoginResultSchema(TokensSchema):
     """The response to a login or registration."""
 
     user = fields.Nested(UserSchema, required=True)
+    recovery_codes = fields.List(
+        fields.String(),
+        metadata={"description": "With the first factor of an account: shown once."},
+    )
 
 
 class SessionSchema(Schema):
