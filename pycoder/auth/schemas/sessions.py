@@ -76,9 +76,14 @@ class LoginResultSchema(TokensSchema):
     """The response to a login or registration."""
 
     user = fields.Nested(UserSchema, required=True)
+
+
+class SecondStepResultSchema(LoginResultSchema):
+    """The response to the second step of a login."""
+
     recovery_codes = fields.List(
         fields.String(),
-        metadata={"description": "With the first factor of an account: shown once."},
+        metadata={"description": "With an authenticator app that was added: shown once."},
     )
 
 

@@ -18,7 +18,7 @@ from pycoder.auth.schemas.factors import (
     TotpSetupSchema,
     factor_of,
 )
-from pycoder.auth.schemas.sessions import LoginResultSchema
+from pycoder.auth.schemas.sessions import SecondStepResultSchema
 from pycoder.errors import (
     CsrfFailed,
     EmailUnverified,
@@ -40,7 +40,7 @@ from pycoder.tokens.jwt import current_token_state
 
 @bp.post("/login/second-step/")
 @bp.arguments(SecondStepSchema)
-@bp.response(200, LoginResultSchema, headers=SETS_COOKIES)
+@bp.response(200, SecondStepResultSchema, headers=SETS_COOKIES)
 @bp.links("/tokens")
 @bp.errors(InvalidCode, PasskeyInvalid, PasskeyUnknown, TicketInvalid, CsrfFailed, TooManyRequests)
 def second_step(body: dict[str, Any]) -> dict[str, Any]:
