@@ -56,9 +56,10 @@ format: .venv/test  ## format the code, and fix what ruff can fix
 	$(BIN)/ruff format .
 
 declarations: .venv/tools  ## regenerate the type declarations of the JavaScript client
+	rm -f pycoder/web/static/client/*.d.ts # else one module is checked against the old types of the other
 	cd tests/js && PATH="$(CURDIR)/$(BIN):$$PATH" node_modules/.bin/tsc --project declarations.json \
 	    --outDir ../../build/types
-	cp build/types/auth-client.d.ts pycoder/web/static/client/
+	cp build/types/*.d.ts pycoder/web/static/client/
 
 lock: .venv/test  ## update the pinned dependencies from setup.cfg
 	$(LOCK) -o requirements.lock

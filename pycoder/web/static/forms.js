@@ -4,6 +4,11 @@ import { strength } from "./strength.js";
 import { $, element } from "./session.js";
 
 const MISSING = "Please fill in this field.";
+// The fields to correct after an error that names none.
+const BLAMED = /** @type {Record<string, (input: HTMLInputElement) => boolean>} */ ({
+  invalid_credentials: (input) => input.autocomplete === "current-password",
+  invalid_code: (input) => /code$/.test(input.name),
+});
 
 /**
  * Submit a form through a function, and show the sentence that it returns or the error it throws.
@@ -36,13 +41,14 @@ export function onSubmit(form, send) {
   form.querySelectorAll("button").forEach((button) => (button.disabled = false));
 }
 
-/** @param {Element} form @returns {HTMLInputElement[]} the visible fields */
+/** @param {Element} form @returns {HTMLInputElement[]} the fields, those that are hidden now included */
 function inputs(form) {
   return [...form.querySelectorAll("input")].filter((input) => !input.hidden);
 }
 
-/** @param {HTMLFormElement} form @param {unknown} error */
-function showError(form, error) {
+/** Show an error, unless the user has cancelled. @param {HTMLFormElement} form @param {unknown} error */
+export function showError(form, error) {
+  if (/** @type {any} */ (error).name === "AbortError") return;
   const { code, message, errors } = /** @type {AuthError} */ (error);
   if (!(error instanceof AuthError)) console.error(error);
   const invalid = inputs(form).filter((input) => errors?.[input.name]);
@@ -51,17 +57,17 @@ function showError(form, error) {
   const unmarked = Object.keys(errors ?? {}).filter((name) => !marked.has(name));
   const rest = unmarked.flatMap((name) => errors[name]).join(" ");
   showOutcome(form, [message, rest].filter(Boolean).join(" "), "bad");
-  if (code === "invalid_credentials") invalid.push(...inputs(form).filter(isCurrentPassword));
+  invalid.push(...inputs(form).filter((input) => !input.disabled && BLAMED[code]?.(input)));
   invalid[0]?.focus();
+  if (code === "invalid_code") invalid[0]?.select(); // the next code replaces it
 }
-
-/** @param {HTMLInputElement} input */
-const isCurrentPassword = (input) => input.autocomplete === "current-password";
 
 /** @param {HTMLInputElement} input @param {string[]} reasons */
 function mark(input, reasons) {
+  const place = $(`${input.id}-error`); // a checkbox has none
+  if (!place) return;
   input.ariaInvalid = reasons.length ? "true" : null;
-  $(`${input.id}-error`).textContent = reasons.join(" ");
+  place.textContent = reasons.join(" ");
   const hint = input.closest(".field")?.nextElementSibling; // the error says it already
   if (reasons.length && hint?.matches(".strength")) hint.setAttribute("hidden", "");
 }

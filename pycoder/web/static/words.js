@@ -17,7 +17,21 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "email.change_undone": "Change of the e-mail address undone with a link from an e-mail",
   "login.succeeded": "Signed in",
   "login.refused": "Failed sign-in",
-  "proof.created": "Password entered to confirm a change",
+  "login.half": "Correct password; the second step was asked for",
+  "login.second_refused": "Failed second step of a sign-in or confirmation",
+  "factor.added": "Authenticator app set up; all other devices signed out",
+  "factor.removed": "Authenticator app removed; all other devices signed out",
+  "factors.reset": "Two-step sign-in removed by an administrator",
+  "recovery_codes.created": "New recovery codes created",
+  "recovery_code.used": "Recovery code used",
+  "device.remembered": "Device remembered: no second step there for 30 days",
+  "devices.forgotten": "Remembered devices forgotten",
+  "passkey.added": "Passkey added",
+  "passkey.removed": "Passkey removed",
+  "passkey.used": "Passkey used",
+  "passkey.refused": "Passkey rejected",
+  "passkey.counter_fell": "Passkey rejected because it may have been copied",
+  "proof.created": "Identity confirmed for a change",
   "proof.refused": "Wrong password entered to confirm a change",
   "csrf.refused": "Request from another website, or from an outdated page, rejected",
   "session.reused": "Session ended because an old token of it was used again",
@@ -29,7 +43,7 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "mail.given_up": "A mail could not be delivered to your address",
 });
 
-const ALARMING = /^(login\.refused|proof\.refused|csrf\.refused|session\.reused|token\.misplaced|limit\.reached)$/;
+const ALARMING = /^(login\.(second_)?refused|proof\.refused|passkey\.(refused|counter_fell)|csrf\.refused|session\.reused|token\.misplaced|limit\.reached)$/;
 
 /** @param {string} event @returns {{ sentence: string, alarming: boolean }} */
 export function sentenceOf(event) {

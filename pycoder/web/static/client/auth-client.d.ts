@@ -6,6 +6,8 @@
  * @typedef {{ id: number, email: string, email_verified: boolean, username: string,
  *   first_name: string, last_name: string, date_joined: string }} User
  * @typedef {{ email?: string, username?: string, password: string }} Credentials
+ * @typedef {{ ticket: string, code?: string, recovery_code?: string, passkey?: object,
+ *   remember_device?: boolean }} SecondStep with one factor; for `passkey`, see passkeys.js
  * @typedef {{ email: string, password: string, password2?: string, username?: string,
  *   first_name?: string, last_name?: string }} Profile
  * @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} TokenStorage
@@ -32,6 +34,13 @@ export type Credentials = {
     username?: string;
     password: string;
 };
+export type SecondStep = {
+    ticket: string;
+    code?: string;
+    recovery_code?: string;
+    passkey?: object;
+    remember_device?: boolean;
+};
 export type Profile = {
     email: string;
     password: string;
@@ -51,6 +60,12 @@ export declare class AuthError extends Error {
     status: number;
     code: string;
     errors: Record<string, string[]>;
+    errorCodes: Record<string, {
+        code: string;
+    }[]>;
+    ticket: string;
+    methods: string[];
+    expiresIn: number;
     retryAfter: number;
     passes: boolean;
     /** @param {number} status @param {any} problem as in RFC 9457 @param {Headers} [headers] */
@@ -76,11 +91,19 @@ transport, origins, fetch, }?: {
     origins?: string[];
     fetch?: typeof globalThis.fetch;
 }): {
-    /** @param {Profile} profile @returns {Promise<User>} */
+    /** @param {Profile} profile */
     register: (profile: Profile) => Promise<User>;
-    /** @param {Credentials} credentials @returns {Promise<User>} */
+    /** @param {Credentials} credentials */
     login: (credentials: Credentials) => Promise<User>;
+    /** Complete a login that was answered `second_factor_required`. @param {SecondStep} fields */
+    secondStep: (fields: SecondStep) => Promise<User>;
+    /** Sign in by another call, and return its response. @param {string} path @param {{}} fields */
+    signIn: (path: string, fields: {}) => Promise<{
+        user: User;
+        recovery_codes?: string[];
+    }>;
     refresh: (stale?: string) => Promise<string>;
+    transport: "body" | "cookie";
     fetch: (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
     /** @param {string} [url] of a request @returns its credentials, as options of axios */
     authorize(url?: string): Promise<{
@@ -93,15 +116,15 @@ transport, origins, fetch, }?: {
     /** @returns {Promise<User | null>} the current user, or null if signed out */
     getUser(): Promise<User | null>;
     /** Go on in a new session. @param {{ current_password?: string, proof?: string, new_password: string }} fields */
-    changePassword(fields: {
+    changePassword: (fields: {
         current_password?: string;
         proof?: string;
         new_password: string;
-    }): Promise<void>;
+    }) => Promise<undefined>;
     /** Sign out in all tabs. Rejects if the server did not confirm that the session has ended. */
     logout(): Promise<void>;
     /** @param {(state: State) => void} listener called after each sign-in or sign-out in any tab */
-    onChange(listener: (state: State) => void): () => undefined;
+    onChange: (listener: (state: State) => void) => () => undefined;
 };
 /** @param {any} instance @param {AuthClient} client */
 export declare function attachToAxios(instance: any, client: AuthClient): void;

@@ -6,6 +6,8 @@
  * @typedef {{ id: number, email: string, email_verified: boolean, username: string,
  *   first_name: string, last_name: string, date_joined: string }} User
  * @typedef {{ email?: string, username?: string, password: string }} Credentials
+ * @typedef {{ ticket: string, code?: string, recovery_code?: string, passkey?: object,
+ *   remember_device?: boolean }} SecondStep with one factor; for `passkey`, see passkeys.js
  * @typedef {{ email: string, password: string, password2?: string, username?: string,
  *   first_name?: string, last_name?: string }} Profile
  * @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} TokenStorage
@@ -25,11 +27,14 @@ const NEEDS_PASSWORD = /insufficient_user_authentication/; // RFC 9470: a new to
 export class AuthError extends Error {
   /** @param {number} status @param {any} problem as in RFC 9457 @param {Headers} [headers] */
   constructor(status, problem, headers) {
-    const sentence = problem?.detail ?? "The server sent an unexpected response. Please try again.";
-    super(sentence, { cause: problem?.cause });
+    super(problem?.detail ?? "The server sent an unexpected response. Please try again.", { cause: problem?.cause });
     this.status = status; // 0: no response
     this.code = String(problem?.code);
     this.errors = /** @type {Record<string, string[]>} */ (problem?.errors ?? {}); // by field
+    this.errorCodes = /** @type {Record<string, { code: string }[]>} */ (problem?.error_codes ?? {});
+    this.ticket = String(problem?.ticket ?? ""); // for the second step, with the methods that it takes
+    this.methods = /** @type {string[]} */ (problem?.methods ?? []); // totp, recovery_code, passkey
+    this.expiresIn = Number(problem?.expires_in) || 0; // seconds
     this.retryAfter = Number(headers?.get("Retry-After")) || 0; // seconds
     this.passes = [0, 502, 503, 504].includes(status); // whether a retry may succeed
   }
@@ -124,9 +129,7 @@ export function createAuthClient({
 
   /** @returns {State} */
   const state = () => ({ signedIn: !!tokens.session(), ended: tokens.notes().ended ?? null });
-  function announce() {
-    if (announced !== (announced = tokens.session())) listeners.forEach((listener) => listener(state()));
-  }
+  const announce = () => announced !== (announced = tokens.session()) && listeners.forEach((listener) => listener(state()));
   const end = (code = "") => (tokens.drop(code), announce());
   // "pageshow" is for a page restored from the back/forward cache, where it received no event.
   ["storage", "pageshow"].forEach((event) => globalThis.addEventListener?.(event, announce));
@@ -180,14 +183,12 @@ export function createAuthClient({
 
   // Call an endpoint that starts a session, or replaces the `former` one. No refresh runs meanwhile.
   /** @param {string} path @param {{}} fields @param {Record<string, string>} [headers] @param {string} [former] */
-  async function startSession(path, fields, headers, former) {
-    return withLock(async () => {
-      const result = await post(path, fields, headers);
-      tokens.save(result.tokens ?? result, { secret: newSecret(), former });
-      announce();
-      return result.user;
-    });
-  }
+  const startSession = (path, fields, headers, former) => withLock(async () => {
+    const result = await post(path, fields, headers);
+    tokens.save(result.tokens ?? result, { secret: newSecret(), former });
+    announce();
+    return /** @type {{ user: User, recovery_codes?: string[] }} */ (result);
+  });
 
   /** @param {string} [stale] @returns {Promise<string>} */
   async function renew(stale) {
@@ -197,8 +198,8 @@ export function createAuthClient({
     const { access, refresh } = current;
     if (stale && access && access !== stale) return access; // refreshed elsewhere
     const headers = { "Idempotency-Key": tokens.retryKey(refresh), ...(inCookies && headersOf(refresh)) };
-    const init = { signal: AbortSignal.timeout(REFRESH_TIMEOUT) };
-    const result = await post("/api/token/refresh/", fieldsOf(refresh), headers, init).catch((e) => e);
+    const result = await post("/api/token/refresh/", fieldsOf(refresh), headers,
+      { signal: AbortSignal.timeout(REFRESH_TIMEOUT) }).catch((e) => e);
     const expected = [refresh, result.refresh ?? refresh]; // another tab may have stored the new one
     if (!expected.includes(tokens.load()?.refresh)) return renew(access); // signed out or refreshed
     if (inCookies ? result.csrf_token : result.access && result.refresh) return tokens.save(result);
@@ -232,10 +233,9 @@ export function createAuthClient({
     const token = request.headers.has("Authorization") ? null : await tokenFor(request.url);
     const isDefault = token && request.credentials === "same-origin"; // the default of Request
     const credentials = isDefault ? (inCookies ? "include" : "omit") : request.credentials;
-    const send = (/** @type {string | null} */ access) => {
-      const headers = { ...Object.fromEntries(request.headers), ...headersOf(access) };
-      return fetch(new Request(request.clone(), { headers, credentials })).catch(unreachable);
-    };
+    const own = Object.fromEntries(request.headers);
+    const send = (/** @type {string | null} */ access) =>
+      fetch(new Request(request.clone(), { credentials, headers: { ...own, ...headersOf(access) } })).catch(unreachable);
     const response = await send(token);
     const tokenHelps = !NEEDS_PASSWORD.test(response.headers.get("WWW-Authenticate") ?? "");
     const renewed = token && response.status === 401 && tokenHelps && (await refreshOrNull(token));
@@ -243,11 +243,15 @@ export function createAuthClient({
   }
 
   return {
-    /** @param {Profile} profile @returns {Promise<User>} */
-    register: (profile) => startSession("/api/register/", { ...profile, ...transportField }),
-    /** @param {Credentials} credentials @returns {Promise<User>} */
-    login: (credentials) => startSession("/api/login/", { ...credentials, ...transportField }),
-    refresh,
+    /** @param {Profile} profile */
+    register: async (profile) => (await startSession("/api/register/", { ...profile, ...transportField })).user,
+    /** @param {Credentials} credentials */
+    login: async (credentials) => (await startSession("/api/login/", { ...credentials, ...transportField })).user,
+    /** Complete a login that was answered `second_factor_required`. @param {SecondStep} fields */
+    secondStep: async (fields) => (await startSession("/api/login/second-step/", fields)).user,
+    /** Sign in by another call, and return its response. @param {string} path @param {{}} fields */
+    signIn: (path, fields) => startSession(path, fields),
+    refresh, transport,
     fetch: authorizedFetch,
     /** @param {string} [url] of a request @returns its credentials, as options of axios */
     async authorize(url) {
@@ -263,9 +267,8 @@ export function createAuthClient({
       return response?.ok ? response.json().catch(unreachable) : null;
     },
     /** Go on in a new session. @param {{ current_password?: string, proof?: string, new_password: string }} fields */
-    async changePassword(fields) {
-      await refresh().then((token) => startSession("/api/password/change/", fields, headersOf(token), tokens.sidOf(token)));
-    },
+    changePassword: async (fields) => void (await refresh().then((token) =>
+      startSession("/api/password/change/", fields, headersOf(token), tokens.sidOf(token)))),
     /** Sign out in all tabs. Rejects if the server did not confirm that the session has ended. */
     async logout() {
       const { access, refresh } = tokens.load() ?? {};
@@ -275,10 +278,7 @@ export function createAuthClient({
       await retry(call).catch((error) => error.status === 401 || Promise.reject(error)); // it had ended already
     },
     /** @param {(state: State) => void} listener called after each sign-in or sign-out in any tab */
-    onChange(listener) {
-      listeners.add(listener);
-      return () => void listeners.delete(listener);
-    },
+    onChange: (listener) => (listeners.add(listener), () => void listeners.delete(listener)),
   };
 }
 
