@@ -1,4 +1,4 @@
-"""Enrolment: the first authenticator app of an account, and what a new factor ends."""
+"""Enrolment: the first authenticator app, and what a change of factors ends."""
 
 from collections.abc import Mapping
 from typing import Any
