@@ -83,6 +83,7 @@ def set_password(user: User, password: str) -> None:
 def unlock_user(user: User) -> None:
     """Lift the lockout of an account."""
     _reset_lockout(lockout_keys(user.id))
+    _reset_lockout(lockout_keys_of_factors(user.id), "second.account")
     audit.record(Event.USER_UNLOCKED, user_id=user.id)
     db.session.commit()
 
