@@ -71,7 +71,7 @@ def _new_code() -> str:
 
 
 def _digest(user_id: int, code: str) -> str:
-    """Return the SHA-256 of a code in any spelling: case, separators, O for 0, I for 1."""
+    """Return the SHA-256 of a code in any spelling: case, separators, O for 0, …"""
     letters = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", code)))
     letters = letters.upper().translate(LOOKALIKES)
     return sha256(f"{user_id} {letters}".encode()).hexdigest()

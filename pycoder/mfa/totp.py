@@ -6,7 +6,7 @@ step before and after it (RFC 6238 §5.2, §6), and only once.
 
 import secrets
 import unicodedata
-from base64 import b32encode
+from base64 import b32encode, b64decode, b64encode
 from datetime import datetime
 
 import segno
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor import InvalidToken
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from flask import current_app
-from sqlalchemy import ColumnElement, Update, delete, select, update
+from sqlalchemy import delete, select, update
 
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, insert_into
@@ -53,6 +53,23 @@ def decrypt_secret(user_id: int, encrypted: bytes) -> bytes:
             user_id,
         )
         raise KeysUnreadable from error
+
+
+def new_setup(user_id: int) -> str:
+    """Return a new secret as text, encrypted, that waits for its first code."""
+    return b64encode(encrypt_secret(user_id, new_secret())).decode()
+
+
+def decrypt_setup(user_id: int, setup: str) -> bytes:
+    """Return the secret of ``new_setup``."""
+    return decrypt_secret(user_id, b64decode(setup))
+
+
+def describe_setup(user_id: int, setup: str, account: str) -> dict[str, str]:
+    """Return the secret in base32, the URI that contains it, and its QR code."""
+    secret = decrypt_setup(user_id, setup)
+    uri = otpauth_uri(secret, account)
+    return {"secret": to_base32(secret), "otpauth_uri": uri, "qr_svg": qr_code(uri)}
 
 
 def to_base32(secret: bytes) -> str:
@@ -110,13 +127,9 @@ def burn(user_id: int, step: int) -> bool:
 
 def burn_present(user_id: int) -> None:
     """Use up the codes that an authenticator app shows now and next."""
-    execute_in_transaction(burning_present(Totp.user_id == user_id))
-
-
-def burning_present(apps: ColumnElement[bool]) -> Update:
-    """Return the statement that uses up the codes that these apps show now and next."""
     step = last_accepted_step()
-    return update(Totp).where(apps, Totp.last_step < step).values(last_step=step)
+    unused = (Totp.user_id == user_id, Totp.last_step < step)
+    execute_in_transaction(update(Totp).where(*unused).values(last_step=step))
 
 
 def last_accepted_step() -> int:

@@ -95,6 +95,12 @@ class SecondStepSchema(FactorSchema):
             raise ValidationError([ONE_FACTOR if factor_of(data) else REQUIRED], "code")
 
 
+class TicketSchema(RequestSchema):
+    """The body that begins an enrolment at a login."""
+
+    ticket = Token(metadata={"description": "The ticket of the login."})
+
+
 class CodeSchema(RequestSchema):
     """The body that confirms an authenticator app."""
 

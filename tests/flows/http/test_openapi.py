@@ -25,6 +25,7 @@ PROBLEM_STATUS = "400".__le__
 OPEN_TO_ALL = {
     "POST /api/register/",
     "POST /api/login/",
+    "POST /api/login/enrol/",
     "POST /api/login/second-step/",
     "POST /api/login/passkey/",
     "POST /api/login/passkey/options/",
