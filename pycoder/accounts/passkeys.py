@@ -21,6 +21,7 @@ from pycoder.errors import (
     LastCredential,
     NotFound,
     PasskeyInvalid,
+    TokenRevoked,
     TooManyPasskeys,
 )
 from pycoder.extensions import db
@@ -136,6 +137,14 @@ def remove_passkey(current: TokenState, passkey_id: int, proof: str | None) -> N
         raise LastCredential
     record_removal(user, current, Event.PASSKEY_REMOVED)
     db.session.commit()
+
+
+def list_signals(current: TokenState) -> dict[str, Any]:
+    """Return what a browser needs to keep its passkeys in step. Raises ``TokenRevoked``."""
+    user = db.session.get(User, current.user_id)
+    if user is None:
+        raise TokenRevoked
+    return passkeys.signals(user)
 
 
 def _valid_name(name: str) -> str:

@@ -61,10 +61,9 @@ class Assertion(NamedTuple):
 
 def creation_options(user: User, challenge: bytes, existing: Sequence[Passkey]) -> dict[str, Any]:
     """Return what ``navigator.credentials.create()`` takes, as JSON (§5.4)."""
-    name = f"{user.first_name} {user.last_name}".strip() or user.username
     return {
         "rp": {"id": _rp_id(), "name": "PyCoder"},
-        "user": {"id": websafe_encode(user.handle), "name": user.email, "displayName": name},
+        "user": _user_entity(user),
         "challenge": websafe_encode(challenge),
         "pubKeyCredParams": [{"type": "public-key", "alg": alg} for alg in KEY_TYPES],
         "timeout": TIMEOUT,
@@ -78,6 +77,24 @@ def creation_options(user: User, challenge: bytes, existing: Sequence[Passkey]) 
             "userVerification": "required",
         },
         "attestation": "none",
+    }
+
+
+def _user_entity(user: User) -> dict[str, str]:
+    """Return how authenticators store and show a user (§5.4.3)."""
+    name = f"{user.first_name} {user.last_name}".strip() or user.username
+    return {"id": websafe_encode(user.handle), "name": user.email, "displayName": name}
+
+
+def signals(user: User) -> dict[str, Any]:
+    """Return the passkeys of a user that are accepted, and the present names (§5.1.10)."""
+    entity = _user_entity(user)
+    return {
+        "rp_id": _rp_id(),
+        "user_id": entity["id"],
+        "credential_ids": [each.credential_id for each in passkeys_of(user.id)],
+        "name": entity["name"],
+        "display_name": entity["displayName"],
     }
 
 

@@ -121,6 +121,22 @@ class PasskeySchema(Schema):
     )
 
 
+class PasskeySignalsSchema(Schema):
+    """What ``signalAllAcceptedCredentials`` and ``signalCurrentUserDetails`` take."""
+
+    rp_id = fields.String(required=True, data_key="rpId")
+    user_id = fields.String(
+        required=True,
+        data_key="userId",
+        metadata={"description": "The user handle, in base64url."},
+    )
+    credential_ids = fields.List(
+        fields.String(), required=True, data_key="allAcceptedCredentialIds"
+    )
+    name = fields.String(required=True)
+    display_name = fields.String(required=True, data_key="displayName")
+
+
 class NewPasskeySchema(RequestSchema):
     """The body that adds a passkey."""
 

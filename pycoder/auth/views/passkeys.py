@@ -15,6 +15,7 @@ from pycoder.auth.schemas.factors import (
     PasskeyNameSchema,
     PasskeyOptionsSchema,
     PasskeySchema,
+    PasskeySignalsSchema,
 )
 from pycoder.auth.schemas.sessions import LoginResultSchema
 from pycoder.errors import (
@@ -67,6 +68,17 @@ def passkey_login(body: dict[str, Any]) -> dict[str, Any]:
 def list_passkeys() -> Any:
     """List the passkeys of the account, oldest first."""
     return passkeys.passkeys_of(current_token_state().user_id)
+
+
+@bp.get("/passkeys/signals/")
+@access_token_required
+@bp.response(200, PasskeySignalsSchema)
+def passkey_signals() -> dict[str, Any]:
+    """Return what the signal methods of WebAuthn take (Level 3 §5.1.10).
+
+    With it, a browser hides passkeys that the account no longer has, and shows its present name.
+    """
+    return account_passkeys.list_signals(current_token_state())
 
 
 @bp.post("/passkeys/options/")
