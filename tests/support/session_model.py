@@ -199,10 +199,13 @@ class SessionMachine(RuleBasedStateMachine):
         person = self.person(who)
         for _ in range(times):
             self.tick()
-            answer = person.caller.try_login(password=person.password)
+            answer = self.sign_in(person)
             assert outcome(answer) == (200 if person.active else "invalid_credentials")
             if person.active:
                 self.add_device(person, answer.json["tokens"])
+
+    def sign_in(self, person):
+        return person.caller.try_login(password=person.password)
 
     @rule(who=pick)
     def login_with_a_wrong_password(self, who):
