@@ -104,7 +104,8 @@ class FactorMachine(OwnershipMachine):
         device = self.device(which)
         if self.access_is(device, device.access[-1]) != 200:
             self.sign_somebody_in()
-            device = next(d for d in reversed(self.devices) if d.is_live(self.at))
+            used = ((one, one.access[-1]) for one in self.devices)
+            device = next(one for one, access in used if self.access_is(one, access) == 200)
         return device
 
     def change(self, device, theirs):
