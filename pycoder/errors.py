@@ -133,7 +133,7 @@ class InvalidCode(InvalidCredentials):
 
 
 class PasskeyInvalid(InvalidCredentials):
-    """A passkey that was refused. Only the audit trail and the log learn the ``reason``."""
+    """A passkey that was refused. Only the audit trail contains the ``reason``."""
 
     code = "passkey_invalid"
     detail = "This passkey could not be verified, or it took too long. Please try again."
@@ -144,7 +144,7 @@ class PasskeyInvalid(InvalidCredentials):
 
 
 class PasskeyUnknown(PasskeyInvalid):
-    """A passkey that does not exist, or no longer. The client may tell its authenticator."""
+    """A passkey that does not exist. The client may tell its authenticator."""
 
     code = "passkey_unknown"
     detail = "This passkey is not known here. It may have been removed. Please use another one."

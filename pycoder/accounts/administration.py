@@ -42,9 +42,9 @@ def find_user(identifier: str) -> User:
 
 
 def list_users() -> Iterator[tuple[User, bool]]:
-    """Yield all users in the order of their ids, each with whether it has a second factor.
+    """Yield all users in the order of their ids, without loading all of them at once.
 
-    They are not loaded all at once.
+    Each comes with whether it has a second factor.
     """
     listed = select(User, factors.has_factor()).order_by(User.id)
     yield from db.session.execute(listed.execution_options(yield_per=500))
@@ -121,9 +121,9 @@ def list_factors(user: User) -> Factors:
 
 
 def reset_factors(user: User) -> None:
-    """Remove all second factors of an account whose owner has lost them, and mail the owner.
+    """Remove all second factors of an account whose owner has lost them.
 
-    Recovery codes and remembered devices go with them. All sessions, proofs and half-done logins
+    The owner is mailed. Recovery codes and remembered devices go with them. All sessions, proofs and half-done logins
     end, and pauses of the second step are lifted. The password stays. Raises ``InvalidInput``
     without a factor, and ``NotFound`` if the account no longer exists.
     """

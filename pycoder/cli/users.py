@@ -85,8 +85,8 @@ def _iso(at: datetime | None) -> str | None:
 def reset_factors(identifier: str, yes: bool) -> None:
     """Remove all second factors of an account whose owner has lost them.
 
-    This ends all of its sessions. Its password alone signs in then, so make sure first that it is
-    the owner who asks.
+    This ends all of its sessions. Its password alone signs in then, so identify the
+    owner first.
     """
     user = administration.find_user(identifier)
     if not yes:

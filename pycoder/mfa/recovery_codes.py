@@ -5,6 +5,7 @@ A code has 120 random bits, so that its SHA-256 is enough to store (OWASP ASVS 5
 
 import secrets
 import unicodedata
+from collections.abc import Sequence
 from hashlib import sha256
 
 from sqlalchemy import delete, func, insert, select
@@ -51,6 +52,12 @@ def count_left(user_id: int) -> int:
     """Return how many codes a user has left."""
     left = select(func.count(RecoveryCode.digest)).where(RecoveryCode.user_id == user_id)
     return db.session.scalar(left) or 0
+
+
+def codes_of(user_id: int) -> Sequence[RecoveryCode]:
+    """Return the codes that a user has left, as they are stored."""
+    left = select(RecoveryCode).where(RecoveryCode.user_id == user_id)
+    return db.session.scalars(left.order_by(RecoveryCode.digest)).all()
 
 
 def remove(user_id: int) -> None:

@@ -45,6 +45,13 @@ class AssertionSchema(RequestSchema):
 class PasskeyField(fields.Nested):
     """An assertion in the body of another request."""
 
+    default_error_messages = {
+        "required": REQUIRED,
+        "null": REQUIRED,
+        "invalid": NOT_A_PASSKEY,
+        "type": NOT_A_PASSKEY,
+    }
+
     def __init__(self) -> None:
         super().__init__(AssertionSchema, required=False)
 
