@@ -204,9 +204,6 @@ class SessionMachine(RuleBasedStateMachine):
             if person.active:
                 self.add_device(person, answer.json["tokens"])
 
-    def sign_in(self, person):
-        return person.caller.try_login(password=person.password)
-
     @rule(who=pick)
     def login_with_a_wrong_password(self, who):
         answer = self.person(who).caller.try_login(password="some other pass phrase")
