@@ -223,6 +223,7 @@ def test_an_account_has_twenty_passkeys_at_most(ada, app, passkey):
         assert finish(ada, begin(ada, proof=proof)).status_code == 201
     waiting = [begin(ada, proof=proof) for _ in range(2)]
     assert finish(ada, waiting[0]).status_code == 201
+    assert refusal(finish(ada, waiting[0])) == (400, "passkey_invalid")
     assert refusal(finish(ada, waiting[1])) == (409, "too_many_passkeys")
     answer = ada.call("POST", "/api/passkeys/options/", json={"proof": proof})
     assert refusal(answer) == (409, "too_many_passkeys")
