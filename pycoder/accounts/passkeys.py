@@ -21,6 +21,7 @@ from pycoder.errors import (
     LastCredential,
     NotFound,
     PasskeyInvalid,
+    TokenRevoked,
     TooManyPasskeys,
 )
 from pycoder.extensions import db
@@ -60,6 +61,17 @@ def begin_passkey(
     options = passkeys.creation_options(user, websafe_decode(ticket), existing)
     db.session.commit()
     return {"ticket": ticket, "publicKey": options}
+
+
+def signal_passkeys(current: TokenState) -> dict[str, Any]:
+    """Return which passkeys an account has, and its names, for its authenticators.
+
+    Raises ``TokenRevoked`` for a deleted account.
+    """
+    user = db.session.get(User, current.user_id)
+    if user is None:
+        raise TokenRevoked
+    return passkeys.signals(user)
 
 
 def add_passkey(

@@ -36,10 +36,9 @@ class Assertion(NamedTuple):
 
 def creation_options(user: User, challenge: bytes, existing: Sequence[Passkey]) -> dict[str, Any]:
     """Return what ``navigator.credentials.create()`` takes, as JSON (§5.4)."""
-    name = f"{user.first_name} {user.last_name}".strip() or user.username
     return {
         "rp": {"id": rp_id(), "name": "PyCoder"},
-        "user": {"id": websafe_encode(user.handle), "name": user.email, "displayName": name},
+        "user": {"id": websafe_encode(user.handle), **_names(user)},
         "challenge": websafe_encode(challenge),
         "pubKeyCredParams": [{"type": "public-key", "alg": alg} for alg in webauthn.KEY_TYPES],
         "timeout": TIMEOUT,
@@ -54,6 +53,22 @@ def creation_options(user: User, challenge: bytes, existing: Sequence[Passkey]) 
         },
         "attestation": "none",
     }
+
+
+def signals(user: User) -> dict[str, Any]:
+    """Return what the signals of browsers take, for all of them together (§5.1.10)."""
+    return {
+        "rpId": rp_id(),
+        "userId": websafe_encode(user.handle),
+        **_names(user),
+        "allAcceptedCredentialIds": [each.credential_id for each in passkeys_of(user.id)],
+    }
+
+
+def _names(user: User) -> dict[str, str]:
+    """Return the names by which authenticators show an account."""
+    name = f"{user.first_name} {user.last_name}".strip() or user.username
+    return {"name": user.email, "displayName": name}
 
 
 def request_options() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import secrets
 import unicodedata
 from base64 import b32encode, b64decode, b64encode
 from datetime import datetime
+from io import BytesIO
 
 import segno
 from cryptography.exceptions import InvalidTag
@@ -83,8 +84,11 @@ def otpauth_uri(secret: bytes, account: str) -> str:
 
 
 def qr_code(uri: str) -> str:
-    """Return the QR code of a URI as an SVG document."""
-    return str(segno.make(uri, error="m").svg_inline(scale=4, border=2, dark="#000", light="#fff"))
+    """Return the QR code of a URI as an SVG document, which scales to the size of its place."""
+    document = BytesIO()
+    code = segno.make(uri, error="m")
+    code.save(document, kind="svg", xmldecl=False, omitsize=True, dark="#000", light="#fff")
+    return document.getvalue().decode()
 
 
 def matching_step(secret: bytes, code: str, at: datetime) -> int | None:

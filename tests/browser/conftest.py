@@ -37,7 +37,7 @@ def open_browser(browser, server):
         return context
 
     def listen(kind, text):
-        refused = re.match(r"Failed to load resource: .* status of 40[01]", text)  # as is tested
+        refused = re.match(r"Failed to load resource: .* status of 40[013]", text)  # as is tested
         if kind in ("error", "warning") and not refused:
             complaints.append(text)
 

@@ -155,6 +155,16 @@ class PasskeyOptionsSchema(Schema):
     publicKey = fields.Dict(keys=fields.String(), required=True)  # noqa: N815 - of WebAuthn
 
 
+class PasskeySignalsSchema(Schema):
+    """The fields of signals to a browser (WebAuthn Level 3 §5.1.10)."""
+
+    rpId = fields.String(required=True)  # noqa: N815
+    userId = fields.String(required=True, metadata={"description": "In base64url."})  # noqa: N815
+    name = fields.String(required=True)
+    displayName = fields.String(required=True)  # noqa: N815
+    allAcceptedCredentialIds = fields.List(fields.String(), required=True)  # noqa: N815
+
+
 class AddedPasskeySchema(PasskeySchema):
     """A passkey that was added."""
 

@@ -15,6 +15,7 @@ from pycoder.auth.schemas.factors import (
     PasskeyNameSchema,
     PasskeyOptionsSchema,
     PasskeySchema,
+    PasskeySignalsSchema,
 )
 from pycoder.auth.schemas.sessions import LoginResultSchema
 from pycoder.errors import (
@@ -67,6 +68,17 @@ def passkey_login(body: dict[str, Any]) -> dict[str, Any]:
 def list_passkeys() -> Any:
     """List the passkeys of the account, oldest first."""
     return passkeys.passkeys_of(current_token_state().user_id)
+
+
+@bp.get("/passkeys/signals/")
+@access_token_required
+@bp.response(200, PasskeySignalsSchema)
+def signal_passkeys() -> dict[str, Any]:
+    """Return what keeps a browser's passkeys in step with those of the account.
+
+    For PublicKeyCredential.signalAllAcceptedCredentials() and signalCurrentUserDetails().
+    """
+    return account_passkeys.signal_passkeys(current_token_state())
 
 
 @bp.post("/passkeys/options/")

@@ -1,27 +1,15 @@
-/** The account page: profile, e-mail address, password, devices, activity and data. */
-import { deviceName, sentenceOf, showTime } from "./words.js";
+/** The account page: profile, e-mail address, password, devices, activity and data. See two-step.js. */
+import { expectEnd, isLeaving, leave, onClick, status } from "./actions.js";
 import { onSubmit } from "./forms.js";
-import { $, call, client, element } from "./session.js";
+import { forgetProof, withProof } from "./reauthenticate.js";
+import { $, call, client, element, passkeys } from "./session.js";
+import { connectFactors, showFactors } from "./two-step.js";
+import { deviceName, sentenceOf, showTime } from "./words.js";
 import { AuthError } from "./client/auth-client.js";
 
 const FEW_EVENTS = 8;
 const NOT_CONFIRMED = "You are signed out in this browser, but the server did not confirm it. "
   + "Your session may still be active: sign in again later and sign it out under “Devices”.";
-
-/** @param {string} sentence */
-function status(sentence) {
-  $("status").textContent = sentence;
-  $("status").hidden = !sentence;
-}
-
-let leaving = false;
-function leave(to = "/login") {
-  leaving = true;
-  location.replace(to);
-}
-client.onChange(({ signedIn }) => {
-  if (!signedIn && !leaving) leave(); // the server has ended the session, or another tab has signed out
-});
 
 /** Return the user. While the server is unavailable, retry. */
 async function loadUser() {
@@ -38,8 +26,11 @@ async function loadUser() {
   }
 }
 
+let verified = false; // whether the address is confirmed
+
 /** @param {any} user */
 function showUser(user) {
+  verified = user.email_verified;
   for (const name of ["username", "first_name", "last_name"]) $(name).value = user[name];
   document.querySelectorAll(".own-name").forEach((input) => Object.assign(input, { value: user.email }));
   $("address").textContent = user.email;
@@ -81,13 +72,13 @@ async function signOutOthers() {
 
 /** Update the lists and report what was done. The focus moves, because the button may be gone. */
 async function report(/** @type {string} */ sentence, /** @type {string} */ headingId) {
-  await Promise.all([showDevices(), showEvents()]);
+  await Promise.all([showDevices(), showEvents(), showFactors(verified)]);
   $(headingId).focus();
   status(sentence);
 }
 
 async function signOut() {
-  leaving = true;
+  expectEnd();
   status("Signing out…");
   await client.logout().catch(() => alert(NOT_CONFIRMED));
   leave();
@@ -117,20 +108,6 @@ async function exportData() {
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
 }
 
-/** @param {HTMLButtonElement} button @param {() => Promise<void>} act */
-function onClick(button, act) {
-  button.disabled = false;
-  button.addEventListener("click", async () => {
-    if (button.ariaBusy === "true") return;
-    button.ariaBusy = "true";
-    await act().catch((error) => {
-      if (!(error instanceof AuthError)) console.error(error);
-      if (!leaving) status(error.message);
-    });
-    button.ariaBusy = "false";
-  });
-}
-
 /** @param {string} selector @returns {any} */
 const form = (selector) => document.querySelector(selector);
 
@@ -143,7 +120,11 @@ onClick($("all-events"), async () => {
   $("activity-title").focus();
 });
 onClick($("delete"), async () => $("delete-dialog").showModal());
-onClick($("keep"), async () => $("delete-dialog").close());
+document.querySelectorAll("dialog").forEach((dialog) => {
+  const close = /** @type {HTMLButtonElement | null} */ (dialog.querySelector("[data-close]"));
+  if (close) onClick(close, async () => dialog.close());
+});
+connectFactors(report);
 
 onSubmit(form("#profile form"), async ({ username, first_name, last_name }) => {
   showUser(await call("PATCH", "/api/user/", { username, first_name, last_name }));
@@ -155,19 +136,25 @@ onSubmit(form("#resend"), async () => {
   return "An e-mail with the link is on its way.";
 });
 onSubmit(form("#change-email"), async ({ email, password }) => {
-  await call("POST", "/api/email/change/", { email: email.trim(), password });
+  const act = (/** @type {object} */ proof) => call("POST", "/api/email/change/", { email: email.trim(), ...proof });
+  await withProof(act, { password, purpose: `You are about to change your e-mail address to ${email.trim()}.` });
   form("#change-email").reset();
   return "We have sent a link to the new address. The change takes effect when you open the link and confirm it.";
 });
 onSubmit(form("#password form"), async ({ current_password, new_password }) => {
-  await client.changePassword({ current_password, new_password });
+  await withProof(
+    ({ password, proof }) => client.changePassword({ ...(proof ? { proof } : { current_password: password }), new_password }),
+    { password: current_password, purpose: "You are about to change your password." },
+  );
+  forgetProof();
   form("#password form").reset();
   await Promise.all([showDevices(), showEvents(), loadUser().then(showUser)]);
   return "Your password is changed, and your other devices are signed out.";
 });
 onSubmit(form("#delete-dialog form"), async ({ password }) => {
-  await call("DELETE", "/api/user/", { password });
-  leaving = true;
+  const act = (/** @type {object} */ proof) => call("DELETE", "/api/user/", proof);
+  await withProof(act, { password, always: true, purpose: "You are about to delete your account for good." });
+  expectEnd();
   await client.logout().catch(() => null); // drop the tokens; the session has ended already
   leave("/#account-deleted");
 });
@@ -177,8 +164,9 @@ if (user) {
   showUser(user);
   $("account").hidden = false;
   $("sign-out").disabled = false;
-  await Promise.all([showDevices(), showEvents()]).catch((error) => status(error.message));
+  await Promise.all([showDevices(), showEvents(), showFactors(verified)]).catch((error) => status(error.message));
+  passkeys.signalAccount();
   if (location.hash) $(location.hash.slice(1))?.scrollIntoView();
-} else if (!leaving) {
+} else if (!isLeaving()) {
   leave();
 }

@@ -28,7 +28,6 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "devices.forgotten": "Remembered devices forgotten",
   "passkey.added": "Passkey added",
   "passkey.removed": "Passkey removed",
-  "passkey.used": "Passkey used",
   "passkey.refused": "Passkey rejected",
   "passkey.counter_fell": "Passkey rejected because it may have been copied",
   "proof.created": "Identity confirmed for a change",

@@ -279,6 +279,19 @@ def test_the_export_has_the_factors_without_their_secrets(ada, app, passkey, row
     assert not [code for code in codes if code in answer.text]
 
 
+def test_the_signals_name_the_account_and_its_passkeys(ada, bob, passkey, rows):
+    [handle] = rows(select(User.handle).where(User.email == ada.email))
+    expected = {
+        "rpId": "localhost",
+        "userId": encode(handle),
+        "name": ada.email,
+        "displayName": "ada",
+        "allAcceptedCredentialIds": [encode(passkey.id)],
+    }
+    assert ada.get("/api/passkeys/signals/").json == expected
+    assert bob.get("/api/passkeys/signals/").json["allAcceptedCredentialIds"] == []
+
+
 def test_password_managers_find_the_page(client):
     answer = client.get("/.well-known/passkey-endpoints")
     page = "http://localhost:8000/account#passkeys"
