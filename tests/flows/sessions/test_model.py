@@ -47,7 +47,7 @@ def test_whatever_happens_in_whatever_order_the_promises_hold(model_app):
     run_state_machine_as_test(
         lambda: FactorMachine(app, partial(arrive, app, server)),
         settings=settings(
-            max_examples=40 * SOAK,
+            max_examples=20 * SOAK,
             stateful_step_count=30,
             deadline=None,
             derandomize=True,
