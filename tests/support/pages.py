@@ -3,6 +3,7 @@
 import re
 
 from tests.support.constants import PASSWORD
+from tests.support.tools import JS
 
 PAGES = (
     "/",
@@ -18,6 +19,30 @@ PAGES = (
     "/account",
     "/api/docs/",
 )
+
+
+AXE = JS / "node_modules" / "axe-core" / "axe.min.js"
+RUN_AXE = """Promise.allSettled(document.getAnimations()
+    .filter((one) => one.effect.getComputedTiming().endTime !== Infinity).map((one) => one.finished))
+  .then(() => axe.run({ resultTypes: ['violations'] })).then((found) => found.violations)"""
+WIDTHS = {"light": (320, 390, 1440), "dark": (1440, 390, 320)}
+
+
+def barriers(page):
+    """Return the faults that axe finds on a page, in both schemes, at all widths.
+
+    Raises ``AssertionError`` if the page overflows.
+    """
+    found = {}
+    page.evaluate(AXE.read_text())
+    for scheme, widths in WIDTHS.items():
+        page.emulate_media(color_scheme=scheme)
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 800})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, page.url
+        if violations := page.evaluate(RUN_AXE):
+            found[scheme] = [(one["id"], one["nodes"][0]["html"]) for one in violations]
+    return found
 
 
 def register(page, email):
