@@ -38,6 +38,7 @@ from config_parsers import (
     relying_party,
     secret_key,
     split_url,
+    unusable_relying_party,
     web_url,
     whole_number,
 )
@@ -315,6 +316,8 @@ class ProductionConfig(Config):
                 errors[name] = "must be https:// in production"
         if self.BCRYPT_ROUNDS < MINIMUM_PRODUCTION_ROUNDS:
             errors["BCRYPT_ROUNDS"] = f"must be {MINIMUM_PRODUCTION_ROUNDS} or more in production"
+        if reason := unusable_relying_party(self.PASSKEY_RP_ID):
+            errors["PASSKEY_RP_ID"] = reason
         if not self.RATE_LIMITS:
             errors["RATE_LIMITS"] = "must not be off in production"
         if any(origin.startswith("http://") for origin in self.CORS_ORIGINS):

@@ -11,6 +11,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, parse_qsl, urlsplit
 
+from fido2.rpid import suffixes
+
 MINIMUM_SECRET_BYTES = 32
 SHOWN = ("host=", "hostaddr=", "port=", "service=", "sslmode=", "tls=")  # others may be secret
 
@@ -256,3 +258,13 @@ def relying_party(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", text):
         raise ValueError("must be a domain in lower case, such as example.com")
     return text
+
+
+def unusable_relying_party(rp_id: str) -> str:
+    """Return why no browser accepts a relying party ID, or nothing (WebAuthn Level 3 §5.1.3)."""
+    with suppress(ValueError):
+        ip_address(rp_id.strip("[]"))
+        return "must be a domain, because browsers refuse passkeys for IP addresses"
+    if rp_id != "localhost" and ("." not in rp_id or rp_id in suffixes):
+        return "must be a domain of your own, such as auth.example.com or example.com"
+    return ""

@@ -133,7 +133,7 @@ class InvalidCode(InvalidCredentials):
 
 
 class PasskeyInvalid(InvalidCredentials):
-    """A passkey that was refused. Only the audit trail and the log learn the ``reason``."""
+    """A passkey that was refused. Only the audit trail contains the ``reason``."""
 
     code = "passkey_invalid"
     detail = "This passkey could not be verified, or it took too long. Please try again."
@@ -144,7 +144,7 @@ class PasskeyInvalid(InvalidCredentials):
 
 
 class PasskeyUnknown(PasskeyInvalid):
-    """A passkey that does not exist, or no longer. The client may tell its authenticator."""
+    """A passkey that does not exist. The client may tell its authenticator."""
 
     code = "passkey_unknown"
     detail = "This passkey is not known here. It may have been removed. Please use another one."
@@ -220,6 +220,19 @@ class ReauthenticationRequired(Problem):
     detail = "Please confirm this with your password: send it, or a valid proof, with the request."
     headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'}
 
+    def __init__(self, *, needs_factor: bool = False):
+        super().__init__()
+        if needs_factor:
+            challenge = self.headers["WWW-Authenticate"]
+            self.headers = {"WWW-Authenticate": f'{challenge}, acr_values="aal2"'}
+            self.detail = PROOF_NEEDED
+
+
+PROOF_NEEDED = (
+    "Your password alone is not enough. Please confirm this with your second factor, too: send"
+    " a proof from /api/reauthenticate/ with the request."
+)
+
 
 class InvalidClient(Problem):
     """A service without valid client credentials (RFC 6749 §5.2)."""
@@ -264,11 +277,28 @@ class SecondFactorRequired(Problem):
         self.members = {"methods": list(methods), **step}
 
 
+class EnrolmentRequired(SecondFactorRequired):
+    """A correct password of an account that needs a second factor, and has none.
+
+    The ``ticket`` is good for adding an authenticator app alone.
+    """
+
+    detail = "This service requires a second factor. Please add an authenticator app now."
+
+    def __init__(self, ticket: str, expires_in: int):
+        super().__init__((), ticket, expires_in)
+        self.members = {**self.members, "enrol": True}
+
+
 class EmailUnverified(Problem):
     """No second factor while the address may belong to another person."""
 
     status, code = 403, "email_unverified"
     detail = "Please confirm your e-mail address first: open the link that we have mailed to you."
+
+    def __init__(self, detail: str = detail):
+        super().__init__()
+        self.detail = detail
 
 
 class NotFound(Problem):

@@ -64,7 +64,7 @@ def test_every_command_is_in_the_document(app):
 def test_every_problem_event_and_limit_is_explained():
     errors = named(section(FRONTEND, "Errors"), "[a-z_]+_[a-z]+|overloaded")
     assert sorted(errors) == sorted(codes(Problem))
-    trail = named(section(OPERATIONS, "The trail"), r"[a-z]+\.[a-z_]+")
+    trail = named(section(OPERATIONS, "The trail"), r"[a-z_]+\.[a-z_]+")
     assert sorted(trail) == sorted(Event)
     rows = re.findall(r"^\| `([\w.]+)` \|", section(OPERATIONS, "Limits"), re.MULTILINE)
     assert rows == list(DEFAULT_LIMITS)

@@ -228,6 +228,7 @@ def upgrade():
         sa.Column("refusals", sa.Integer(), nullable=False),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("confirmed", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("numbers", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_outbox"),
         sqlite_autoincrement=True,
     )

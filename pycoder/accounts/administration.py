@@ -1,7 +1,8 @@
 """Accounts as an operator administers them."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, delete, select, update
 
@@ -10,16 +11,21 @@ from pycoder.accounts.identifiers import trim_identifier
 from pycoder.accounts.passwords import check_password_policy, replace_password_hash
 from pycoder.accounts.reauthentication import revoke_links_and_proofs
 from pycoder.audit import Event
+from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction
 from pycoder.errors import InvalidInput, NotFound
 from pycoder.extensions import db
 from pycoder.mail import links, queue
 from pycoder.mail.queue import LINK_MAILS, Template
+from pycoder.mfa import factors, pending, recovery_codes
+from pycoder.models.device import Device
+from pycoder.models.mfa import Passkey, Totp
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.ratelimit import lockout
 from pycoder.sessions.devices import lockout_keys
 from pycoder.sessions.lifecycle import revoke_all_sessions
+from pycoder.sessions.second_step import lockout_keys as lockout_keys_of_factors
 
 
 def find_user(identifier: str) -> User:
@@ -35,9 +41,13 @@ def find_user(identifier: str) -> User:
     return user
 
 
-def list_users() -> Iterator[User]:
-    """Yield all users in the order of their ids, without loading all of them at once."""
-    yield from db.session.scalars(select(User).order_by(User.id).execution_options(yield_per=500))
+def list_users() -> Iterator[tuple[User, bool]]:
+    """Yield all users in the order of their ids, without loading all of them at once.
+
+    Each comes with whether it has a second factor.
+    """
+    listed = select(User, factors.has_factor()).order_by(User.id)
+    yield from db.session.execute(listed.execution_options(yield_per=500))
 
 
 def set_active(user: User, active: bool) -> None:
@@ -73,13 +83,64 @@ def set_password(user: User, password: str) -> None:
 def unlock_user(user: User) -> None:
     """Lift the lockout of an account."""
     _reset_lockout(lockout_keys(user.id))
+    _reset_lockout(lockout_keys_of_factors(user.id), "second.account")
     audit.record(Event.USER_UNLOCKED, user_id=user.id)
     db.session.commit()
 
 
-def _reset_lockout(keys: Iterable[str]) -> None:
+def _reset_lockout(keys: Iterable[str], limit: str = "login.account") -> None:
     for key in keys:
-        lockout.reset("login.account", key)
+        lockout.reset(limit, key)
+
+
+def has_factor(user: User) -> bool:
+    """Return whether an account has a second factor."""
+    return bool(factors.methods_of(user.id))
+
+
+class Factors(NamedTuple):
+    """The second factors of an account, and the devices that need none."""
+
+    totp: Totp | None
+    recovery_codes_left: int
+    passkeys: Sequence[Passkey]
+    remembered_devices: Sequence[Device]
+
+
+def list_factors(user: User) -> Factors:
+    """Return the second factors of an account, and its remembered devices."""
+    theirs = Device.user_id == user.id
+    remembered = select(Device).where(theirs, Device.remembered_until > now())
+    passkeys = select(Passkey).where(Passkey.user_id == user.id).order_by(Passkey.id)
+    return Factors(
+        db.session.get(Totp, user.id),
+        recovery_codes.count_left(user.id),
+        db.session.scalars(passkeys).all(),
+        db.session.scalars(remembered.order_by(Device.created_at)).all(),
+    )
+
+
+def reset_factors(user: User) -> None:
+    """Remove all second factors of an account whose owner has lost them.
+
+    The owner is mailed. Recovery codes and remembered devices go with them. All sessions, proofs and half-done logins
+    end, and pauses of the second step are lifted. The password stays. Raises ``InvalidInput``
+    without a factor, and ``NotFound`` if the account no longer exists.
+    """
+    keys = lockout_keys_of_factors(user.id)
+    theirs = User.id == user.id
+    unchanged = update(User).where(theirs).values(is_active=User.is_active)  # the lock
+    if not execute_in_transaction(unchanged):
+        raise NotFound
+    if not has_factor(user):
+        raise InvalidInput({"user": ["This account has no second factor."]})
+    factors.remove_all(user.id)
+    revoke_all_sessions(user.id)
+    pending.revoke(user.id)
+    audit.record(Event.FACTORS_RESET, user_id=user.id)
+    queue.enqueue(Template.FACTORS_RESET, user.email, user_id=user.id)
+    db.session.commit()
+    _reset_lockout(keys, "second.account")
 
 
 def delete_user(user: User) -> None:

@@ -1,10 +1,8 @@
 """The second factors of the current user: list, add, replace and remove them."""
 
-from base64 import b64decode, b64encode
 from datetime import timedelta
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import update
 
 from pycoder import audit
@@ -24,7 +22,7 @@ from pycoder.mfa import factors, passkeys, pending, recovery_codes, totp
 from pycoder.models.mfa import Totp
 from pycoder.models.session import Session
 from pycoder.models.user import User
-from pycoder.sessions.lifecycle import end_sessions
+from pycoder.sessions.enrolment import confirm_app, end_other_authentications
 from pycoder.sessions.second_step import guard
 from pycoder.tokens.state import TokenState
 
@@ -38,7 +36,7 @@ def list_factors(current: TokenState) -> dict[str, Any]:
         "totp": db.session.get(Totp, user_id),
         "recovery_codes_left": recovery_codes.count_left(user_id),
         "passkeys": passkeys.passkeys_of(user_id),
-        "required": current_app.config["SECOND_FACTOR"] == "required",
+        "required": factors.is_required(user_id),
     }
 
 
@@ -53,18 +51,11 @@ def set_up_totp(
     require_reauthentication(current, password, proof)
     require_verified_email(current)
     user = lock_session_owner(current)
-    secret = totp.new_secret()
-    encrypted = b64encode(totp.encrypt_secret(user.id, secret)).decode()
-    pending.create(
-        TOTP_SETUP,
-        user.id,
-        SETUP_LIFETIME,
-        session_id=current.session_id,
-        data={"secret": encrypted},
-    )
+    setup = totp.new_setup(user.id)
+    data, session_id = {"secret": setup}, current.session_id
+    pending.create(TOTP_SETUP, user.id, SETUP_LIFETIME, session_id=session_id, data=data)
     db.session.commit()
-    uri = totp.otpauth_uri(secret, user.email)
-    return {"secret": totp.to_base32(secret), "otpauth_uri": uri, "qr_svg": totp.qr_code(uri)}
+    return totp.describe_setup(user.id, setup, user.email)
 
 
 def require_verified_email(current: TokenState) -> None:
@@ -84,17 +75,12 @@ def confirm_totp(current: TokenState, code: str) -> list[str]:
     ``InvalidCode``, ``TooManyRequests`` and ``TokenRevoked``.
     """
     user_id = current.user_id
-    with guard(user_id, "setup", "code"):
+    with guard(user_id, "code"):
         setup = pending.find_of_session(TOTP_SETUP, current.session_id)
         user = lock_session_owner(current)
-        if setup is None:
+        if setup is None or not pending.take_found(setup):  # another request was first
             raise InvalidCode(NO_SETUP)
-        secret = totp.decrypt_secret(user_id, b64decode(setup.data["secret"]))
-        step = totp.matching_step(secret, code, now())
-        if step is None:
-            raise InvalidCode
-        totp.store(user_id, secret, step)
-        codes = recovery_codes.replace_codes(user_id)
+        codes = confirm_app(user_id, setup.data["secret"], code)
         own = update(Session).where(Session.id == current.session_id)
         amr = f"{factors.PASSWORD} {factors.OTP}"
         execute_in_transaction(own.values(authenticated_at=now(), amr=amr))
@@ -137,9 +123,7 @@ def record_change(user: User, current: TokenState, event: Event, kind: str | Non
     What was authenticated before without the new factor, or with the removed one, ends: all other
     sessions, tickets, proofs, and remembered devices.
     """
-    end_sessions((Session.user_id == user.id) & (Session.id != current.session_id))
-    factors.forget_remembered_devices(user.id)
-    pending.revoke(user.id)
+    end_other_authentications(user.id, current.session_id)
     audit.record(event, user_id=user.id, session_id=current.session_id, reason=kind)
     queue.enqueue(NOTICES[event], user.email, user_id=user.id)
 

@@ -26,7 +26,7 @@ from pycoder.errors import (
 )
 from pycoder.extensions import db
 from pycoder.mail import queue
-from pycoder.mfa import challenges, factors, passkeys, pending, recovery_codes
+from pycoder.mfa import challenges, factors, passkeys, pending, recovery_codes, webauthn
 from pycoder.models.mfa import Passkey
 from pycoder.models.user import User
 from pycoder.passwords.hashing import NO_PASSWORD
@@ -35,6 +35,7 @@ from pycoder.tokens.state import TokenState
 PASSKEY_SETUP = "passkey_setup"  # the kind of pending authentication
 DEFAULT_NAME = "Passkey"
 NAME_LENGTH = 60
+MAXIMUM_ID = 2**63 - 1  # of a column of integers
 INVALID_NAME = FieldError(
     "invalid_name",
     f"Use 1 to {NAME_LENGTH} characters, and no control or invisible characters.",
@@ -76,7 +77,7 @@ def add_passkey(
     own = (current.user_id, current.session_id)
     if setup is None or (setup.user_id, setup.session_id) != own:
         raise PasskeyInvalid
-    registration = passkeys.verify_registration(websafe_decode(ticket), credential)
+    registration = webauthn.verify_registration(websafe_decode(ticket), credential)
     user = lock_session_owner(current)
     if not pending.take(PASSKEY_SETUP, ticket):
         raise PasskeyInvalid
@@ -115,8 +116,8 @@ def rename_passkey(current: TokenState, passkey_id: int, name: str, proof: str |
     name = _valid_name(name)
     require_proof(current, proof)
     user = lock_session_owner(current)
-    passkey = db.session.get(Passkey, passkey_id)
-    if passkey is None or passkey.user_id != user.id:
+    passkey = next((one for one in passkeys.passkeys_of(user.id) if one.id == passkey_id), None)
+    if passkey is None:
         raise NotFound
     passkey.name = name
     db.session.commit()
@@ -130,7 +131,7 @@ def remove_passkey(current: TokenState, passkey_id: int, proof: str | None) -> N
     """
     require_proof(current, proof)
     user = lock_session_owner(current)
-    if not passkeys.remove(user.id, passkey_id):
+    if passkey_id > MAXIMUM_ID or not passkeys.remove(user.id, passkey_id):
         raise NotFound
     if user.password_hash == NO_PASSWORD and not passkeys.usable_left(user.id):
         db.session.rollback()

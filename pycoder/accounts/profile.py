@@ -19,9 +19,11 @@ from pycoder.audit import Event
 from pycoder.errors import InvalidInput, TokenRevoked, TooManyRequests
 from pycoder.extensions import db
 from pycoder.mail import queue
+from pycoder.mfa import passkeys, recovery_codes
 from pycoder.models.audit import AuditEvent
 from pycoder.models.device import Device
 from pycoder.models.mail import OneTimeToken
+from pycoder.models.mfa import Totp
 from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.session import Session
 from pycoder.models.user import User, normalize_identifier
@@ -104,6 +106,9 @@ def export_account(current: TokenState) -> dict[str, Any]:
         "user": user,
         "sessions": mark_current(sessions, current),
         "devices": db.session.scalars(devices.order_by(Device.created_at)).all(),
+        "totp": db.session.get(Totp, user_id),
+        "recovery_codes": recovery_codes.codes_of(user_id),
+        "passkeys": passkeys.passkeys_of(user_id),
         "links": db.session.scalars(links.order_by(OneTimeToken.purpose, OneTimeToken.id)).all(),
         "pending_authentications": db.session.scalars(
             pending.order_by(PendingAuthentication.expires_at)

@@ -59,7 +59,7 @@ def create_proof(
     if not factor:
         return _create_proof(current, factors.PASSWORD, factor)
     first = "" if password is None else factors.PASSWORD
-    with guard(current.user_id, str(current.session_id), next(iter(factor))):
+    with guard(current.user_id, next(iter(factor))):
         return _create_proof(current, first, factor)
 
 
@@ -83,7 +83,7 @@ def require_proof(current: TokenState, proof: str | None) -> None:
     """Require a proof of the session. Raises ``ReauthenticationRequired``."""
     row = pending.find(PROOF, proof) if proof is not None else None
     if row is None or (row.user_id, row.session_id) != (current.user_id, current.session_id):
-        raise ReauthenticationRequired
+        raise ReauthenticationRequired(needs_factor=_has_factor(current.user_id))
 
 
 def require_reauthentication(current: TokenState, password: str | None, proof: str | None) -> None:

@@ -299,4 +299,4 @@ def export_users(*, with_hashes: bool) -> Iterator[User]:
     reason = "with password hashes" if with_hashes else None
     audit.record(Event.USERS_EXPORTED, reason=reason)
     db.session.commit()
-    yield from administration.list_users()
+    yield from (user for user, _ in administration.list_users())

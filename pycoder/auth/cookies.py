@@ -15,7 +15,8 @@ def token_response(result: LoginResult) -> dict[str, Any]:
     """Return the body of a login, and set its cookies on the response."""
     lifetime = int(devices.LIFETIME.total_seconds())
     _set_cookie(DEVICE_COOKIE, result.device, lifetime, "/api/")
-    return {"user": result.user, **token_pair_response(result.tokens, result.transport)}
+    codes = {"recovery_codes": result.recovery_codes} if result.recovery_codes else {}
+    return {"user": result.user, **token_pair_response(result.tokens, result.transport), **codes}
 
 
 def token_pair_response(pair: TokenPair, transport: str) -> dict[str, Any]:

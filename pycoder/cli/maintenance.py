@@ -5,6 +5,7 @@ from importlib.metadata import version
 import click
 from flask import current_app, json
 from flask.cli import with_appcontext
+from sqlalchemy.exc import SQLAlchemyError
 
 import config as settings
 from pycoder import audit
@@ -12,6 +13,7 @@ from pycoder.accounts import administration
 from pycoder.cli.base import ProblemGroup, as_json, fail, show
 from pycoder.db import files
 from pycoder.mail import worker
+from pycoder.mfa import passkeys
 from pycoder.sessions import pruning
 
 tokens = ProblemGroup("tokens", help="Maintain the tables of sessions and tokens.")
@@ -54,6 +56,20 @@ def send(as_json: bool) -> None:
         fail("a mail could not be sent, and will be retried; the log has the reason")
 
 
+def _orphaned_passkeys() -> list[tuple[str, str, str, str]]:
+    """Return a complaint for each former ``PASSKEY_RP_ID``, if the database can be read."""
+    try:
+        found = passkeys.orphaned()
+    except SQLAlchemyError:
+        return []
+    setting = current_app.config["PASSKEY_RP_ID"]
+    complaint = "no browser offers the passkeys of {} any more, of which there are {}; set it again"
+    return [
+        ("PASSKEY_RP_ID", setting, "database", complaint.format(rp_id, count))
+        for rp_id, count in found.items()
+    ]
+
+
 @click.command("doctor")
 @as_json
 @with_appcontext
@@ -61,10 +77,12 @@ def doctor(as_json: bool) -> None:
     """Print the version, every setting with its source, and exposed files.
 
     With an unsafe setting, every command prints this list and exits. Names that look like a
-    misspelt setting and exposed files are listed, too; then this command exits with status 1.
+    misspelt setting, exposed files, and passkeys of another ``PASSKEY_RP_ID`` are listed, too;
+    then this command exits with status 1.
     """
     config = current_app.extensions["pycoder.config"]
     report = [("version", version("pycoder"), "package", ""), *config.report()]
+    report += _orphaned_passkeys()
     exposed = [
         (str(path), mode, "file", f"every user can open it; run chmod o-rwx {path}")
         for path, mode in files.exposed_files(config)

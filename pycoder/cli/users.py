@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 import click
@@ -37,8 +38,8 @@ def create(as_json: bool, **profile: str) -> None:
 @as_json
 def list_users(as_json: bool) -> None:
     """List all accounts, one per line."""
-    for user in administration.list_users():
-        show(_fields(user), as_json)
+    for user, has_factor in administration.list_users():
+        show(_fields(user) | {"second_factor": has_factor}, as_json)
 
 
 @users.command("show")
@@ -46,7 +47,52 @@ def list_users(as_json: bool) -> None:
 @as_json
 def show_user(identifier: str, as_json: bool) -> None:
     """Show an account."""
-    show(_fields(administration.find_user(identifier)), as_json)
+    user = administration.find_user(identifier)
+    show(_fields(user) | {"second_factor": administration.has_factor(user)}, as_json)
+
+
+@users.command("factors")
+@identifier_argument
+@as_json
+def show_factors(identifier: str, as_json: bool) -> None:
+    """Show the second factors of an account and its remembered devices, one per line."""
+    found = administration.list_factors(administration.find_user(identifier))
+    lines = [{"kind": "recovery_codes", "left": found.recovery_codes_left}]
+    if found.totp:
+        lines.insert(0, _factor("totp", found.totp))
+    for passkey in found.passkeys:
+        own = {"id": passkey.id, "name": passkey.name, "synced": passkey.backed_up}
+        lines.append(_factor("passkey", passkey) | own)
+    for device in found.remembered_devices:
+        until = {"remembered_until": _iso(device.remembered_until)}
+        lines.append(_factor("remembered_device", device) | until)
+    for line in lines:
+        show(line, as_json)
+
+
+def _factor(kind: str, row: Any) -> dict[str, Any]:
+    times = {"created_at": _iso(row.created_at), "last_used_at": _iso(row.last_used_at)}
+    return {"kind": kind, **times}
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+@users.command("reset-factors")
+@identifier_argument
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+def reset_factors(identifier: str, yes: bool) -> None:
+    """Remove all second factors of an account whose owner has lost them.
+
+    This ends all of its sessions. Its password alone signs in then, so identify the
+    owner first.
+    """
+    user = administration.find_user(identifier)
+    if not yes:
+        click.confirm(f"Remove all second factors of {user.email}?", abort=True)
+    administration.reset_factors(user)
+    click.echo(f"Removed all second factors of {user.email}, and ended all its sessions.")
 
 
 @users.command("activate")

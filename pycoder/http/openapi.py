@@ -111,6 +111,9 @@ class ProblemSchema(Schema):
     methods = fields.List(
         fields.String(), metadata={"description": "Those of the second step: totp, passkey, …"}
     )
+    enrol = fields.Boolean(
+        metadata={"description": "The ticket is for POST /api/login/enrol/: add a factor first."}
+    )
     expires_in = fields.Integer(metadata={"description": "Seconds for which the ticket is valid."})
 
 

@@ -65,12 +65,14 @@ def enqueue(
     user_id: int | None = None,
     session_id: UUID | None = None,
     confirmed: bool | None = None,
+    **numbers: int,
 ) -> None:
     """Add a mail to the caller's transaction. The worker sends it after the commit.
 
     If a ``session_id`` is given, the worker drops the mail once that session has ended.
     ``confirmed`` is whether the user has proved to read the mails to this address. By default, that
-    is so for the current address of the user if it has been verified.
+    is so for the current address of the user if it has been verified. ``numbers`` are those that
+    the template names. No other value can be put into a text.
     """
     client = current_client()
     cause = {"ip": client.ip, "user_agent": client.user_agent, "request_id": client.request_id}
@@ -79,6 +81,7 @@ def enqueue(
         "to": to,
         "user_id": user_id,
         "session_id": session_id,
+        "numbers": numbers,
     }
     if confirmed is None:
         verified = (User.id == user_id, User.email == to, User.email_verified)

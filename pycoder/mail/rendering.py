@@ -1,6 +1,7 @@
 """Render mails from templates, as text and as HTML."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime
 
 from email_validator import validate_email
@@ -17,7 +18,9 @@ COMMON_NAMES = {"Edg": "Edge", "OPR": "Opera", "Mac OS X": "macOS"}
 _templates = Environment(loader=PackageLoader("pycoder.mail"), autoescape=select_autoescape())
 
 
-def render(template: str, to: str, *, link: str, at: datetime) -> EmailMultiAlternatives:
+def render(
+    template: str, to: str, *, link: str, at: datetime, numbers: Mapping[str, int]
+) -> EmailMultiAlternatives:
     """Return a mail about a request that the current client made at the time ``at``.
 
     The domain is encoded with IDNA 2008, the rules that validated the address. Flask-Mailman would
@@ -28,6 +31,7 @@ def render(template: str, to: str, *, link: str, at: datetime) -> EmailMultiAlte
     source = _templates.get_template(f"{template}.jinja")
     client = current_client()
     values = {
+        **numbers,
         "link": link,
         "at": f"{at:%d %B %Y, %H:%M} UTC",
         "ip": client.ip,

@@ -242,7 +242,8 @@ def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
         return None
     with bound_client(ClientInfo(**row.client)):
         to, link = _create_link(row) if row.template in LINK_PATHS else (row.to, "")
-        return rendering.render(row.template, to, link=link, at=row.created_at) if to else None
+        values = {"link": link, "at": row.created_at, "numbers": row.numbers}
+        return rendering.render(row.template, to, **values) if to else None
 
 
 def _is_over_limit(row: Row[Any]) -> bool:

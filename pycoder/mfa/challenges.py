@@ -1,4 +1,4 @@
-"""Challenges of logins by passkey, of which nothing is stored until they come back.
+"""Challenges of logins by passkey, which are not stored until they come back.
 
 A login page asks for one at every visit, so that a flood of visits must not write. A challenge is
 part of a signed ticket. When it comes back, it is stored until it expires, and the unique key of
@@ -49,9 +49,10 @@ def read_challenge(ticket: str) -> Challenge | None:
 
 
 def use_challenge(challenge: Challenge) -> bool:
-    """Use a challenge up in the caller's transaction, and return whether it was unused.
+    """Use a challenge up in the caller's transaction.
 
-    It belongs to no user, so that nothing deletes it before it expires.
+    Return whether it was unused. The row belongs to no user, so that nothing deletes it before it
+    expires.
     """
     row: dict[str, Any] = {
         "digest": digest_of(websafe_encode(challenge.value)),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import ColumnElement, delete, exists, or_, select, true, update
 
 from pycoder.db.queries import execute_in_transaction
@@ -22,6 +23,14 @@ _METHODS: dict[str, Any] = {"totp": Totp, "recovery_code": RecoveryCode, "passke
 def has_factor() -> ColumnElement[bool]:
     """Return the condition that a user has an authenticator app or a passkey."""
     return or_(*(exists().where(each.user_id == User.id) for each in (Totp, Passkey)))
+
+
+def is_required(user_id: int) -> bool:
+    """Return whether a login of a user requires a second factor.
+
+    ``SECOND_FACTOR=admins`` requires none as long as no user is an administrator.
+    """
+    return bool(current_app.config["SECOND_FACTOR"] == "required")
 
 
 def methods_of(user_id: int) -> list[str]:

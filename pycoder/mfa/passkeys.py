@@ -1,54 +1,29 @@
-"""Passkeys: the ceremonies of WebAuthn Level 3, and the table of credential records.
+"""Passkeys: their options, their records, and what uses them up.
 
-A passkey has verified its user and proves possession, so that it is both factors of a login. fido2
-parses and verifies what authenticators sign. The checks around it are made here: type, challenge,
-exact origin, frames, flags, owner and counter (§7.1, §7.2).
+A passkey has verified its user and proves possession, so that it is both factors of a login.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
 from fido2 import cbor
-from fido2.cose import CoseKey
-from fido2.utils import bytes2int, sha256, websafe_decode, websafe_encode
-from fido2.webauthn import AttestationObject, AuthenticatorData
-from flask import current_app
+from fido2.utils import websafe_encode
+from fido2.webauthn import AuthenticatorData
 from sqlalchemy import Row, bindparam, delete, func, select, update
 
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, fetch_all, fetch_one, insert_into
-from pycoder.errors import PasskeyExists, PasskeyInvalid, PasskeyUnknown, Problem
+from pycoder.errors import PasskeyExists, PasskeyInvalid, PasskeyUnknown
 from pycoder.extensions import db
-from pycoder.http.cors import is_origin_within
-from pycoder.mfa import challenges
+from pycoder.mfa import challenges, webauthn
 from pycoder.mfa.challenges import Challenge
+from pycoder.mfa.webauthn import Registration, require, rp_id
 from pycoder.models.mfa import Passkey
 from pycoder.models.user import User
-from pycoder.strict_json import strict_loads
 
 MAXIMUM_PASSKEYS = 20  # of an account
-CREDENTIAL_ID_LENGTH = 1023  # bytes (§7.1, step 25)
-RSA_BITS = range(2048, 4097)
-KEY_TYPES = {-8: 1, -7: 2, -257: 3}  # of EdDSA, ES256 and RS256, by COSE algorithm (RFC 9053)
-CREATE, GET = "webauthn.create", "webauthn.get"
 TIMEOUT = int(challenges.LIFETIME.total_seconds() * 1000)
-BASE64URL = re.compile(r"[\w-]*", re.ASCII)
-TRANSPORT = re.compile(r"[a-z-]{1,20}")
-FLAG = AuthenticatorData.FLAG
-
-
-class CounterFell(PasskeyInvalid):
-    """A correct signature with a counter that did not rise: the passkey may be a copy."""
-
-
-class Registration(NamedTuple):
-    """The part of a new credential that is stored."""
-
-    data: AuthenticatorData
-    transports: list[str]
+COUNTER_FELL = "counter did not rise"
 
 
 class Assertion(NamedTuple):
@@ -62,10 +37,10 @@ class Assertion(NamedTuple):
 def creation_options(user: User, challenge: bytes, existing: Sequence[Passkey]) -> dict[str, Any]:
     """Return what ``navigator.credentials.create()`` takes, as JSON (§5.4)."""
     return {
-        "rp": {"id": _rp_id(), "name": "PyCoder"},
+        "rp": {"id": rp_id(), "name": "PyCoder"},
         "user": _user_entity(user),
         "challenge": websafe_encode(challenge),
-        "pubKeyCredParams": [{"type": "public-key", "alg": alg} for alg in KEY_TYPES],
+        "pubKeyCredParams": [{"type": "public-key", "alg": alg} for alg in webauthn.KEY_TYPES],
         "timeout": TIMEOUT,
         "excludeCredentials": [
             {"type": "public-key", "id": each.credential_id, "transports": each.transports}
@@ -90,7 +65,7 @@ def signals(user: User) -> dict[str, Any]:
     """Return the passkeys of a user that are accepted, and the present names (§5.1.10)."""
     entity = _user_entity(user)
     return {
-        "rp_id": _rp_id(),
+        "rp_id": rp_id(),
         "user_id": entity["id"],
         "credential_ids": [each.credential_id for each in passkeys_of(user.id)],
         "name": entity["name"],
@@ -107,32 +82,11 @@ def request_options() -> dict[str, Any]:
     options = {
         "challenge": websafe_encode(challenge),
         "timeout": TIMEOUT,
-        "rpId": _rp_id(),
+        "rpId": rp_id(),
         "allowCredentials": [],
         "userVerification": "required",
     }
     return {"ticket": ticket, "publicKey": options}
-
-
-def verify_registration(challenge: bytes, credential: Mapping[str, Any]) -> Registration:
-    """Verify a new credential for a challenge (§7.1). Raises ``PasskeyInvalid``.
-
-    Its attestation is ignored, as none is asked for.
-    """
-    with _malformed():
-        response = credential["response"]
-        raw_id = _raw_id(credential)
-        _check_client_data(_decoded(response, "clientDataJSON"), CREATE, challenge)
-        attestation = _decoded(response, "attestationObject")
-        _require(isinstance(cbor.decode(attestation)["authData"], bytes), "malformed")  # type: ignore[call-overload,index]
-        data = AttestationObject(attestation).auth_data
-        _check_authenticator_data(data)
-        _require(data.credential_data is not None, "no key")
-        _require(data.credential_data.credential_id == raw_id, "wrong credential id")  # type: ignore[union-attr]
-        _check_key(data.credential_data.public_key)  # type: ignore[union-attr]
-        named = response.get("transports") or []
-        usable = {each for each in named if isinstance(each, str) and TRANSPORT.fullmatch(each)}
-        return Registration(data, sorted(usable)[:8])
 
 
 def verify_assertion(
@@ -146,25 +100,18 @@ def verify_assertion(
     challenge = challenges.read_challenge(ticket)
     if challenge is None:
         raise PasskeyInvalid("unknown or expired challenge")
-    with _malformed():
-        response = credential["response"]
-        raw_id, raw_data = _raw_id(credential), _decoded(response, "authenticatorData")
-        client_data, signature = (_decoded(response, n) for n in ("clientDataJSON", "signature"))
-        handle = response.get("userHandle")
-        handle = None if handle is None else _decoded(response, "userHandle")
-        _check_client_data(client_data, GET, challenge.value)
-        data = AuthenticatorData(raw_data)
-        _check_authenticator_data(data)
-    passkey = fetch_one(_BY_CREDENTIAL_ID, {"credential_id": websafe_encode(raw_id)})
+    signed = webauthn.read_assertion(challenge.value, credential)
+    passkey = fetch_one(_BY_CREDENTIAL_ID, {"credential_id": websafe_encode(signed.credential_id)})
     if passkey is None:
         raise PasskeyUnknown("unknown credential")
-    _require(passkey.rp_id == _rp_id(), "credential of another relying party")
-    _require(user_id in (None, passkey.user_id), "credential of another user")
-    is_identified = user_id is not None and handle is None
-    _require(is_identified or handle == passkey.handle, "wrong user handle")
-    _require(passkey.backup_eligible == data.is_backup_eligible(), "backup eligibility changed")
-    check_signature(passkey.public_key, raw_data + sha256(client_data), signature)
-    return Assertion(passkey, data, challenge)
+    require(passkey.rp_id == rp_id(), "credential of another relying party")
+    require(user_id in (None, passkey.user_id), "credential of another user")
+    is_identified = user_id is not None and signed.handle is None
+    require(is_identified or signed.handle == passkey.handle, "wrong user handle")
+    is_eligible = signed.data.is_backup_eligible()
+    require(passkey.backup_eligible == is_eligible, "backup eligibility changed")
+    webauthn.check_signature(passkey.public_key, signed.message, signed.signature)
+    return Assertion(passkey, signed.data, challenge)
 
 
 _BY_CREDENTIAL_ID = (
@@ -174,20 +121,15 @@ _BY_CREDENTIAL_ID = (
 )
 
 
-def check_signature(public_key: bytes, message: bytes, signature: bytes) -> None:
-    """Verify a signature by a COSE key. Raises ``PasskeyInvalid``."""
-    with _malformed("wrong signature"):
-        CoseKey.parse(cbor.decode(public_key)).verify(message, signature)  # type: ignore[arg-type]
-
-
 def use(assertion: Assertion) -> None:
     """Use an assertion up in the caller's transaction, once.
 
     One INSERT decides over the challenge, and one conditional UPDATE over the counter. A passkey
     that was removed since it was verified is refused. The caller holds ``lock_user``. Raises
-    ``CounterFell`` and ``PasskeyInvalid``.
+    ``PasskeyInvalid``, with the reason ``COUNTER_FELL`` for a correct signature by what may be a
+    copy.
     """
-    _require(challenges.use_challenge(assertion.challenge), "challenge used before")
+    require(challenges.use_challenge(assertion.challenge), "challenge used before")
     counter, data = assertion.data.counter, assertion.data
     own = Passkey.id == assertion.passkey.id
     rises = Passkey.sign_count < counter if counter else Passkey.sign_count == 0
@@ -195,7 +137,7 @@ def use(assertion: Assertion) -> None:
     values = {"sign_count": counter, "backed_up": data.is_backed_up(), "last_used_at": now()}
     if not execute_in_transaction(used.values(values)):
         exists = db.session.scalar(select(Passkey.id).where(own)) is not None
-        raise CounterFell("the counter did not rise") if exists else PasskeyInvalid("removed")
+        raise PasskeyInvalid(COUNTER_FELL if exists else "removed passkey")
 
 
 def store(user_id: int, registration: Registration, name: str) -> Passkey:
@@ -207,7 +149,7 @@ def store(user_id: int, registration: Registration, name: str) -> Passkey:
         "credential_id": websafe_encode(credential.credential_id),
         "public_key": cbor.encode(dict(credential.public_key)),
         "sign_count": data.counter,
-        "rp_id": _rp_id(),
+        "rp_id": rp_id(),
         "aaguid": str(credential.aaguid),
         "transports": transports,
         "backup_eligible": data.is_backup_eligible(),
@@ -235,7 +177,7 @@ def remove(user_id: int, passkey_id: int) -> bool:
 
 def usable_left(user_id: int) -> int:
     """Return how many passkeys of a user can sign in at the present relying party."""
-    usable = (Passkey.user_id == user_id, Passkey.rp_id == _rp_id())
+    usable = (Passkey.user_id == user_id, Passkey.rp_id == rp_id())
     return db.session.scalar(select(func.count(Passkey.id)).where(*usable)) or 0
 
 
@@ -245,79 +187,5 @@ def orphaned() -> Mapping[str, int]:
     No browser offers them any more, because ``PASSKEY_RP_ID`` was another one.
     """
     others = select(Passkey.rp_id, func.count().label("number")).group_by(Passkey.rp_id)
-    rows = fetch_all(others.where(Passkey.rp_id != bindparam("present")), {"present": _rp_id()})
+    rows = fetch_all(others.where(Passkey.rp_id != bindparam("present")), {"present": rp_id()})
     return {row.rp_id: row.number for row in rows}
-
-
-def _check_client_data(raw: bytes, kind: str, challenge: bytes) -> None:
-    """Check the client data that a browser wrote (§7.1 and §7.2, steps 5 to 11).
-
-    A page in a frame of another site is refused.
-    """
-    data = strict_loads(raw)
-    _require(data["type"] == kind, "wrong type")
-    _require(_decoded(data, "challenge") == challenge, "wrong challenge")
-    _require(is_origin_within(data["origin"], _rp_id()), "wrong origin")
-    is_framed = data.get("crossOrigin", False) is not False or "topOrigin" in data
-    _require(not is_framed, "frame of another site")
-
-
-def _check_authenticator_data(data: AuthenticatorData) -> None:
-    """Check the relying party and the flags that an authenticator signed."""
-    _require(data.rp_id_hash == sha256(_rp_id().encode()), "wrong relying party")
-    _require(data.is_user_present(), "user not present")
-    _require(data.is_user_verified(), "user not verified")
-    _require(data.is_backup_eligible() or not data.is_backed_up(), "impossible backup state")
-
-
-def _check_key(key: CoseKey) -> None:
-    """Check that a public key is of an algorithm that was offered, and can verify."""
-    _require(KEY_TYPES.get(key.ALGORITHM) == key.get(1), "algorithm not offered")
-    if key.ALGORITHM == -257:
-        modulus, exponent = bytes2int(key[-1]), bytes2int(key[-2])
-        _require(modulus.bit_length() in RSA_BITS and exponent < 2**32, "unusual RSA key")
-    try:
-        key.verify(b"", bytes(64))
-    except InvalidSignature:
-        return
-    raise PasskeyInvalid("key without use")
-
-
-@contextmanager
-def _malformed(reason: str = "malformed") -> Iterator[None]:
-    """Refuse what fido2 and cryptography cannot read.
-
-    They raise exceptions of many kinds for input that is not well-formed. Only they may be called
-    inside, no database.
-    """
-    try:
-        yield
-    except Problem:
-        raise
-    except Exception as error:
-        raise PasskeyInvalid(reason) from error
-
-
-def _require(condition: bool, reason: str) -> None:
-    if not condition:
-        raise PasskeyInvalid(reason)
-
-
-def _raw_id(credential: Mapping[str, Any]) -> bytes:
-    """Return the id of a credential."""
-    raw_id = _decoded(credential, "rawId")
-    _require(credential["type"] == "public-key", "malformed")
-    _require(credential.get("id", credential["rawId"]) == credential["rawId"], "malformed")
-    _require(0 < len(raw_id) <= CREDENTIAL_ID_LENGTH, "malformed")
-    return raw_id
-
-
-def _decoded(members: Mapping[str, Any], name: str) -> bytes:
-    """Return a member in base64url as bytes. A number would become as many zeros."""
-    text = members[name].rstrip("=")
-    _require(BASE64URL.fullmatch(text) is not None, "malformed")
-    return websafe_decode(text)
-
-
-def _rp_id() -> str:
-    return str(current_app.config["PASSKEY_RP_ID"])

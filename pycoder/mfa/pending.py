@@ -17,6 +17,7 @@ from pycoder.db.queries import autocommit, execute_in_transaction, fetch_one
 from pycoder.models.pending_authentication import PendingAuthentication
 
 SECOND_STEP, STEP_LIFETIME = "second_step", timedelta(minutes=5)
+ENROLMENT, ENROLMENT_LIFETIME = "enrolment", timedelta(minutes=10)
 MAXIMUM_PENDING = 5  # of one kind and user
 MAXIMUM_TRIES = 5
 
@@ -99,6 +100,12 @@ def take(kind: str, value: str) -> bool:
     Return whether it was there: of simultaneous callers, one gets it.
     """
     return execute_in_transaction(_TAKE, _values(kind, value)) == 1
+
+
+def take_found(row: Row[Any]) -> bool:
+    """Delete a pending authentication that was found, as ``take`` does."""
+    same = PendingAuthentication.digest == row.digest
+    return execute_in_transaction(delete(PendingAuthentication).where(same)) == 1
 
 
 def revoke(user_id: int) -> None:

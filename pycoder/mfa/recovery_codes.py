@@ -5,6 +5,7 @@ A code has 120 random bits, so that its SHA-256 is enough to store (OWASP ASVS 5
 
 import secrets
 import unicodedata
+from collections.abc import Sequence
 from hashlib import sha256
 
 from sqlalchemy import delete, func, insert, select
@@ -18,7 +19,7 @@ from pycoder.models.mfa import RecoveryCode
 NUMBER = 10
 GROUPS, GROUP_LENGTH = 6, 4
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # base32 of Crockford, without I, L, O and U
-LOOKALIKES = str.maketrans("OIL", "011", "- \t\r\n")
+LOOKALIKES = str.maketrans("OIL", "011")
 
 
 def replace_codes(user_id: int) -> list[str]:
@@ -53,6 +54,12 @@ def count_left(user_id: int) -> int:
     return db.session.scalar(left) or 0
 
 
+def codes_of(user_id: int) -> Sequence[RecoveryCode]:
+    """Return the codes that a user has left, as they are stored."""
+    left = select(RecoveryCode).where(RecoveryCode.user_id == user_id)
+    return db.session.scalars(left.order_by(RecoveryCode.digest)).all()
+
+
 def remove(user_id: int) -> None:
     """Remove the codes of a user in the caller's transaction."""
     execute_in_transaction(delete(RecoveryCode).where(RecoveryCode.user_id == user_id))
@@ -64,6 +71,7 @@ def _new_code() -> str:
 
 
 def _digest(user_id: int, code: str) -> str:
-    """Return the SHA-256 of a code, which may be typed in lower case, with O for 0, …"""
-    letters = unicodedata.normalize("NFKC", code).upper().translate(LOOKALIKES)
+    """Return the SHA-256 of a code in any spelling: case, separators, O for 0, …"""
+    letters = "".join(filter(str.isalnum, unicodedata.normalize("NFKC", code)))
+    letters = letters.upper().translate(LOOKALIKES)
     return sha256(f"{user_id} {letters}".encode()).hexdigest()

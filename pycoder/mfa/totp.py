@@ -4,10 +4,9 @@ SHA-1, six digits and 30 seconds are what all apps read. A code is valid in its 
 step before and after it (RFC 6238 §5.2, §6), and only once.
 """
 
-import re
 import secrets
 import unicodedata
-from base64 import b32encode
+from base64 import b32encode, b64decode, b64encode
 from datetime import datetime
 from io import BytesIO
 
@@ -57,6 +56,23 @@ def decrypt_secret(user_id: int, encrypted: bytes) -> bytes:
         raise KeysUnreadable from error
 
 
+def new_setup(user_id: int) -> str:
+    """Return a new secret as text, encrypted, that waits for its first code."""
+    return b64encode(encrypt_secret(user_id, new_secret())).decode()
+
+
+def decrypt_setup(user_id: int, setup: str) -> bytes:
+    """Return the secret of ``new_setup``."""
+    return decrypt_secret(user_id, b64decode(setup))
+
+
+def describe_setup(user_id: int, setup: str, account: str) -> dict[str, str]:
+    """Return the secret in base32, the URI that contains it, and its QR code."""
+    secret = decrypt_setup(user_id, setup)
+    uri = otpauth_uri(secret, account)
+    return {"secret": to_base32(secret), "otpauth_uri": uri, "qr_svg": qr_code(uri)}
+
+
 def to_base32(secret: bytes) -> str:
     """Return a secret as a user types it into an app (RFC 4648 §6)."""
     return b32encode(secret).decode()
@@ -80,9 +96,10 @@ def matching_step(secret: bytes, code: str, at: datetime) -> int | None:
 
     Six digits in any script and spacing are a code: apps group them.
     """
-    digits = re.sub(r"\s", "", unicodedata.normalize("NFKC", code))
-    if not re.fullmatch(rf"[0-9]{{{DIGITS}}}", digits):
+    typed = "".join(code.split())
+    if len(typed) != DIGITS or not typed.isdecimal():
         return None
+    digits = "".join(str(unicodedata.decimal(digit)) for digit in typed)
     current = int(at.timestamp()) // STEP
     matching = None
     for step in range(current - DRIFT, current + DRIFT + 1):  # always all, in the same time
@@ -114,9 +131,14 @@ def burn(user_id: int, step: int) -> bool:
 
 def burn_present(user_id: int) -> None:
     """Use up the codes that an authenticator app shows now and next."""
-    step = int(now().timestamp()) // STEP + DRIFT
+    step = last_accepted_step()
     unused = (Totp.user_id == user_id, Totp.last_step < step)
     execute_in_transaction(update(Totp).where(*unused).values(last_step=step))
+
+
+def last_accepted_step() -> int:
+    """Return the latest time step whose code is valid now."""
+    return int(now().timestamp()) // STEP + DRIFT
 
 
 def store(user_id: int, secret: bytes, step: int) -> None:

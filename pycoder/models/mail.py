@@ -40,7 +40,7 @@ class OutgoingMail(Base):
     ``due_at`` is the time of the next attempt, ``tries`` the
     number of attempts so far, and ``refusals`` the number of those that were refused permanently. A
     lower ``priority`` is sent first. ``confirmed`` is whether the user had proved to read the mails
-    to this address.
+    to this address. ``numbers`` are those that the text contains, by name.
     """
 
     __tablename__ = "outbox"
@@ -61,3 +61,4 @@ class OutgoingMail(Base):
     refusals: Mapped[int] = mapped_column(default=0)
     priority: Mapped[int]
     confirmed: Mapped[bool] = mapped_column(server_default=false())
+    numbers: Mapped[dict[str, int]] = mapped_column(JSON)

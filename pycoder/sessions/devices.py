@@ -23,6 +23,7 @@ from pycoder.secret_key import derive_key
 
 REMEMBERED = timedelta(days=30)  # without a second factor, from the login that asked for it
 LIFETIME = timedelta(days=180)  # without a login, after which a device is forgotten
+WITH_FACTOR = "%mfa"  # the pattern of amr
 MAXIMUM_DEVICES = 10  # remembered for one account
 MAXIMUM_ACCOUNTS = 5  # remembered by one browser
 
@@ -76,19 +77,21 @@ def forget_devices(user_id: int) -> None:
     execute_in_transaction(delete(Device).where(Device.user_id == user_id))
 
 
-def known_origin(user_id: int | None) -> str | None:
+def known_origin(user_id: int | None, methods: str = "%") -> str | None:
     """Return the client's device or network if the account knows it, or ``None``.
+
+    A network is known by an active session. ``methods`` is the pattern of its ``amr``.
 
     The statement is executed without an account, too, so that the answer takes as long.
     """
-    origins = _origins(user_id)
+    origins = known_origins(user_id, methods)
     device = _digest(_accounts().get(str(user_id), ""))
     return next((one for one in (device, limiter.client_network()) if one in origins), None)
 
 
 def lockout_keys(user_id: int) -> list[str]:
     """Return all keys that the failed logins of an account may count for."""
-    return [str(user_id), *(f"{user_id}/{origin}" for origin in _origins(user_id))]
+    return [str(user_id), *(f"{user_id}/{origin}" for origin in known_origins(user_id))]
 
 
 _ORIGINS = (
@@ -99,15 +102,17 @@ _ORIGINS = (
             Session.user_id == bindparam("user_id"),
             Session.revoked_at.is_(None),
             Session.expires_at > bindparam("at"),
+            Session.amr.like(bindparam("methods")),
         )
     )
 )
 
 
-def _origins(user_id: int | None) -> set[str]:
+def known_origins(user_id: int | None, methods: str = "%") -> set[str]:
     """Return the devices of an account, and the networks of its active sessions."""
     at = now()
-    rows = fetch_all(_ORIGINS, {"user_id": user_id, "oldest": at - LIFETIME, "at": at})
+    values = {"user_id": user_id, "oldest": at - LIFETIME, "at": at, "methods": methods}
+    rows = fetch_all(_ORIGINS, values)
     return {row.digest or limiter.network_of(row.ip) for row in rows}
 
 

@@ -3,6 +3,7 @@
 An account with a second factor gets a ticket for the second step (second_step.py) instead.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, select
@@ -10,12 +11,18 @@ from sqlalchemy import Row, bindparam, select
 from pycoder import audit
 from pycoder.audit import Event
 from pycoder.db.queries import fetch_one
-from pycoder.errors import InvalidCredentials, SecondFactorRequired
+from pycoder.errors import (
+    EmailUnverified,
+    EnrolmentRequired,
+    InvalidCredentials,
+    Problem,
+    SecondFactorRequired,
+)
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
 from pycoder.mail.queue import Template
-from pycoder.mfa import factors, pending
+from pycoder.mfa import factors, pending, totp
 from pycoder.models.session import Session
 from pycoder.models.user import User, lock_user, normalize_identifier
 from pycoder.passwords.hashing import hash_password, needs_rehash, verify_password
@@ -36,12 +43,16 @@ Created = tuple[User, Session, str]  # and the value of the device cookie
 
 
 class LoginResult(NamedTuple):
-    """The user, a token pair with its transport, and the value of the device cookie."""
+    """The user, a token pair with its transport, and the value of the device cookie.
+
+    ``recovery_codes`` are new ones, to be shown once.
+    """
 
     user: User
     tokens: TokenPair
     device: str
     transport: str
+    recovery_codes: Sequence[str] = ()
 
 
 def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginResult:
@@ -50,7 +61,8 @@ def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginR
     ``transport`` is how the tokens of the session travel: ``body`` or ``cookie``. An unknown
     account, a wrong password and a deactivated account are rejected alike, after the same work;
     only the audit trail tells them apart. Raises ``InvalidCredentials``, ``TooManyRequests``, and
-    ``SecondFactorRequired`` with a ticket for the second step.
+    ``SecondFactorRequired`` with a ticket for the second step, ``EnrolmentRequired`` and
+    ``EmailUnverified`` where ``SECOND_FACTOR`` requires a factor that the account lacks.
     """
     limiter.hit("login.ip", limiter.client_network())
     account = fetch_one(_BY_IDENTIFIER, {"key": normalize_identifier(identifier)})
@@ -58,7 +70,7 @@ def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginR
     rejection = Event.LOGIN_REFUSED, _rejection_reason(account)
     with lockout.guard("login.account", key, *rejection, user_id):
         created = _authenticate_and_create(account, password, transport)
-    if isinstance(created, SecondFactorRequired):  # a correct password, so it is no failure
+    if isinstance(created, Problem):  # a correct password, so it is no failure
         raise created
     return login_result(*created)
 
@@ -75,9 +87,7 @@ def authenticate(account: Account, password: str) -> Row[Any]:
     return account
 
 
-def _authenticate_and_create(
-    account: Account, password: str, transport: str
-) -> Created | SecondFactorRequired:
+def _authenticate_and_create(account: Account, password: str, transport: str) -> Created | Problem:
     """Authenticate an account, create its session or a ticket, and commit.
 
     The second half is done under a lock of the account. No transaction is open while a password
@@ -85,30 +95,57 @@ def _authenticate_and_create(
     """
     account = authenticate(account, password)
     password_hash = _upgraded_hash(account, password)
-    needs_factor = account.has_factor and not devices.is_remembered(account.id)
+    needs_step = _needs_step(account.id, account.has_factor)
     current_ring()  # fails before there is a session for which no token can be signed
     # In a transaction of its own, before this one writes.
-    status_idx = 0 if needs_factor else status_list.allocate_index()
+    status_idx = 0 if needs_step else status_list.allocate_index()
     user = lock_user(User.id == account.id)
-    methods = user and factors.methods_of(user.id)
-    still_needed = bool(methods) and not devices.is_remembered(account.id)
-    if user is None or (user.password_hash, still_needed) != (account.password_hash, needs_factor):
+    methods = factors.methods_of(user.id) if user else []
+    still_needed = user and _needs_step(user.id, bool(methods))
+    if user is None or (user.password_hash, still_needed) != (account.password_hash, needs_step):
         db.session.rollback()
         account = fetch_one(_BY_ID, {"user_id": account.id})
         return _authenticate_and_create(account, password, transport)
     user.password_hash = password_hash
-    if methods and needs_factor:
-        return _create_ticket(user.id, methods, transport)
+    if needs_step:
+        return _create_ticket(user, methods, transport)
     return create_login(user, status_idx, transport, factors.PASSWORD)
 
 
-def _create_ticket(user_id: int, methods: list[str], transport: str) -> SecondFactorRequired:
-    """Create the ticket for the second step of a login, and commit."""
-    data = {"transport": transport}
-    ticket = pending.create(pending.SECOND_STEP, user_id, pending.STEP_LIFETIME, data=data)
-    audit.record(Event.LOGIN_HALF, user_id=user_id)
+def _needs_step(user_id: int, has_factor: bool) -> bool:
+    """Return whether the password alone does not sign a user in on this device."""
+    return not devices.is_remembered(user_id) if has_factor else factors.is_required(user_id)
+
+
+def _create_ticket(user: User, methods: list[str], transport: str) -> Problem:
+    """Create the ticket for the second step of a login, and commit.
+
+    Without a factor, it is one for enrolment, which needs a confirmed address.
+    """
+    if not (methods or user.email_verified):
+        audit.record(Event.LOGIN_REFUSED, user_id=user.id, reason="unconfirmed address")
+        db.session.commit()
+        return EmailUnverified(UNCONFIRMED)
+    data, kind, lifetime = {"transport": transport}, pending.SECOND_STEP, pending.STEP_LIFETIME
+    if not methods:
+        data |= {"secret": totp.new_setup(user.id), "email": user.email}
+        kind, lifetime = pending.ENROLMENT, pending.ENROLMENT_LIFETIME
+    ticket = pending.create(kind, user.id, lifetime, data=data)
+    audit.record(Event.LOGIN_HALF, user_id=user.id)
     db.session.commit()
-    return SecondFactorRequired(methods, ticket, int(pending.STEP_LIFETIME.total_seconds()))
+    seconds = int(lifetime.total_seconds())
+    return (
+        SecondFactorRequired(methods, ticket, seconds)
+        if methods
+        else EnrolmentRequired(ticket, seconds)
+    )
+
+
+UNCONFIRMED = (
+    "This service requires a second factor, and a confirmed e-mail address for it. Please open the"
+    " link that we have mailed to you, or set a new password by a mailed link: it confirms the"
+    " address, too."
+)
 
 
 def create_login(

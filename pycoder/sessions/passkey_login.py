@@ -1,4 +1,4 @@
-"""Login by a passkey alone, which is both factors, and what follows a copied passkey."""
+"""Login by a passkey alone, which is both factors."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
 from pycoder.mail.queue import Template
 from pycoder.mfa import factors, passkeys
-from pycoder.mfa.passkeys import Assertion, CounterFell
+from pycoder.mfa.passkeys import COUNTER_FELL, Assertion
 from pycoder.models.user import User, lock_user
 from pycoder.ratelimit import limiter
 from pycoder.sessions.login import Created, LoginResult, create_login, login_result
@@ -56,15 +56,23 @@ def _use_and_create(assertion: Assertion, transport: str) -> Created:
 
 @contextmanager
 def warn_of_copy(user_id: int) -> Iterator[None]:
-    """Record that a counter fell in a ``with`` block, and mail the owner, once a day at most."""
+    """Record that a counter fell in a ``with`` block, and mail the owner.
+
+    One mail a day is enough.
+    """
     try:
         yield
-    except CounterFell:
+    except PasskeyInvalid as refusal:
         db.session.rollback()
-        audit.record(Event.PASSKEY_COUNTER_FELL, user_id=user_id)
-        db.session.commit()
-        user = db.session.get(User, user_id)
-        if user and limiter.is_first_in_period(f"passkey.mail/{user_id}", DAY):
-            queue.enqueue(Template.PASSKEY_COUNTER_FELL, user.email, user_id=user_id)
-            db.session.commit()
+        if refusal.reason == COUNTER_FELL:
+            _warn(user_id)
         raise
+
+
+def _warn(user_id: int) -> None:
+    audit.record_separately(Event.PASSKEY_COUNTER_FELL, user_id=user_id)
+    is_first = limiter.is_first_in_period(f"passkey.mail/{user_id}", DAY)
+    user = db.session.get(User, user_id)
+    if user and is_first:
+        queue.enqueue(Template.PASSKEY_COUNTER_FELL, user.email, user_id=user_id)
+        db.session.commit()

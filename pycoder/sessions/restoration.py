@@ -20,7 +20,10 @@ from pycoder.extensions import db
 from pycoder.keys import rotation
 from pycoder.mail.links import Purpose
 from pycoder.mail.queue import WITH_LINK
+from pycoder.mfa import totp
+from pycoder.models.device import Device
 from pycoder.models.mail import OneTimeToken, OutgoingMail
+from pycoder.models.mfa import Totp
 from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.session import PendingIndex, Session
 from pycoder.tokens import status_list
@@ -39,8 +42,9 @@ DELETED: tuple[tuple[Any, Any], ...] = (
 def finish_restoration(gap: int = GAP) -> int:
     """Prepare a restored database to be served. Return the number of ended sessions.
 
-    All tokens and links become invalid, and ids and indexes go on after a gap. Sessions, links and
-    mails are changed in batches, and the event is recorded at the end. After a crash, repeat the
+    All tokens, links and present codes of authenticator apps become invalid, every device needs the
+    second factor again, and ids and indexes go on after a gap. Sessions, links and mails are
+    changed in batches, and the event is recorded at the end. After a crash, repeat the
     call. Raises ``MigrationsPending``.
     """
     if not is_up_to_date():
@@ -53,6 +57,10 @@ def finish_restoration(gap: int = GAP) -> int:
     ended = _in_batches(update(Session).values(revoked_at=now()), Session.id, active)
     for key, condition in DELETED:
         _in_batches(delete(key.class_), key, condition)
+    is_remembered = Device.remembered_until.is_not(None)
+    _in_batches(update(Device).values(remembered_until=None), Device.digest, is_remembered)
+    step = totp.last_accepted_step()
+    _in_batches(update(Totp).values(last_step=step), Totp.user_id, Totp.last_step < step)
     audit.record(Event.SYSTEM_RESTORED)
     db.session.commit()
     return ended

@@ -13,10 +13,11 @@ from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
 from pycoder.mail.queue import Template
-from pycoder.mfa import factors, pending
+from pycoder.mfa import factors, pending, recovery_codes
 from pycoder.models.user import User, lock_user
 from pycoder.ratelimit import limiter, lockout
 from pycoder.sessions import devices
+from pycoder.sessions.enrolment import enrol
 from pycoder.sessions.login import Created, LoginResult, create_login, login_result
 from pycoder.sessions.passkey_login import warn_of_copy
 from pycoder.tokens import status_list
@@ -29,69 +30,92 @@ def complete_login(
 ) -> LoginResult:
     """Complete a login by its ticket and a second factor, and create the session.
 
+    With a ticket for enrolment, the code is the first one of a new authenticator app.
     ``factor`` has one of ``code``, ``recovery_code`` and ``passkey``. A ticket has five tries, and
     is used up by the one that succeeds. Wrong codes count for the account, apart from wrong
     passwords, and on a known device or network apart from those of an attacker. Raises
     ``TicketInvalid``, ``InvalidCode``, ``PasskeyInvalid`` and ``TooManyRequests``.
     """
     limiter.hit("second.ip", limiter.client_network())
-    step = pending.find(pending.SECOND_STEP, ticket)
+    step = pending.find(pending.SECOND_STEP, ticket) or pending.find(pending.ENROLMENT, ticket)
     if step is None:
         raise TicketInvalid
-    user_id, method = step.user_id, next(iter(factor))
-    origin = devices.known_origin(user_id)
+    user_id, is_half = step.user_id, step.kind == pending.SECOND_STEP
     try:
-        with guard(user_id, origin or "", method):
-            created = _consume_and_create(ticket, factor, remember_device)
+        with guard(user_id, next(iter(factor))):
+            created, codes = _consume_and_create(step.kind, ticket, factor, remember_device)
     except InvalidCredentials:
-        if origin is None and limiter.is_first_in_period(f"second.mail/{user_id}", DAY):
+        is_unknown = is_half and devices.known_origin(user_id) is None
+        if is_unknown and limiter.is_first_in_period(f"second.mail/{user_id}", DAY):
             _warn_owner(user_id)
         raise
-    return login_result(*created)
+    return login_result(*created)._replace(recovery_codes=codes)
 
 
 @contextmanager
-def guard(user_id: int, origin: str, method: str) -> Iterator[None]:
+def guard(user_id: int, method: str) -> Iterator[None]:
     """Limit the attempts at the second factor of a user in a ``with`` block.
 
-    Passkeys cannot be guessed, so their failures do not pause codes.
+    Passkeys cannot be guessed, so their failures do not pause codes. Failures count for a known
+    device, or a network that was signed in from with a second factor, and not for a session: the
+    password alone makes any number of sessions and of networks on a remembered device.
     """
     kind = "passkey" if method == "passkey" else "code"
-    key = f"{user_id}/{kind}/{origin}"
+    origin = devices.known_origin(user_id, devices.WITH_FACTOR)
+    key = f"{user_id}/{kind}/{origin or ''}"
     refusal = Event.SECOND_REFUSED, f"wrong {method}"
     with warn_of_copy(user_id), lockout.guard("second.account", key, *refusal, user_id):
         yield
 
 
-def _consume_and_create(ticket: str, factor: Mapping[str, Any], remember: bool) -> Created:
+def lockout_keys(user_id: int) -> list[str]:
+    """Return all keys that wrong second factors of a user may count for."""
+    origins = ("", *devices.known_origins(user_id))
+    return [f"{user_id}/{kind}/{origin}" for kind in ("code", "passkey") for origin in origins]
+
+
+def _consume_and_create(
+    kind: str, ticket: str, factor: Mapping[str, Any], remember: bool
+) -> tuple[Created, list[str]]:
     """Use up the ticket and the factor, create the session, and commit.
 
-    All of it is one transaction: whatever ends it early, neither is lost.
+    All of it is one transaction: whatever ends it early, neither is lost. Return the recovery codes
+    of a new authenticator app, too.
     """
-    step = pending.count_try(pending.SECOND_STEP, ticket)
+    step = pending.count_try(kind, ticket)
     if step is None:
         raise TicketInvalid
     current_ring()  # fails before there is a session for which no token can be signed
     status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
     user = lock_user(User.id == step.user_id)
-    if user is None or not pending.take(pending.SECOND_STEP, ticket):
+    if user is None or not pending.take(kind, ticket):
         raise TicketInvalid
-    amr = f"{factors.PASSWORD} {factors.consume(user.id, factor)}"
+    codes: list[str] = []
+    if kind == pending.ENROLMENT:
+        codes, methods = enrol(user, step.data["secret"], factor), factors.OTP
+    else:
+        methods = factors.consume(user.id, factor)
     record_use(user, factor)
     if remember:
         audit.record(Event.DEVICE_REMEMBERED, user_id=user.id)
-    return create_login(user, status_idx, step.data["transport"], amr, remember=remember)
+    amr = f"{factors.PASSWORD} {methods}"
+    transport = step.data["transport"]
+    return create_login(user, status_idx, transport, amr, remember=remember), codes
 
 
 def record_use(user: User, factor: Mapping[str, Any]) -> None:
-    """Record the use of a recovery code, and mail the owner, in the transaction."""
+    """Record the use of a recovery code in the caller's transaction.
+
+    The owner is mailed how many are left.
+    """
     if "recovery_code" in factor:
         audit.record(Event.RECOVERY_CODE_USED, user_id=user.id)
-        queue.enqueue(Template.RECOVERY_CODE_USED, user.email, user_id=user.id)
+        left = recovery_codes.count_left(user.id)
+        queue.enqueue(Template.RECOVERY_CODE_USED, user.email, user_id=user.id, codes_left=left)
 
 
 def _warn_owner(user_id: int) -> None:
-    """Mail the owner that another person seems to know the password (ASVS 5.0 §6.3.4)."""
+    """Mail the owner that another person seems to know the password (ASVS 5.0 §6.3.5)."""
     user: Row[Any] | User | None = db.session.get(User, user_id)
     if user is not None:
         queue.enqueue(Template.SECOND_STEP_FAILED, user.email, user_id=user_id)

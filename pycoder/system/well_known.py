@@ -31,6 +31,13 @@ class MetadataSchema(Schema):
     grant_types_supported = fields.List(fields.String(), required=True)
 
 
+class PasskeyEndpointsSchema(Schema):
+    """Where users add and manage passkeys."""
+
+    enroll = fields.String(required=True, metadata={"format": "uri"})
+    manage = fields.String(required=True, metadata={"format": "uri"})
+
+
 @bp.get("/.well-known/oauth-authorization-server")
 @bp.response(200, MetadataSchema)
 def metadata() -> Response:
@@ -66,6 +73,17 @@ def _metadata() -> Response:
         ),
         store.jwks_max_age(),
     )
+
+
+@bp.get("/.well-known/passkey-endpoints")
+@bp.response(200, PasskeyEndpointsSchema)
+def passkey_endpoints() -> Response:
+    """Return the page on which users add and manage passkeys, for password managers.
+
+    It is that of W3C's "Passkey Endpoints Well-Known URL".
+    """
+    page = current_app.config["PUBLIC_URL"] + "/account#passkeys"
+    return _cacheable(jsonify(enroll=page, manage=page), store.jwks_max_age())
 
 
 @bp.get("/.well-known/jwks.json")

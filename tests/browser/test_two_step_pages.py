@@ -214,7 +214,9 @@ def test_recovery_codes_are_copied_and_downloaded(member, open_browser):
     member.get_by_role("button", name="Set up").click()
     confirm(member, PASSWORD)
     dialog = member.get_by_role("dialog", name="Set up an authenticator app")
-    assert dialog.locator("img").evaluate("(image) => image.decode().then(() => image.naturalWidth)")
+    assert dialog.locator("img").evaluate(
+        "(image) => image.decode().then(() => image.naturalWidth)"
+    )
     link = dialog.get_by_role("link").get_attribute("href")
     assert re.match(r"otpauth://totp/", link)
     app = Authenticator(dialog.locator(".key").inner_text().replace(" ", ""))

@@ -72,6 +72,7 @@ def test_users_are_listed_and_shown_for_people_and_machines(ada, bob, flask):
     assert len(flask("users", "list").output.splitlines()) == 2
     listed = [json.loads(line) for line in flask("users", "list", "--json").output.splitlines()]
     assert [user["email"] for user in listed] == ["ada@example.com", "bob@example.com"]
+    assert [user["second_factor"] for user in listed] == [False, False]
     for who in ("bob", "BOB@example.com", str(listed[1]["id"])):
         assert json.loads(flask("users", "show", who, "--json").output) == listed[1]
 

@@ -19,9 +19,10 @@ from pycoder.keys.ring import current_ring
 from pycoder.keys.store import load_stored_keys
 from pycoder.tokens import status_list
 from tests.support import tools
-from tests.support.callers import Caller
+from tests.support.callers import Caller, Tokens
 from tests.support.constants import ROOT
 from tests.support.forgeries import NOW, sign_json
+from tests.support.second_factors import enrol, prove
 from tests.support.tokens import read
 
 SECTIONS = (ROOT / "docs" / "backend.md").read_text().split("\n## ")
@@ -33,6 +34,8 @@ SNIPPETS = {
 LIBRARIES = ["Python, with PyJWT", "Flask, with Flask-JWT-Extended", "Flask, with Authlib"]
 NODE = "Node, with jose"
 LISTS = ["Status lists in Python", "Status lists in Node"]
+WANTED = 'Bearer error="insufficient_user_authentication", acr_values="aal2 phr", max_age="900"'
+STEP_UP = "Services that require a second factor"
 SKEWS = [-5, 5]
 SKEW_OF_NODE = """
 const RealDate = Date;
@@ -88,11 +91,11 @@ def address(app, setting, skew):
         def do_GET(self):
             with time_machine.travel(time() - skew.seconds, tick=False):
                 answer = app.test_client().get(self.path)
-                body = Caller(app.test_client()).login().access.encode()
-                body = body if self.path == SIGN_IN else answer.data
-            self.send_response(200 if self.path == SIGN_IN else answer.status_code)
+                is_login = self.path == SIGN_IN
+                access = Caller(app.test_client()).login().access if is_login else ""
+            self.send_response(200 if is_login else answer.status_code)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(access.encode() or answer.data)
 
         def log_message(self, *_):
             pass
@@ -367,8 +370,28 @@ def test_a_service_in_node_takes_only_sessions_that_live(app, snippet, place, ad
     assert node(code, TOKENS=tokens) == [user_id, *refused, user_id]
 
 
+def test_a_service_can_require_a_second_factor_of_the_last_minutes(app, snippet, ada):
+    def pay_out(renewed=False):
+        ada.tokens = Tokens(**ada.refresh().json) if renewed else ada.tokens
+        headers = {"Authorization": f"Bearer {ada.tokens.access}"}
+        answer = defined["app"].test_client().post("/payouts/", headers=headers)
+        assert (answer.status_code == 401) == (answer.headers.get("WWW-Authenticate") == WANTED)
+        return answer.status_code
+
+    defined = {"__name__": "service"}
+    exec(snippet(LIBRARIES[1]) + snippet(STEP_UP), defined)  # noqa: S102 - our own page
+    with time_machine.travel(NOW, tick=False) as clock:
+        ada.login()
+        authenticator, _ = enrol(ada, app)
+        assert (pay_out(), pay_out(renewed=True)) == (401, 200)
+        clock.shift(901)
+        assert (pay_out(), pay_out(renewed=True)) == (401, 401)
+        assert prove(ada, code=authenticator.code())
+        assert (pay_out(), pay_out(renewed=True)) == (401, 200)
+
+
 def test_every_snippet_is_tried_and_pins_what_it_has_to():
-    assert list(SNIPPETS) == [*LIBRARIES, NODE, *LISTS]
+    assert list(SNIPPETS) == [*LIBRARIES, NODE, STEP_UP, *LISTS]
     for text in (SNIPPETS[heading] for heading in (*LIBRARIES, NODE)):
         assert {"EdDSA", "token_type", "access", "pycoder", "typ", "10"} <= set(
             re.findall(r"\w+", text)

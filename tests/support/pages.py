@@ -68,7 +68,9 @@ def login(page, email, password=PASSWORD):
 def confirm_address(page, email, mailbox):
     """Confirm the address of a new account by its mail, and open the account again."""
     for _ in range(1000):
-        mails = [mail for mail in mailbox.mails if mail.to == email and "/verify-email" in mail.text]
+        mails = [
+            mail for mail in mailbox.mails if mail.to == email and "/verify-email" in mail.text
+        ]
         if mails:
             break
         page.wait_for_timeout(20)

@@ -77,3 +77,14 @@ def second_step(caller, ticket, **factor):
     """Take the second step of a login. The caller keeps the tokens."""
     body = {"ticket": ticket, **factor}
     return caller._signed_in(caller.client.post("/api/login/second-step/", json=body))
+
+
+def reset_password(caller, mails):
+    """Set another password by a mailed link, which signs nobody in."""
+    sent = caller.client.post("/api/password/reset/", json={"email": caller.email})
+    assert sent.status_code == 202
+    [token] = [mail.token for mail in mails() if "/reset-password" in mail.text]
+    caller.password = "quite another pass phrase"
+    body = {"token": token, "new_password": caller.password}
+    answer = caller.client.post("/api/password/reset/confirm/", json=body)
+    assert (answer.status_code, answer.data) == (204, b"")

@@ -42,8 +42,8 @@ class SoftPasskey:
     relying party, and ``members`` those of the credential and its response.
     """
 
-    def __init__(self, algorithm=ES256, *, length=32, backup=True):
-        self.algorithm, self.key = algorithm, generate(algorithm)
+    def __init__(self, algorithm=ES256, *, length=32, backup=True, origin=ORIGIN):
+        self.algorithm, self.key, self.origin = algorithm, generate(algorithm), origin
         self.id, self.counter, self.handle = os.urandom(length), 0, b""
         self.state = UP | UV | (BE | BS if backup else 0)
 
@@ -80,7 +80,7 @@ class SoftPasskey:
         members = {
             "type": kind,
             "challenge": options["challenge"],
-            "origin": ORIGIN,
+            "origin": self.origin,
             "crossOrigin": False,
             **changes,
         }
@@ -116,12 +116,12 @@ def begin(caller, **proof):
     return answer.json
 
 
-def add(caller, app, passkey=None, *, name=None, **proof):
+def add(caller, app, passkey=None, *, name=None, proof=None, **changes):
     """Add a passkey to an account, and return it with the response."""
     confirm_address(app, caller.email)
     passkey = passkey or SoftPasskey()
-    ceremony = begin(caller, **proof)
-    credential = passkey.create(ceremony["publicKey"])
+    ceremony = begin(caller, **({"proof": proof} if proof else {}))
+    credential = passkey.create(ceremony["publicKey"], **changes)
     body = {"ticket": ceremony["ticket"], "credential": credential, "name": name}
     return passkey, caller.call("POST", "/api/passkeys/", json=body)
 
@@ -133,14 +133,14 @@ def challenge(client):
     return answer.json
 
 
-def assertion(client, passkey, **changes):
+def assertion(client, passkey, /, **changes):
     """Return a ticket and the signature of a passkey."""
     ceremony = challenge(client)
     credential = passkey.get(ceremony["publicKey"], **changes)
     return {"ticket": ceremony["ticket"], "credential": credential}
 
 
-def log_in(caller, passkey, **changes):
+def log_in(caller, passkey, /, **changes):
     """Log in with a passkey. The caller keeps the tokens."""
     body = assertion(caller.client, passkey, **changes)
     return caller._signed_in(caller.client.post("/api/login/passkey/", json=body))

@@ -45,6 +45,13 @@ class AssertionSchema(RequestSchema):
 class PasskeyField(fields.Nested):
     """An assertion in the body of another request."""
 
+    default_error_messages = {
+        "required": REQUIRED,
+        "null": REQUIRED,
+        "invalid": NOT_A_PASSKEY,
+        "type": NOT_A_PASSKEY,
+    }
+
     def __init__(self) -> None:
         super().__init__(AssertionSchema, required=False)
 
@@ -86,6 +93,12 @@ class SecondStepSchema(FactorSchema):
         """Require exactly one second factor."""
         if len(factor_of(data)) != 1:
             raise ValidationError([ONE_FACTOR if factor_of(data) else REQUIRED], "code")
+
+
+class TicketSchema(RequestSchema):
+    """The body that begins an enrolment at a login."""
+
+    ticket = Token(metadata={"description": "The ticket of the login."})
 
 
 class CodeSchema(RequestSchema):

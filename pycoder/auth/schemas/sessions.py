@@ -78,6 +78,15 @@ class LoginResultSchema(TokensSchema):
     user = fields.Nested(UserSchema, required=True)
 
 
+class SecondStepResultSchema(LoginResultSchema):
+    """The response to the second step of a login."""
+
+    recovery_codes = fields.List(
+        fields.String(),
+        metadata={"description": "With an authenticator app that was added: shown once."},
+    )
+
+
 class SessionSchema(Schema):
     """A session of the user."""
 

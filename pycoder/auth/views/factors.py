@@ -14,10 +14,11 @@ from pycoder.auth.schemas.factors import (
     OnlyProofSchema,
     RecoveryCodesSchema,
     SecondStepSchema,
+    TicketSchema,
     TotpSetupSchema,
     factor_of,
 )
-from pycoder.auth.schemas.sessions import LoginResultSchema
+from pycoder.auth.schemas.sessions import SecondStepResultSchema
 from pycoder.errors import (
     CsrfFailed,
     EmailUnverified,
@@ -32,13 +33,14 @@ from pycoder.errors import (
     TooManyRequests,
 )
 from pycoder.http.openapi import SETS_COOKIES
+from pycoder.sessions.enrolment import show_setup
 from pycoder.sessions.second_step import complete_login
 from pycoder.tokens.jwt import current_token_state
 
 
 @bp.post("/login/second-step/")
 @bp.arguments(SecondStepSchema)
-@bp.response(200, LoginResultSchema, headers=SETS_COOKIES)
+@bp.response(200, SecondStepResultSchema, headers=SETS_COOKIES)
 @bp.links("/tokens")
 @bp.errors(InvalidCode, PasskeyInvalid, PasskeyUnknown, TicketInvalid, CsrfFailed, TooManyRequests)
 def second_step(body: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +49,19 @@ def second_step(body: dict[str, Any]) -> dict[str, Any]:
     return token_response(
         complete_login(body["ticket"], factor_of(body), remember_device=body["remember_device"])
     )
+
+
+@bp.post("/login/enrol/")
+@bp.arguments(TicketSchema)
+@bp.response(200, TotpSetupSchema)
+@bp.errors(TicketInvalid, TooManyRequests)
+def enrol(body: dict[str, str]) -> dict[str, str]:
+    """Set up an authenticator app by the ticket of a login that requires one.
+
+    Its first code, sent to ``POST /api/login/second-step/`` with the same ticket, completes the
+    login. That response has the recovery codes.
+    """
+    return show_setup(body["ticket"])
 
 
 @bp.get("/factors/")

@@ -9,6 +9,7 @@ from pycoder.auth.decorators import claims_from_request, same_origin_required
 from pycoder.auth.schemas.accounts import RegisterSchema
 from pycoder.auth.schemas.sessions import LoginResultSchema, LoginSchema, LogoutSchema
 from pycoder.errors import (
+    EmailUnverified,
     InvalidCredentials,
     Overloaded,
     RegistrationClosed,
@@ -39,11 +40,13 @@ def register(profile: dict[str, Any]) -> dict[str, Any]:
 @same_origin_required
 @bp.response(200, LoginResultSchema, headers=SETS_COOKIES)
 @bp.links("/tokens")
-@bp.errors(InvalidCredentials, SecondFactorRequired, TooManyRequests, Overloaded)
+@bp.errors(InvalidCredentials, SecondFactorRequired, EmailUnverified, TooManyRequests, Overloaded)
 def login(credentials: dict[str, Any]) -> dict[str, Any]:
     """Sign in with an e-mail address or a username, and a password.
 
-    An account with a second factor gets a ticket for the second step.
+    An account with a second factor gets a ticket for the second step. Where the service requires
+    a factor that the account lacks, ``methods`` is empty, ``enrol`` is true, and the ticket is for
+    ``POST /api/login/enrol/``, whose first code is the second step.
     """
     return token_response(log_in(**credentials))
 

@@ -37,7 +37,7 @@ from pycoder.models.mfa import Passkey
 from pycoder.sessions.passkey_login import log_in_by_passkey
 from pycoder.tokens.jwt import current_token_state
 
-ONE = "/passkeys/<int(max=9223372036854775807):passkey_id>/"
+ONE = "/passkeys/<int:passkey_id>/"
 
 
 @bp.post("/login/passkey/options/")

@@ -1,8 +1,14 @@
 """Passkeys: added, listed, renamed and removed; as login, second step and proof."""
 
-import pytest
+import json
 
-from tests.support.second_factors import second_step
+import pytest
+from sqlalchemy import select
+
+from pycoder.models.mfa import Passkey
+from pycoder.models.user import User
+from tests.support.callers import Caller
+from tests.support.second_factors import confirm_address, enrol, half, second_step
 from tests.support.soft_authenticator import (
     EDDSA,
     ES256,
@@ -10,6 +16,8 @@ from tests.support.soft_authenticator import (
     SoftPasskey,
     add,
     assertion,
+    begin,
+    encode,
     log_in,
 )
 from tests.support.tokens import claims_of
@@ -77,3 +85,201 @@ def test_a_challenge_is_good_once(ada, passkey):
     assert ada.client.post("/api/login/passkey/", json=body).status_code == 200
     again = ada.client.post("/api/login/passkey/", json=body)
     assert (again.status_code, again.json["code"]) == (400, "passkey_invalid")
+
+
+def refusal(answer):
+    return answer.status_code, answer.json["code"]
+
+
+def finish(caller, ceremony, passkey=None, **fields):
+    credential = (passkey or SoftPasskey()).create(ceremony["publicKey"])
+    body = {"ticket": ceremony["ticket"], "credential": credential, **fields}
+    return caller.call("POST", "/api/passkeys/", json=body)
+
+
+def test_the_options_name_the_user_by_a_random_handle(ada, app, passkey, rows):
+    options = begin(ada, proof=prove(ada, passkey))["publicKey"]
+    [handle], [row] = rows(select(User.handle)), rows(select(Passkey))
+    assert len(handle) == 32
+    assert len(options.pop("challenge")) == 43
+    assert options == {
+        "rp": {"id": "localhost", "name": "PyCoder"},
+        "user": {"id": encode(handle), "name": ada.email, "displayName": "ada"},
+        "pubKeyCredParams": [
+            {"type": "public-key", "alg": algorithm} for algorithm in (EDDSA, ES256, RS256)
+        ],
+        "timeout": 300_000,
+        "excludeCredentials": [
+            {"type": "public-key", "id": row.credential_id, "transports": ["hybrid", "internal"]}
+        ],
+        "authenticatorSelection": {
+            "residentKey": "required",
+            "requireResidentKey": True,
+            "userVerification": "required",
+        },
+        "attestation": "none",
+    }
+
+
+def test_the_first_passkey_ends_every_other_session_and_is_mailed(ada, app, mails, trail):
+    other = ada.tokens
+    ada.login()
+    mails()
+    proof = ada.call("POST", "/api/reauthenticate/", json={"password": ada.password}).json["proof"]
+    assert add(ada, app)[1].status_code == 201
+    assert ada.user().status_code == 200
+    assert refusal(ada.user(other.access)) == (401, "token_revoked")
+    body = {"proof": proof}
+    assert ada.call("POST", "/api/passkeys/options/", json=body).status_code == 401
+    assert trail()[-1] == "passkey.added"
+    assert [mail.subject for mail in mails()] == ["A passkey was added to your account"]
+
+
+def test_a_further_passkey_keeps_the_sessions_and_the_recovery_codes(ada, app, passkey, mails):
+    other = Caller(app.test_client())
+    assert log_in(other, passkey).status_code == 200
+    mails()
+    _, answer = add(ada, app, proof=prove(ada, passkey))
+    assert answer.status_code == 201
+    assert "recovery_codes" not in answer.json
+    assert other.user().status_code == 200
+    assert ada.get("/api/factors/").json["recovery_codes_left"] == 10
+    assert [mail.subject for mail in mails()] == ["A passkey was added to your account"]
+
+
+def test_a_removed_passkey_ends_every_other_session_and_keeps_the_app(ada, app, passkey, mails):
+    other = Caller(app.test_client())
+    assert log_in(other, passkey).status_code == 200
+    enrol(ada, app, proof=prove(ada, passkey))
+    assert log_in(other, passkey).status_code == 200
+    [only] = ada.get("/api/passkeys/").json
+    body = {"proof": prove(ada, passkey)}
+    mails()
+    path = f"/api/passkeys/{only['id']}/"
+    assert ada.call("DELETE", path, json=body).status_code == 204
+    assert refusal(other.user()) == (401, "token_revoked")
+    assert ada.get("/api/factors/").json["recovery_codes_left"] == 10
+    assert ada.try_login().json["methods"] == ["totp", "recovery_code"]
+    assert ada.call("DELETE", path, json=body).status_code == 401
+    assert [mail.subject for mail in mails()] == ["A passkey was removed from your account"]
+
+
+def test_the_password_adds_the_first_passkey_alone(ada, app, passkey):
+    body = {"password": ada.password}
+    answer = ada.call("POST", "/api/passkeys/options/", json=body)
+    assert refusal(answer) == (401, "insufficient_user_authentication")
+    answer = ada.call("POST", "/api/passkeys/options/", json={})
+    assert refusal(answer) == (401, "insufficient_user_authentication")
+
+
+def test_an_unconfirmed_address_has_no_passkey(ada):
+    answer = ada.call("POST", "/api/passkeys/options/", json={"password": ada.password})
+    assert refusal(answer) == (403, "email_unverified")
+
+
+def test_a_ticket_is_good_for_its_user_and_session_alone(ada, app, bob):
+    confirm_address(app, ada.email)
+    ceremony, first = begin(ada), ada.tokens
+    assert refusal(finish(bob, ceremony)) == (400, "passkey_invalid")
+    ada.login()
+    assert refusal(finish(ada, ceremony)) == (400, "passkey_invalid")
+    ada.tokens = first
+    assert finish(ada, ceremony).status_code == 201
+    assert refusal(finish(ada, ceremony)) == (400, "passkey_invalid")
+
+
+def test_a_ticket_ends_after_five_minutes_and_with_every_change_of_factors(ada, app, clock):
+    confirm_address(app, ada.email)
+    ceremony = begin(ada)
+    clock.shift(301)
+    assert refusal(finish(ada, ceremony)) == (400, "passkey_invalid")
+    ceremony = begin(ada)
+    enrol(ada, app)
+    assert refusal(finish(ada, ceremony)) == (400, "passkey_invalid")
+    assert ada.get("/api/passkeys/").json == []
+
+
+def test_the_ticket_of_a_half_login_registers_nothing(ada, passkey):
+    ticket = half(ada)
+    ceremony = {"ticket": ticket, "publicKey": begin(ada, proof=prove(ada, passkey))["publicKey"]}
+    assert refusal(finish(ada, ceremony)) == (400, "passkey_invalid")
+    for header in (ticket, "x"):
+        answer = ada.call("POST", "/api/passkeys/options/", header, json={})
+        assert refusal(answer) == (401, "token_invalid")
+
+
+def test_a_credential_is_registered_once(ada, app, bob, passkey):
+    for caller, proof in ((ada, prove(ada, passkey)), (bob, None)):
+        _, answer = add(caller, app, passkey, proof=proof)
+        assert refusal(answer) == (400, "passkey_exists")
+    assert log_in(ada, passkey).status_code == 400  # it has another handle now
+    assert bob.get("/api/factors/").json["recovery_codes_left"] == 0
+
+
+def test_an_account_has_twenty_passkeys_at_most(ada, app, passkey):
+    proof = prove(ada, passkey)
+    waiting = [begin(ada, proof=proof) for _ in range(2)]
+    for _ in range(18):
+        assert finish(ada, begin(ada, proof=proof)).status_code == 201
+    waiting = [begin(ada, proof=proof) for _ in range(2)]
+    assert finish(ada, waiting[0]).status_code == 201
+    assert refusal(finish(ada, waiting[1])) == (409, "too_many_passkeys")
+    answer = ada.call("POST", "/api/passkeys/options/", json={"proof": proof})
+    assert refusal(answer) == (409, "too_many_passkeys")
+    assert len(ada.get("/api/passkeys/").json) == 20
+
+
+NAMES = {"a\u202eb": 400, "a\x07b": 400, "": 400, " ": 400, "x" * 61: 400, "e\u0301" * 60: 400}
+NAMES |= {"x" * 60: 200, "Adas Schlüssel 🔑": 200, "e\u0301": 200}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=ascii)
+def test_a_name_is_short_and_shows_as_it_is(ada, app, passkey, name):
+    body = {"proof": prove(ada, passkey), "name": name}
+    [only] = ada.get("/api/passkeys/").json
+    assert only["name"] == "Passkey"
+    answer = ada.call("PATCH", f"/api/passkeys/{only['id']}/", json=body)
+    assert answer.status_code == NAMES[name]
+    if answer.status_code == 400:
+        assert set(answer.json["errors"]) == {"name"}
+        assert ada.get("/api/passkeys/").json == [only]
+    elif name == "e\u0301":
+        assert answer.json["name"] == "é"
+
+
+def test_a_change_needs_a_proof_and_a_passkey_of_ones_own(ada, bob, app, passkey):
+    [only] = ada.get("/api/passkeys/").json
+    other, _ = add(bob, app)
+    path = f"/api/passkeys/{only['id']}/"
+    for method, body in (("PATCH", {"name": "x"}), ("DELETE", {})):
+        for wrong in ({}, {"proof": "x"}, {"proof": prove(bob, other)}):
+            answer = ada.call(method, path, json=body | wrong)
+            assert refusal(answer) == (401, "insufficient_user_authentication")
+        for unknown in (path, f"/api/passkeys/{2**63}/"):
+            answer = bob.call(method, unknown, json=body | {"proof": prove(bob, other)})
+            assert refusal(answer) == (404, "not_found")
+    assert ada.get("/api/passkeys/").json == [only | {"last_used_at": None}]
+
+
+def test_the_export_has_the_factors_without_their_secrets(ada, app, passkey, rows):
+    _, codes = enrol(ada, app, proof=prove(ada, passkey))
+    answer = ada.get("/api/user/export/")
+    document = answer.json
+    [exported] = document["passkeys"]
+    assert exported.keys() == {
+        "id", "name", "created_at", "last_used_at", "synced", "credential_id", "rp_id", "aaguid",
+        "transports", "backup_eligible", "sign_count",
+    }  # fmt: skip
+    assert exported["credential_id"] == encode(passkey.id)
+    assert document["totp"].keys() == {"confirmed_at", "last_used_at"}
+    assert [list(code) for code in document["recovery_codes"]] == [["created_at"]] * 10
+    assert {"remembered_until"} <= document["devices"][0].keys()
+    [key] = rows(select(Passkey.public_key))
+    assert encode(key) not in json.dumps(document)
+    assert not [code for code in codes if code in answer.text]
+
+
+def test_password_managers_find_the_page(client):
+    answer = client.get("/.well-known/passkey-endpoints")
+    page = "http://localhost:8000/account#passkeys"
+    assert answer.json == {"enroll": page, "manage": page}

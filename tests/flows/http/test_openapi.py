@@ -25,7 +25,10 @@ PROBLEM_STATUS = "400".__le__
 OPEN_TO_ALL = {
     "POST /api/register/",
     "POST /api/login/",
+    "POST /api/login/enrol/",
     "POST /api/login/second-step/",
+    "POST /api/login/passkey/",
+    "POST /api/login/passkey/options/",
     "POST /api/token/refresh/",
     "POST /api/token/verify/",
     "POST /api/token/revoke/",
@@ -39,6 +42,7 @@ OPEN_TO_ALL = {
     "GET /.well-known/jwks.json",
     "GET /.well-known/oauth-authorization-server",
     "GET /.well-known/openid-configuration",
+    "GET /.well-known/passkey-endpoints",
     "GET /.well-known/status/{number}.jwt",
     "GET /api/openapi.json",
     "GET /api/docs/",
@@ -148,6 +152,7 @@ def test_every_operation_with_a_token_documents_how_it_is_refused(operations):
 
 
 SIGN_INS = {"POST /api/register/", "POST /api/login/", "POST /api/login/second-step/"}
+SIGN_INS |= {"POST /api/login/passkey/"}
 
 
 def test_what_may_change_something_by_cookie_needs_the_csrf_token(document, operations):
@@ -301,7 +306,8 @@ def test_what_needs_a_token_is_refused_without_one(header, operations, client):
     headers = {"Authorization": header} if header else {}
     for name in guarded(operations):
         method, path = name.split()
-        response = client.open(re.sub("{.*?}", str(uuid4()), path), method=method, headers=headers)
+        path = re.sub("{.*?}", str(uuid4()), path.replace("{passkey_id}", "1"))
+        response = client.open(path, method=method, headers=headers)
         assert response.status_code == 401, name
 
 

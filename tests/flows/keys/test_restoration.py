@@ -14,12 +14,14 @@ from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
 from pycoder.models.audit import AuditEvent
 from pycoder.models.mail import OneTimeToken, OutgoingMail
+from pycoder.models.mfa import Totp
 from pycoder.models.session import Session, StatusCounter
 from pycoder.models.user import User
 from pycoder.sessions import restoration
 from tests.support.application import change
 from tests.support.callers import Caller
 from tests.support.keys import code, kid_of, kids
+from tests.support.second_factors import enrol, half, second_step
 
 
 @pytest.fixture
@@ -71,7 +73,10 @@ def test_no_link_of_the_backup_is_valid_and_notices_are_still_sent(restored, app
 KEPT = {
     "users": "accounts are as they were",
     "sessions": "revoked",
-    "devices": "a device signs no user in",
+    "devices": "a device signs no user in, and needs the second factor again",
+    "totp": "present codes are used up",
+    "recovery_codes": "as passwords that were changed since, they are what they were",
+    "passkeys": "accounts are as they were",
     "signing_keys": "replaced",
     "status_counter": "advanced",
     "token_blocklist": "refers to tokens of replaced keys",
@@ -175,3 +180,16 @@ def test_a_database_of_another_version_is_migrated_first(app, flask, ada, trail)
     change(app, text("UPDATE alembic_version SET version_num = '0001'"))
     assert (done.exit_code, "flask db upgrade" in done.stderr) == (1, True)
     assert (trail(), code(ada.user())) == (before, 200)
+
+
+def test_codes_and_remembered_devices_of_the_backup_are_not_valid(restored, app, ada):
+    authenticator, _ = enrol(ada, app)
+    ticket, used = half(ada), authenticator.code(1)
+    remembered = second_step(ada, ticket, code=used, remember_device=True)
+    assert remembered.status_code == 200
+    with app.app_context():  # the backup was made before this login
+        db.session.execute(update(Totp).values(last_step=0))
+        db.session.commit()
+    assert restored().exit_code == 0
+    refused = second_step(ada, half(ada), code=used)
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_code")

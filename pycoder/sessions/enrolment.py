@@ -1,0 +1,69 @@
+"""Enrolment: the first authenticator app, and what a change of factors ends."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from pycoder import audit
+from pycoder.audit import Event
+from pycoder.clock import now
+from pycoder.errors import InvalidCode, TicketInvalid
+from pycoder.mail import queue
+from pycoder.mail.queue import Template
+from pycoder.mfa import factors, pending, recovery_codes, totp
+from pycoder.models.session import Session
+from pycoder.models.user import User
+from pycoder.ratelimit import limiter
+from pycoder.sessions.lifecycle import end_sessions
+
+
+def show_setup(ticket: str) -> dict[str, str]:
+    """Return the authenticator app that waits in a ticket for enrolment.
+
+    It is the same at every call, so that a client can repeat the request. Raises
+    ``TicketInvalid`` and ``TooManyRequests``.
+    """
+    limiter.hit("second.ip", limiter.client_network())
+    step = pending.find(pending.ENROLMENT, ticket)
+    if step is None:
+        raise TicketInvalid
+    return totp.describe_setup(step.user_id, step.data["secret"], step.data["email"])
+
+
+def enrol(user: User, setup: str, factor: Mapping[str, Any]) -> list[str]:
+    """Store the first factor of a user that signs in, in the caller's transaction.
+
+    Return ten recovery codes. The caller holds ``lock_user``, and has used up the ticket. Raises
+    ``InvalidCode``, and ``TicketInvalid`` if the account has got a factor meanwhile.
+    """
+    if factors.methods_of(user.id):
+        raise TicketInvalid
+    codes = confirm_app(user.id, setup, factor.get("code", ""))
+    end_other_authentications(user.id)
+    audit.record(Event.FACTOR_ADDED, user_id=user.id, reason="totp")
+    queue.enqueue(Template.FACTOR_ADDED, user.email, user_id=user.id)
+    return codes
+
+
+def confirm_app(user_id: int, setup: str, code: str) -> list[str]:
+    """Store an authenticator app by its first code, in the caller's transaction.
+
+    Return ten recovery codes. Raises ``InvalidCode``.
+    """
+    secret = totp.decrypt_setup(user_id, setup)
+    step = totp.matching_step(secret, code, now())
+    if step is None:
+        raise InvalidCode
+    totp.store(user_id, secret, step)
+    return recovery_codes.replace_codes(user_id)
+
+
+def end_other_authentications(user_id: int, session_id: UUID | None = None) -> None:
+    """End what was authenticated before a change of the factors.
+
+    All sessions but the given one, tickets, proofs, and remembered devices end, in the caller's
+    transaction.
+    """
+    end_sessions((Session.user_id == user_id) & (Session.id != session_id))
+    factors.forget_remembered_devices(user_id)
+    pending.revoke(user_id)

@@ -1,0 +1,109 @@
+"""The limits of second factors (``second.account``, ``second.ip``)."""
+
+import pytest
+
+from pycoder.audit import Event
+from tests.support.login_attempts import MINUTE, visitor, wait_of
+from tests.support.parameters import on_sqlite
+from tests.support.second_factors import enrol, half, reset_password, second_step
+
+
+@pytest.fixture
+def enrolled(ada, app, clock):
+    """The app and recovery codes of ada; the code of the present step is unused."""
+    authenticator, codes = enrol(ada, app)
+    clock.shift(30)
+    return authenticator, codes
+
+
+@pytest.fixture
+def remembered(ada, enrolled):
+    answer = second_step(ada, half(ada), code=enrolled[0].code(), remember_device=True)
+    assert answer.status_code == 200
+    return enrolled
+
+
+def guess_code(app, authenticator, tries, ip="198.51.100.7"):
+    """Guess with the right password on a new device; return the statuses."""
+    stranger, statuses = visitor(app, ip=ip), []
+    while len(statuses) < tries:
+        ticket = half(stranger)
+        for _ in range(min(5, tries - len(statuses))):
+            answer = second_step(stranger, ticket, code=authenticator.wrong_code())
+            statuses.append(answer.status_code)
+    return statuses
+
+
+def test_ten_wrong_codes_pause_a_stranger_and_not_the_owner(ada, app, enrolled, clock, trail):
+    authenticator, codes = enrolled
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    clock.shift(30)
+    assert guess_code(app, authenticator, 11) == [400] * 10 + [429]
+    assert trail().count(Event.SECOND_REFUSED) == 10
+    stranger = visitor(app, ip="198.51.100.7")
+    for factor in ({"code": authenticator.code()}, {"recovery_code": codes[0]}):
+        answer = second_step(stranger, half(stranger), **factor)
+        assert wait_of(answer) == 15 * MINUTE
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    at_home = visitor(app)  # a new device in a network of the owner
+    clock.shift(30)
+    assert second_step(at_home, half(at_home), code=authenticator.code()).status_code == 200
+
+
+def test_a_pause_of_codes_ends_and_grows(ada, app, enrolled, clock):
+    for minutes in (15, 30):
+        assert guess_code(app, enrolled[0], 11) == [400] * 10 + [429]
+        clock.shift(minutes * MINUTE)
+
+
+def test_an_operator_ends_the_pause_and_a_reset_of_the_password_does_not(
+    ada, app, enrolled, clock, flask, mails
+):
+    authenticator, _ = enrolled
+    assert guess_code(app, authenticator, 11)[-1] == 429
+    reset_password(ada, mails)
+    stranger = visitor(app, ip="198.51.100.7")
+    stranger.password = ada.password
+    assert second_step(stranger, half(stranger), code=authenticator.code()).status_code == 429
+    assert flask("users", "unlock", ada.email).exit_code == 0
+    assert second_step(stranger, half(stranger), code=authenticator.code()).status_code == 200
+
+
+def test_wrong_passwords_and_wrong_codes_count_apart(ada, app, enrolled, clock):
+    authenticator, _ = enrolled
+    assert guess_code(app, authenticator, 11)[-1] == 429
+    stranger = visitor(app, ip="198.51.100.7")
+    for _ in range(10):
+        assert stranger.try_login(password="some other pass phrase").status_code == 400
+    assert stranger.try_login().status_code == 429
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+
+
+def test_sessions_of_a_remembered_device_share_one_count_of_wrong_codes(
+    ada, app, remembered, clock
+):
+    """A remembered device and the password make any number of sessions, in any network."""
+    authenticator, statuses = remembered[0], []
+    for n in range(12):
+        ada.client.environ_base["REMOTE_ADDR"] = f"203.0.113.{n}"
+        ada.login()
+        body = {"password": ada.password, "code": authenticator.wrong_code()}
+        statuses.append(ada.call("POST", "/api/reauthenticate/", json=body).status_code)
+    assert statuses == [400] * 10 + [429] * 2
+    ada.client.delete_cookie("device", path="/api/")
+    statuses = []
+    for n in range(12):
+        ada.client.environ_base["REMOTE_ADDR"] = f"203.0.113.{n}"
+        body = {"password": ada.password, "code": authenticator.wrong_code()}
+        statuses.append(ada.call("POST", "/api/reauthenticate/", json=body).status_code)
+    assert statuses == [400] * 10 + [429] * 2
+
+
+@on_sqlite
+def test_second_steps_of_one_network_are_limited(ada, app_with, app, enrolled):
+    app = app_with(RATE_LIMITS="second.ip=3/5minute")
+    stranger = visitor(app, ip="198.51.100.7")
+    answers = [second_step(stranger, "x" * 43, code="123456").status_code for _ in range(4)]
+    assert answers == [400, 400, 400, 429]
+    answer = stranger.client.post("/api/login/enrol/", json={"ticket": "x" * 43})
+    assert answer.status_code == 429
