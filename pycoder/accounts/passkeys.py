@@ -141,7 +141,7 @@ def remove_passkey(current: TokenState, passkey_id: int, proof: str | None) -> N
 
 
 def list_signals(current: TokenState) -> dict[str, Any]:
-    """Return what a browser needs to keep its passkeys in step. Raises ``TokenRevoked``."""
+    """Return what keeps a browser's passkeys in step. Raises ``TokenRevoked``."""
     user = db.session.get(User, current.user_id)
     if user is None:
         raise TokenRevoked

@@ -62,7 +62,7 @@ def _user_entity(user: User) -> dict[str, str]:
 
 
 def signals(user: User) -> dict[str, Any]:
-    """Return the passkeys of a user that are accepted, and the present names (§5.1.10)."""
+    """Return the accepted passkeys of a user, and its present names (§5.1.10)."""
     entity = _user_entity(user)
     return {
         "rp_id": rp_id(),

@@ -158,7 +158,7 @@ def test_a_ticket_that_has_ended_leads_back_to_the_password(member, email):
     in_account(member)
 
 
-def test_what_is_sensitive_asks_for_password_and_code_in_one_place(member, email, mailbox):
+def test_what_is_sensitive_asks_for_password_and_code_in_one_place(member, email):
     app, codes = set_up_app(member)
     assert not member.locator("#current_password").is_visible()
     form = member.locator("#password form")
@@ -209,7 +209,7 @@ def test_an_address_is_confirmed_before_a_factor_is_added(page, email):
     assert page.locator("#add-passkey").is_disabled()
 
 
-def test_recovery_codes_are_copied_and_downloaded(member, open_browser):
+def test_recovery_codes_are_copied_printed_and_downloaded(member):
     member.context.grant_permissions(["clipboard-read", "clipboard-write"])
     member.get_by_role("button", name="Set up").click()
     confirm(member, PASSWORD)
@@ -248,7 +248,7 @@ def add_passkey(page, password=PASSWORD):
 
 
 def test_a_passkey_signs_in_from_the_suggestions_of_the_address_field(member):
-    authenticator, _ = add_passkey(member)
+    add_passkey(member)
     sign_out(member)
     in_account(member)  # the virtual authenticator chooses by itself
 
@@ -289,7 +289,7 @@ def test_the_button_takes_over_from_the_suggestions(member):
 
 
 def test_a_passkey_is_the_second_step_and_confirms_changes(member, email):
-    authenticator, codes = add_passkey(member)
+    authenticator, _ = add_passkey(member)
     authenticator.consent(is_given=False)
     sign_out(member)
     first_step(member, email)

@@ -496,8 +496,13 @@ describe("the client", { concurrency: true }, () => {
       parseRequestOptionsFromJSON: (options) => options,
       signalUnknownCredential: async (fields) => signals.push(fields),
     };
-    Object.defineProperty(navigator, "credentials", { value: { get }, configurable: true });
-    context.after(() => (delete globalThis.PublicKeyCredential, delete navigator.credentials));
+    const own = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+    Object.defineProperty(globalThis, "navigator", { value: { credentials: { get } }, configurable: true });
+    context.after(() => {
+      delete globalThis.PublicKeyCredential;
+      delete globalThis.navigator;
+      if (own) Object.defineProperty(globalThis, "navigator", own);
+    });
     const other = createPasskeys(client);
     const until = async (count) => { while (waiting.length < count) await sleep(5); };
     const first = other.signIn({ conditional: true }).catch((error) => error);
