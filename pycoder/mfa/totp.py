@@ -84,7 +84,7 @@ def otpauth_uri(secret: bytes, account: str) -> str:
 
 
 def qr_code(uri: str) -> str:
-    """Return the QR code of a URI as an SVG document, which scales with its place."""
+    """Return the QR code of a URI as an SVG document that scales."""
     document = BytesIO()
     code = segno.make(uri, error="m")
     code.save(document, kind="svg", xmldecl=False, omitsize=True, dark="#000", light="#fff")

@@ -1,6 +1,7 @@
 """The JavaScript client: its types, its package, and its behaviour in Node with real axios."""
 
 import json
+import re
 
 import pytest
 
@@ -22,6 +23,8 @@ def test_the_client_has_at_most_300_lines_and_depends_on_nothing():
     source = (CLIENT / "auth-client.js").read_text()
     assert len(source.splitlines()) <= 300
     assert "import " not in source
+    passkeys = (CLIENT / "passkeys.js").read_text()
+    assert re.findall(r'^import .* from "(.+)";$', passkeys, re.MULTILINE) == ["./auth-client.js"]
 
 
 def test_all_scripts_are_sound_by_their_types():
@@ -30,15 +33,16 @@ def test_all_scripts_are_sound_by_their_types():
 
 def test_the_declarations_are_those_of_the_source(tmp_path):
     ok(tools.node("tsc", "--project", "declarations.json", "--outDir", str(tmp_path)))
-    made = (tmp_path / "auth-client.d.ts").read_text()
-    assert (CLIENT / "auth-client.d.ts").read_text() == made
+    for name in ("auth-client.d.ts", "passkeys.d.ts"):
+        assert (CLIENT / name).read_text() == (tmp_path / name).read_text()
 
 
 def test_npm_packs_the_file_that_is_served(client, tmp_path):
     where = {"cwd": CLIENT, "env": {"npm_config_cache": str(tmp_path)}}  # not the home folder
     (packed,) = json.loads(ok(tools.node("npm", "pack", "--dry-run", "--json", **where)))
     names = {file["path"] for file in packed["files"]}
-    assert names == {"README.md", "auth-client.d.ts", "auth-client.js", "package.json"}
+    modules = {f"{name}.{kind}" for name in ("auth-client", "passkeys") for kind in ("js", "d.ts")}
+    assert names == modules | {"README.md", "package.json"}
     with client.get("/static/client/auth-client.js") as served:
         assert served.data == (CLIENT / "auth-client.js").read_bytes()
         assert served.mimetype == "text/javascript"

@@ -2,9 +2,12 @@
 
 import functools
 import http.server
+import json
 import re
 import shutil
+import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -13,6 +16,7 @@ from tests.support.clocks import until_expired
 from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD, ROOT
 from tests.support.ports import free_port
+from tests.support.second_factors import Authenticator
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.untraced  # the server is another process
@@ -21,8 +25,9 @@ PAGE = (ROOT / "docs" / "frontend.md").read_text()
 FILES = dict(
     re.findall(r"^\*\*`([\w.]+)`\*\*\n\n```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 )
-CLIENT = ROOT / "pycoder" / "web" / "static" / "client" / "auth-client.js"
+CLIENT = ROOT / "pycoder" / "web" / "static" / "client"
 SHARED = {"auth.js", "api.js"}
+SIGN_INS = ("signIn.js", "signIn.axios.js")
 APPS = {
     "plain": {"index.html"},
     "react": {"useUser.js", "App.jsx", "main.jsx"},
@@ -60,7 +65,8 @@ def project(tmp_path, server):
         for name in names:
             text = FILES["auth.cookie.js" if by_cookie and name == "auth.js" else name]
             (tmp_path / name).write_text(text.replace("http://localhost:8000", url))
-        shutil.copy(CLIENT, tmp_path)
+        for module in ("auth-client.js", "passkeys.js"):
+            shutil.copy(CLIENT / module, tmp_path)
         (tmp_path / "node_modules").symlink_to(tools.JS / "node_modules")
         return tmp_path
 
@@ -102,7 +108,8 @@ def built(folder):
 
 
 def test_every_file_of_the_page_is_run_by_a_test():
-    assert set(FILES) == SHARED.union(*APPS.values(), {"interceptor.js", "auth.cookie.js"})
+    others = {"interceptor.js", "auth.cookie.js", "passkey.js", *SIGN_INS}
+    assert set(FILES) == SHARED.union(*APPS.values(), others)
 
 
 @pytest.mark.parametrize("case", [*APPS, "vue by cookie"])
@@ -134,6 +141,40 @@ def test_an_application_signs_in_calls_after_expiry_and_signs_out(
         page.reload()
         page.get_by_role("button", name="Sign out").click()
         page.get_by_role("button", name="Sign in").wait_for()
+
+
+def test_the_second_step_is_sent_with_the_client_and_with_axios(project, server):
+    folder = project(["auth.js", "passkey.js", *SIGN_INS])
+    (folder / "package.json").write_text('{"type": "module"}')
+    credentials = {"email": "factor@example.com", "password": PASSWORD}
+    with ApiConnection(server) as api:
+        access = api.register(credentials["email"]).json["tokens"]["access"]
+        with closing(sqlite3.connect(server.folder / "pycoder.db")) as database, database:
+            database.execute("UPDATE users SET email_verified = 1")
+        setup = api.call("POST", "/api/factors/totp/", {"password": PASSWORD}, access).json
+        code = {"code": Authenticator(setup["secret"]).code()}
+        codes = api.call("POST", "/api/factors/totp/confirm/", code, access).json["recovery_codes"]
+    (folder / "run.js").write_text(
+        f"""const codes = {json.dumps(codes)};
+        const ask = async (methods) => {{
+          console.log(methods.join());
+          return {{ recovery_code: codes.pop() }};
+        }};
+        for (const file of {json.dumps(SIGN_INS)}) {{
+          const {{ signIn }} = await import(`./${{file}}`);
+          const result = await signIn({json.dumps(credentials)}, ask);
+          console.log((result.user ?? result).email);
+          await signIn({{ email: "factor@example.com", password: "wrong" }}, ask).catch((error) =>
+            console.log(error.code === "ERR_BAD_REQUEST" ? error.response.data.code : error.code));
+        }}
+        const {{ offerPasskeys, passkeys }} = await import("./passkey.js");
+        await offerPasskeys();
+        console.log(passkeys.isSupported());
+        """
+    )
+    done = tools.node("run.js", cwd=folder)
+    each = ["totp,recovery_code", "factor@example.com", "invalid_credentials"]
+    assert done.stdout.splitlines() == [*each, *each, "false"], done.stderr
 
 
 def test_the_interceptor_refreshes_twice_and_repeats_a_call_once(project, server):

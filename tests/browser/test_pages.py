@@ -6,17 +6,12 @@ import pytest
 
 from tests.support.connections import ApiConnection
 from tests.support.constants import PASSWORD
-from tests.support.pages import PAGES, login, register
+from tests.support.pages import PAGES, barriers, login, register
 from tests.support.servers import Server
-from tests.support.tools import JS
 
 pytestmark = pytest.mark.untraced  # the server is another process
 FILLED = {"/account": "#event-list li", "/api/docs/": ".opblock"}  # what the script puts in
-AXE = JS / "node_modules" / "axe-core" / "axe.min.js"
-RUN_AXE = """Promise.allSettled(document.getAnimations().map((one) => one.finished))
-  .then(() => axe.run({ resultTypes: ['violations'] })).then((found) => found.violations)"""
 REFRESH = "import('/static/session.js').then(({ client }) => client.refresh())"
-WIDTHS = {"light": (320, 1440), "dark": (1440, 320)}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +25,7 @@ def server(tmp_path_factory):
 def test_no_page_has_a_barrier_or_overflows(open_browser, email):
     stranger = open_browser().new_page()
     signed_in = register(open_browser().new_page(), email)
-    barriers = {}
+    found = {}
     for path in PAGES:
         page = signed_in if path in ("/account", "/api/docs/") else stranger
         page.goto("/healthz")  # so that a fragment alone does not stay on the page
@@ -39,15 +34,9 @@ def test_no_page_has_a_barrier_or_overflows(open_browser, email):
         if path == "/api/docs/":
             page.locator("#operations-auth-login .opblock-summary-control").click()
             page.locator("#operations-auth-login textarea").wait_for()
-        page.evaluate(AXE.read_text())
-        for scheme, widths in WIDTHS.items():
-            page.emulate_media(color_scheme=scheme)
-            for width in widths:
-                page.set_viewport_size({"width": width, "height": 800})
-                assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-            if found := page.evaluate(RUN_AXE):
-                barriers[path, scheme] = [(one["id"], one["nodes"][0]["html"]) for one in found]
-    assert barriers == {}
+        if faults := barriers(page):
+            found[path] = faults
+    assert found == {}
 
 
 def test_without_javascript_a_page_says_so_and_sends_nothing(open_browser):

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.constants import PASSWORD
 from tests.support.mail_server import MailServer
-from tests.support.pages import confirm_address, register
+from tests.support.pages import barriers, confirm_address, register
 from tests.support.ports import free_port
 from tests.support.second_factors import Authenticator
 from tests.support.servers import Server
@@ -158,7 +158,7 @@ def test_a_ticket_that_has_ended_leads_back_to_the_password(member, email):
     in_account(member)
 
 
-def test_what_is_sensitive_asks_for_password_and_code_in_one_place(member, email, mailbox):
+def test_what_is_sensitive_asks_for_password_and_code_in_one_place(member, email):
     app, codes = set_up_app(member)
     assert not member.locator("#current_password").is_visible()
     form = member.locator("#password form")
@@ -209,7 +209,7 @@ def test_an_address_is_confirmed_before_a_factor_is_added(page, email):
     assert page.locator("#add-passkey").is_disabled()
 
 
-def test_recovery_codes_are_copied_and_downloaded(member, open_browser):
+def test_recovery_codes_are_copied_printed_and_downloaded(member):
     member.context.grant_permissions(["clipboard-read", "clipboard-write"])
     member.get_by_role("button", name="Set up").click()
     confirm(member, PASSWORD)
@@ -248,7 +248,7 @@ def add_passkey(page, password=PASSWORD):
 
 
 def test_a_passkey_signs_in_from_the_suggestions_of_the_address_field(member):
-    authenticator, _ = add_passkey(member)
+    add_passkey(member)
     sign_out(member)
     in_account(member)  # the virtual authenticator chooses by itself
 
@@ -289,7 +289,7 @@ def test_the_button_takes_over_from_the_suggestions(member):
 
 
 def test_a_passkey_is_the_second_step_and_confirms_changes(member, email):
-    authenticator, codes = add_passkey(member)
+    authenticator, _ = add_passkey(member)
     authenticator.consent(is_given=False)
     sign_out(member)
     first_step(member, email)
@@ -331,3 +331,47 @@ def test_a_passkey_that_does_not_know_its_user_is_told_and_the_password_remains(
     member.get_by_label("Recovery code").fill(codes[0])
     member.get_by_role("button", name="Continue").click()
     in_account(member)
+
+
+def test_no_step_has_a_barrier_or_overflows(member, email):
+    def check(step):
+        assert barriers(member) == {}, step
+
+    member.get_by_role("button", name="Set up").click()
+    member.locator("#confirm-password").wait_for()
+    check("confirm with a password")
+    confirm(member, PASSWORD)
+    dialog = member.get_by_role("dialog", name="Set up an authenticator app")
+    dialog.get_by_label("Code from the app").wait_for()
+    check("set up an app")
+    app = Authenticator(dialog.locator(".key").inner_text().replace(" ", ""))
+    dialog.get_by_label("Code from the app").fill(app.code())
+    dialog.get_by_role("button", name="Turn on").click()
+    member.get_by_role("heading", name="Save your recovery codes").wait_for()
+    check("recovery codes")
+    codes = save_codes(member)
+    member.get_by_text("Two-step sign-in is on.").wait_for()
+    authenticator = VirtualAuthenticator(member)
+    member.get_by_role("button", name="Add a passkey").click()
+    confirm(member, PASSWORD, recovery_code=codes[0])
+    member.get_by_text("The passkey is added.").wait_for()
+    check("the account")
+    member.get_by_role("button", name="Remove the passkey").click()
+    check("confirm with a valid proof")
+    member.keyboard.press("Escape")
+    member.get_by_role("button", name="Rename the passkey").click()
+    check("rename")
+    member.keyboard.press("Escape")
+    authenticator.consent(is_given=False)
+    member.reload()
+    in_account(member)
+    member.get_by_role("button", name="Create new codes").click()
+    check("confirm with a factor")
+    member.keyboard.press("Escape")
+    sign_out(member)
+    check("login")
+    first_step(member, email)
+    member.get_by_label("Code from your authenticator app").wait_for()
+    check("second step")
+    member.get_by_role("button", name="Use a recovery code instead").click()
+    check("recovery code")

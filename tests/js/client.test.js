@@ -12,6 +12,7 @@ import {
   createAuthClient,
   memoryStorage,
 } from "../../pycoder/web/static/client/auth-client.js";
+import { createPasskeys } from "../../pycoder/web/static/client/passkeys.js";
 
 const baseURL = process.env.SERVER;
 const password = "correct horse battery staple";
@@ -431,6 +432,90 @@ describe("the client", { concurrency: true }, () => {
     sent.length = 0;
     await assert.rejects(api.post("https://evil.example/", { a: 1 }));
     assert.deepEqual(sent, [[undefined, undefined]]);
+  });
+
+  test("a login that needs a second step rejects with its ticket, and the second step signs in", async () => {
+    const half = { code: "second_factor_required", detail: "One more step.", ticket: "t1", methods: ["totp"], expires_in: 300 };
+    const { storage } = await signedIn();
+    const [access, refresh] = ["access_token", "refresh_token"].map((name) => storage.getItem(name));
+    const sent = [];
+    const fetch = async (url, init) => {
+      sent.push([new URL(url).pathname, JSON.parse(init.body)]);
+      if (sent.length === 1) return Response.json(half, { status: 403 });
+      return Response.json({ user: { email: "ada@example.com" }, tokens: { access, refresh } });
+    };
+    const client = createAuthClient({ baseURL, storage: memoryStorage(), fetch });
+    const error = await client.login({ email: "ada@example.com", password }).catch((refused) => refused);
+    assert.ok(error instanceof AuthError);
+    assert.deepEqual([error.status, error.code, error.ticket, error.methods, error.expiresIn],
+      [403, "second_factor_required", "t1", ["totp"], 300]);
+    assert.equal(client.state().signedIn, false);
+    const step = { ticket: error.ticket, code: "123456", remember_device: true };
+    assert.deepEqual(await client.secondStep(step), { email: "ada@example.com" });
+    assert.equal(client.state().signedIn, true);
+    assert.deepEqual(sent[1], ["/api/login/second-step/", step]);
+  });
+
+  test("a refused ticket keeps its code, and codes of errors stand beside their sentences", async () => {
+    const client = createAuthClient({ baseURL, storage: memoryStorage() });
+    await assert.rejects(client.secondStep({ ticket: "nonsense", code: "123456" }), { code: "ticket_invalid" });
+    await assert.rejects(client.register({ email: "nonsense", password }), (error) => {
+      assert.equal(error.errorCodes.email[0].code, "not_an_email");
+      return true;
+    });
+  });
+
+  test("fetch and axios leave a 403 alone", async () => {
+    const { client, seen } = await signedIn();
+    const api = axios.create({ baseURL });
+    attachToAxios(api, client);
+    const adapter = async (config) => {
+      throw new axios.AxiosError("no", "ERR", config, null, { status: 403, headers: {}, data: {} });
+    };
+    await assert.rejects(api.post("/api/reauthenticate/", {}, { adapter }), (error) => error.response.status === 403);
+    const refused = await client.fetch("/api/factors/totp/", {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ password }),
+    });
+    assert.equal((await refused.json()).code, "email_unverified");
+    assert.equal(seen.keys.length, 0);
+    assert.equal(client.state().signedIn, true);
+  });
+
+  test("without a browser there are no passkeys, and one request takes over from another", async (context) => {
+    const { client } = await signedIn();
+    const passkeys = createPasskeys(client);
+    assert.equal(passkeys.isSupported(), false);
+    assert.equal(await passkeys.canAutofill(), false);
+    const waiting = [];
+    const get = ({ signal, mediation }) => new Promise((resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason));
+      waiting.push({ mediation, signal, resolve, reject });
+    });
+    const signals = [];
+    globalThis.PublicKeyCredential = {
+      parseRequestOptionsFromJSON: (options) => options,
+      signalUnknownCredential: async (fields) => signals.push(fields),
+    };
+    const own = Object.getOwnPropertyDescriptor(globalThis, "navigator");
+    Object.defineProperty(globalThis, "navigator", { value: { credentials: { get } }, configurable: true });
+    context.after(() => {
+      delete globalThis.PublicKeyCredential;
+      delete globalThis.navigator;
+      if (own) Object.defineProperty(globalThis, "navigator", own);
+    });
+    const other = createPasskeys(client);
+    const until = async (count) => { while (waiting.length < count) await sleep(5); };
+    const first = other.signIn({ conditional: true }).catch((error) => error);
+    await until(1);
+    const second = other.signIn().catch((error) => error);
+    assert.equal((await first).name, "AbortError");
+    await until(2);
+    assert.deepEqual(waiting.map(({ mediation }) => mediation), ["conditional", undefined]);
+    waiting[1].reject(new DOMException("no", "NotAllowedError"));
+    assert.equal((await second).code, "passkey_cancelled");
+    assert.deepEqual(signals, []); // only a server that is sure may hide a passkey
+    const stopped = other.get({ signal: AbortSignal.abort() }).catch((error) => error);
+    assert.equal((await stopped).name, "AbortError");
   });
 
   test("the flow document's own interceptor works for one refresh, and not for a second", async () => {

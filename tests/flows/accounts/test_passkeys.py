@@ -297,3 +297,19 @@ def test_password_managers_find_the_page(client):
     answer = client.get("/.well-known/passkey-endpoints")
     page = "http://localhost:8000/account#passkeys"
     assert answer.json == {"enroll": page, "manage": page}
+
+
+def test_a_browser_learns_which_passkeys_are_accepted(ada, app, passkey):
+    path = "/api/passkeys/signals/"
+    assert ada.get(path).json == {
+        "rpId": "localhost",
+        "userId": encode(passkey.handle),
+        "allAcceptedCredentialIds": [encode(passkey.id)],
+        "name": "ada@example.com",
+        "displayName": "ada",
+    }
+    (listed,) = ada.get("/api/passkeys/").json
+    body = {"proof": prove(ada, passkey)}
+    assert ada.call("DELETE", f"/api/passkeys/{listed['id']}/", json=body).status_code == 204
+    assert ada.get(path).json["allAcceptedCredentialIds"] == []
+    assert ada.client.get(path).status_code == 401
