@@ -23,6 +23,7 @@ DEFAULT_LIMITS = {
     "register.ip": "30/hour",
     "register.form.ip": "100/hour",
     "second.account": "10/15minute",
+    "second.week": "50/7day",
     "second.ip": "100/5minute",
     "account.writes": "60/hour",
     "refresh.session": "60/minute",

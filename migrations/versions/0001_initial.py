@@ -199,6 +199,7 @@ def upgrade():
         sa.Column("kind", sa.String(20), nullable=False),
         sa.Column("user_id", ID, nullable=True),
         sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("origin", sa.String(64), nullable=False),
         sa.Column("data", sa.JSON(), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("expires_at", TIME, nullable=False),

@@ -23,9 +23,9 @@ from pycoder.models.mfa import Passkey, Totp
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.ratelimit import lockout
-from pycoder.sessions.devices import lockout_keys
+from pycoder.sessions.devices import known_origins, lockout_keys
 from pycoder.sessions.lifecycle import revoke_all_sessions
-from pycoder.sessions.second_step import lockout_keys as lockout_keys_of_factors
+from pycoder.sessions.second_step import lift_pauses
 
 
 def find_user(identifier: str) -> User:
@@ -83,14 +83,14 @@ def set_password(user: User, password: str) -> None:
 def unlock_user(user: User) -> None:
     """Lift the lockout of an account."""
     _reset_lockout(lockout_keys(user.id))
-    _reset_lockout(lockout_keys_of_factors(user.id), "second.account")
+    lift_pauses(user.id, known_origins(user.id))
     audit.record(Event.USER_UNLOCKED, user_id=user.id)
     db.session.commit()
 
 
-def _reset_lockout(keys: Iterable[str], limit: str = "login.account") -> None:
+def _reset_lockout(keys: Iterable[str]) -> None:
     for key in keys:
-        lockout.reset(limit, key)
+        lockout.reset("login.account", key)
 
 
 def has_factor(user: User) -> bool:
@@ -127,7 +127,7 @@ def reset_factors(user: User) -> None:
     and half-done logins end, and pauses of the second step are lifted. The password stays. Raises
     ``InvalidInput`` without a factor, and ``NotFound`` if the account no longer exists.
     """
-    keys = lockout_keys_of_factors(user.id)
+    origins = known_origins(user.id)
     theirs = User.id == user.id
     unchanged = update(User).where(theirs).values(is_active=User.is_active)  # the lock
     if not execute_in_transaction(unchanged):
@@ -140,7 +140,7 @@ def reset_factors(user: User) -> None:
     audit.record(Event.FACTORS_RESET, user_id=user.id)
     queue.enqueue(Template.FACTORS_RESET, user.email, user_id=user.id)
     db.session.commit()
-    _reset_lockout(keys, "second.account")
+    lift_pauses(user.id, origins)
 
 
 def delete_user(user: User) -> None:

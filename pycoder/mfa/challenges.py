@@ -59,6 +59,7 @@ def use_challenge(challenge: Challenge) -> bool:
         "kind": USED,
         "user_id": None,
         "session_id": None,
+        "origin": "",
         "data": {},
         "tries": 0,
         "expires_at": challenge.expires_at,

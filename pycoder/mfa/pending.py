@@ -18,38 +18,26 @@ from pycoder.models.pending_authentication import PendingAuthentication
 
 SECOND_STEP, STEP_LIFETIME = "second_step", timedelta(minutes=5)
 ENROLMENT, ENROLMENT_LIFETIME = "enrolment", timedelta(minutes=10)
-MAXIMUM_PENDING = 5  # of one kind and user
+MAXIMUM_PENDING = 5  # of one kind, user and origin
 MAXIMUM_TRIES = 5
 
 _TABLE = PendingAuthentication.__table__
 
 
-def create(
-    kind: str,
-    user_id: int,
-    lifetime: timedelta,
-    *,
-    session_id: UUID | None = None,
-    data: dict[str, Any] | None = None,
-) -> str:
+def create(kind: str, user_id: int, lifetime: timedelta, **values: Any) -> str:
     """Add a pending authentication to the caller's transaction, and return its value.
 
-    The oldest one of the user and kind is replaced once there are ``MAXIMUM_PENDING``.
+    ``values`` are further columns. Once there are ``MAXIMUM_PENDING`` of the user, kind and origin,
+    the oldest one is replaced. An attacker therefore cannot push out those of a known device.
     """
-    theirs = (PendingAuthentication.user_id == user_id, PendingAuthentication.kind == kind)
-    newest = select(PendingAuthentication.digest).where(*theirs)
+    row = {"kind": kind, "user_id": user_id, "origin": values.get("origin", "")}
+    same = [getattr(PendingAuthentication, name) == value for name, value in row.items()]
+    newest = select(PendingAuthentication.digest).where(*same)
     newest = newest.order_by(PendingAuthentication.expires_at.desc()).limit(MAXIMUM_PENDING - 1)
     surplus = PendingAuthentication.digest.not_in(newest)
-    execute_in_transaction(delete(PendingAuthentication).where(*theirs, surplus))
+    execute_in_transaction(delete(PendingAuthentication).where(*same, surplus))
     value = secrets.token_urlsafe(32)
-    row = {
-        "digest": digest_of(value),
-        "kind": kind,
-        "user_id": user_id,
-        "session_id": session_id,
-        "data": data or {},
-        "expires_at": now() + lifetime,
-    }
+    row |= values | {"digest": digest_of(value), "expires_at": now() + lifetime}
     execute_in_transaction(insert(PendingAuthentication).values(row))
     return value
 

@@ -14,7 +14,8 @@ class PendingAuthentication(Base):
     """A random value that was handed out, as its SHA-256, and what it is good for.
 
     ``kind`` is its purpose, ``tries`` the number of failed uses. With a ``session_id``, it is worth
-    nothing once that session has ended.
+    nothing once that session has ended. ``origin`` is the known device or network that it was
+    handed out to.
     """
 
     __tablename__ = "pending_authentications"
@@ -25,6 +26,7 @@ class PendingAuthentication(Base):
         ForeignKey("users.id", ondelete="CASCADE"), index=True
     )
     session_id: Mapped[UUID | None] = mapped_column(Uuid)
+    origin: Mapped[str] = mapped_column(String(64), default="")
     data: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     tries: Mapped[int] = mapped_column(default=0)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)

@@ -81,6 +81,22 @@ def is_exceeded(name: str, key: str) -> bool:
     return limit is not None and count(name, key) > limit.amount
 
 
+def require_room(name: str, key: str) -> None:
+    """Require that a named limit is not reached, without counting.
+
+    Raises ``TooManyRequests``.
+    """
+    limit = get_limit(name)
+    if limit and current_limits().storage.get(counter := limit.key_for(name, key)) >= limit.amount:
+        raise TooManyRequests(retry_after(counter))
+
+
+def amount_of(name: str) -> int:
+    """Return how much a named limit allows in a period, 0 if limits are off."""
+    limit = get_limit(name)
+    return limit.amount if limit else 0
+
+
 def count(name: str, key: str) -> int:
     """Count against a named limit, and return the total of this period.
 

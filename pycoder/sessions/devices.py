@@ -77,6 +77,17 @@ def forget_devices(user_id: int) -> None:
     execute_in_transaction(delete(Device).where(Device.user_id == user_id))
 
 
+def forget_other_devices(user_id: int) -> None:
+    """Forget all devices of an account but the client's, in the caller's transaction.
+
+    The client's no longer needs less than others to sign in.
+    """
+    own = _digest(_accounts().get(str(user_id), ""))
+    theirs = Device.user_id == user_id
+    execute_in_transaction(delete(Device).where(theirs, Device.digest != own))
+    execute_in_transaction(update(Device).where(theirs).values(remembered_until=None))
+
+
 def known_origin(user_id: int | None, methods: str = "%") -> str | None:
     """Return the client's device or network if the account knows it, or ``None``.
 

@@ -14,6 +14,7 @@ from pycoder.mfa import factors, pending, recovery_codes, totp
 from pycoder.models.session import Session
 from pycoder.models.user import User
 from pycoder.ratelimit import limiter
+from pycoder.sessions import devices
 from pycoder.sessions.lifecycle import end_sessions
 
 
@@ -61,9 +62,10 @@ def confirm_app(user_id: int, setup: str, code: str) -> list[str]:
 def end_other_authentications(user_id: int, session_id: UUID | None = None) -> None:
     """End what was authenticated before a change of the factors.
 
-    All sessions but the given one, tickets, proofs, and remembered devices end, in the caller's
-    transaction.
+    All sessions but the given one, tickets and proofs end, in the caller's transaction. All devices
+    but the client's are forgotten: an attacker may have signed in on one by the password alone, and
+    would have a counter of wrong codes of its own.
     """
     end_sessions((Session.user_id == user_id) & (Session.id != session_id))
-    factors.forget_remembered_devices(user_id)
+    devices.forget_other_devices(user_id)
     pending.revoke(user_id)

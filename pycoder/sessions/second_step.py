@@ -8,7 +8,7 @@ from sqlalchemy import Row
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.errors import InvalidCredentials, TicketInvalid
+from pycoder.errors import InvalidCode, InvalidCredentials, TicketInvalid
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
@@ -56,22 +56,29 @@ def complete_login(
 def guard(user_id: int, method: str) -> Iterator[None]:
     """Limit the attempts at the second factor of a user in a ``with`` block.
 
-    Passkeys cannot be guessed, so their failures do not pause codes. Failures count for a known
-    device, or a network that was signed in from with a second factor, and not for a session: the
-    password alone makes any number of sessions and of networks on a remembered device.
+    Each method counts by itself. Failures count for a known device, or a network that was signed in
+    from with a second factor, and not for a session: the password alone makes any number of
+    sessions and of networks on a remembered device. ``second.week`` bounds the guesses at codes of
+    an attacker that knows the password and is patient (NIST SP 800-63B-4 §3.2.2).
     """
-    kind = "passkey" if method == "passkey" else "code"
-    origin = devices.known_origin(user_id, devices.WITH_FACTOR)
-    key = f"{user_id}/{kind}/{origin or ''}"
+    key = f"{user_id}/{method}/{devices.known_origin(user_id, devices.WITH_FACTOR) or ''}"
     refusal = Event.SECOND_REFUSED, f"wrong {method}"
-    with warn_of_copy(user_id), lockout.guard("second.account", key, *refusal, user_id):
-        yield
+    limiter.require_room("second.week", key)
+    try:
+        with warn_of_copy(user_id), lockout.guard("second.account", key, *refusal, user_id):
+            yield
+    except InvalidCode:
+        if limiter.count("second.week", key) == limiter.amount_of("second.week"):
+            audit.record_separately(Event.LIMIT_REACHED, user_id=user_id, reason="second.week")
+        raise
 
 
-def lockout_keys(user_id: int) -> list[str]:
-    """Return all keys that wrong second factors of a user may count for."""
-    origins = ("", *devices.known_origins(user_id))
-    return [f"{user_id}/{kind}/{origin}" for kind in ("code", "passkey") for origin in origins]
+def lift_pauses(user_id: int, origins: set[str]) -> None:
+    """Forget the wrong second factors of a user on all devices."""
+    for method in ("code", "recovery_code", "passkey"):
+        for origin in ("", *origins):
+            for limit in ("second.account", "second.week"):
+                lockout.reset(limit, f"{user_id}/{method}/{origin}")
 
 
 def _consume_and_create(

@@ -309,7 +309,7 @@ def test_the_defaults_are_the_documented_ones(tmp_path):
     assert settings.RATE_LIMITS == {
         "login.account": "10/15minute", "login.ip": "100/5minute", "register.ip": "30/hour",
         "register.form.ip": "100/hour", "account.writes": "60/hour",
-        "second.account": "10/15minute", "second.ip": "100/5minute",
+        "second.account": "10/15minute", "second.week": "50/7day", "second.ip": "100/5minute",
         "refresh.session": "60/minute", "reset.account": "3/hour", "reset.ip": "30/hour",
         "introspect.ip": "100/5minute",
     }  # fmt: skip

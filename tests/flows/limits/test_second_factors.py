@@ -35,15 +35,15 @@ def guess_code(app, authenticator, tries, ip="198.51.100.7"):
 
 
 def test_ten_wrong_codes_pause_a_stranger_and_not_the_owner(ada, app, enrolled, clock, trail):
-    authenticator, codes = enrolled
+    authenticator, _ = enrolled
     assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
     clock.shift(30)
     assert guess_code(app, authenticator, 11) == [400] * 10 + [429]
     assert trail().count(Event.SECOND_REFUSED) == 10
     stranger = visitor(app, ip="198.51.100.7")
-    for factor in ({"code": authenticator.code()}, {"recovery_code": codes[0]}):
-        answer = second_step(stranger, half(stranger), **factor)
-        assert wait_of(answer) == 15 * MINUTE
+    answer = second_step(stranger, half(stranger), code=authenticator.code())
+    assert wait_of(answer) == 15 * MINUTE
+    assert second_step(stranger, half(stranger), recovery_code="x").status_code == 400
     assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
     at_home = visitor(app)  # a new device in a network of the owner
     clock.shift(30)
@@ -106,4 +106,46 @@ def test_second_steps_of_one_network_are_limited(ada, app_with, app, enrolled):
     answers = [second_step(stranger, "x" * 43, code="123456").status_code for _ in range(4)]
     assert answers == [400, 400, 400, 429]
     answer = stranger.client.post("/api/login/enrol/", json={"ticket": "x" * 43})
+    assert answer.status_code == 429
+
+
+WEEK = 7 * 24 * 60 * MINUTE
+
+
+def test_fifty_wrong_codes_in_a_week_end_the_guesses_of_a_patient_stranger(
+    ada, app, enrolled, clock, trail
+):
+    authenticator, codes = enrolled
+    for _ in range(5):
+        assert guess_code(app, authenticator, 9) == [400] * 9
+        clock.shift(16 * MINUTE)
+    assert guess_code(app, authenticator, 6) == [400] * 5 + [429]
+    assert trail().count(Event.LIMIT_REACHED) == 1
+    stranger = visitor(app, ip="198.51.100.7")
+    refused = second_step(stranger, half(stranger), code=authenticator.code())
+    assert wait_of(refused) == WEEK - 5 * 16 * MINUTE
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    answer = second_step(stranger, half(stranger), recovery_code=codes[0])
+    assert answer.status_code == 200
+
+
+def test_a_stranger_with_the_password_takes_no_ticket_from_a_known_device(
+    ada, app, remembered, clock
+):
+    authenticator, _ = remembered
+    clock.shift(30)
+    assert ada.call("DELETE", "/api/devices/").status_code == 204
+    ticket = half(ada)
+    for _ in range(7):
+        half(visitor(app, ip="198.51.100.7"))
+    assert second_step(ada, ticket, code=authenticator.code()).status_code == 200
+
+
+def test_a_device_of_before_the_first_factor_is_a_stranger_after(ada, app, clock):
+    thief = visitor(app, ip="198.51.100.7")
+    assert thief.try_login().status_code == 200
+    authenticator, _ = enrol(ada, app)
+    assert guess_code(app, authenticator, 11)[-1] == 429
+    clock.shift(30)
+    answer = second_step(thief, half(thief), code=authenticator.code())
     assert answer.status_code == 429
