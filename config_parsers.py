@@ -261,7 +261,7 @@ def relying_party(text: str) -> str:
 
 
 def unusable_relying_party(rp_id: str) -> str:
-    """Return why no browser accepts a relying party ID, or nothing (WebAuthn Level 3 §5.1.3)."""
+    """Return why browsers refuse a relying party ID, or nothing (WebAuthn L3 §5.1.3)."""
     with suppress(ValueError):
         ip_address(rp_id.strip("[]"))
         return "must be a domain, because browsers refuse passkeys for IP addresses"

@@ -262,32 +262,23 @@ class RegistrationClosed(Problem):
 
 
 class SecondFactorRequired(Problem):
-    """A correct password of an account that has a second factor.
+    """A correct password of an account that needs a second factor.
 
     ``methods`` are those that the account can use. A login also gets a ``ticket``, which is good
-    for the second step alone.
+    for the second step alone. Without any method, the ticket is good for adding an authenticator
+    app alone.
     """
 
     status, code = 403, "second_factor_required"
     detail = "Please enter a code of your authenticator app, or use another second factor."
 
-    def __init__(self, methods: Sequence[str] = (), ticket: str = "", expires_in: int = 0):
+    def __init__(self, methods: Sequence[str], ticket: str = "", expires_in: int = 0):
         super().__init__()
         step = {"ticket": ticket, "expires_in": expires_in} if ticket else {}
         self.members = {"methods": list(methods), **step}
-
-
-class EnrolmentRequired(SecondFactorRequired):
-    """A correct password of an account that needs a second factor, and has none.
-
-    The ``ticket`` is good for adding an authenticator app alone.
-    """
-
-    detail = "This service requires a second factor. Please add an authenticator app now."
-
-    def __init__(self, ticket: str, expires_in: int):
-        super().__init__((), ticket, expires_in)
-        self.members = {**self.members, "enrol": True}
+        if not methods:
+            self.members["enrol"] = True
+            self.detail = "This service requires a second factor. Add an authenticator app now."
 
 
 class EmailUnverified(Problem):

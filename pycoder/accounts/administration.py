@@ -123,9 +123,9 @@ def list_factors(user: User) -> Factors:
 def reset_factors(user: User) -> None:
     """Remove all second factors of an account whose owner has lost them.
 
-    The owner is mailed. Recovery codes and remembered devices go with them. All sessions, proofs and half-done logins
-    end, and pauses of the second step are lifted. The password stays. Raises ``InvalidInput``
-    without a factor, and ``NotFound`` if the account no longer exists.
+    The owner is mailed. Recovery codes and remembered devices go with them. All sessions, proofs
+    and half-done logins end, and pauses of the second step are lifted. The password stays. Raises
+    ``InvalidInput`` without a factor, and ``NotFound`` if the account no longer exists.
     """
     keys = lockout_keys_of_factors(user.id)
     theirs = User.id == user.id

@@ -63,6 +63,17 @@ def begin_passkey(
     return {"ticket": ticket, "publicKey": options}
 
 
+def signal_passkeys(current: TokenState) -> dict[str, Any]:
+    """Return which passkeys an account has, and its names, for its authenticators.
+
+    Raises ``TokenRevoked`` for a deleted account.
+    """
+    user = db.session.get(User, current.user_id)
+    if user is None:
+        raise TokenRevoked
+    return passkeys.signals(user)
+
+
 def add_passkey(
     current: TokenState, ticket: str, credential: Mapping[str, Any], name: str = ""
 ) -> dict[str, Any]:
@@ -138,14 +149,6 @@ def remove_passkey(current: TokenState, passkey_id: int, proof: str | None) -> N
         raise LastCredential
     record_removal(user, current, Event.PASSKEY_REMOVED)
     db.session.commit()
-
-
-def list_signals(current: TokenState) -> dict[str, Any]:
-    """Return what keeps a browser's passkeys in step. Raises ``TokenRevoked``."""
-    user = db.session.get(User, current.user_id)
-    if user is None:
-        raise TokenRevoked
-    return passkeys.signals(user)
 
 
 def _valid_name(name: str) -> str:

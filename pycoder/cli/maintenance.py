@@ -57,7 +57,7 @@ def send(as_json: bool) -> None:
 
 
 def _orphaned_passkeys() -> list[tuple[str, str, str, str]]:
-    """Return a complaint for each former ``PASSKEY_RP_ID``, if the database can be read."""
+    """Return a complaint for each former ``PASSKEY_RP_ID`` in the database."""
     try:
         found = passkeys.orphaned()
     except SQLAlchemyError:

@@ -38,7 +38,7 @@ def creation_options(user: User, challenge: bytes, existing: Sequence[Passkey]) 
     """Return what ``navigator.credentials.create()`` takes, as JSON (§5.4)."""
     return {
         "rp": {"id": rp_id(), "name": "PyCoder"},
-        "user": _user_entity(user),
+        "user": {"id": websafe_encode(user.handle), **_names(user)},
         "challenge": websafe_encode(challenge),
         "pubKeyCredParams": [{"type": "public-key", "alg": alg} for alg in webauthn.KEY_TYPES],
         "timeout": TIMEOUT,
@@ -55,22 +55,20 @@ def creation_options(user: User, challenge: bytes, existing: Sequence[Passkey]) 
     }
 
 
-def _user_entity(user: User) -> dict[str, str]:
-    """Return how authenticators store and show a user (§5.4.3)."""
-    name = f"{user.first_name} {user.last_name}".strip() or user.username
-    return {"id": websafe_encode(user.handle), "name": user.email, "displayName": name}
-
-
 def signals(user: User) -> dict[str, Any]:
-    """Return the accepted passkeys of a user, and its present names (§5.1.10)."""
-    entity = _user_entity(user)
+    """Return what the signals of browsers take, for all of them together (§5.1.10)."""
     return {
-        "rp_id": rp_id(),
-        "user_id": entity["id"],
-        "credential_ids": [each.credential_id for each in passkeys_of(user.id)],
-        "name": entity["name"],
-        "display_name": entity["displayName"],
+        "rpId": rp_id(),
+        "userId": websafe_encode(user.handle),
+        **_names(user),
+        "allAcceptedCredentialIds": [each.credential_id for each in passkeys_of(user.id)],
     }
+
+
+def _names(user: User) -> dict[str, str]:
+    """Return the names by which authenticators show an account."""
+    name = f"{user.first_name} {user.last_name}".strip() or user.username
+    return {"name": user.email, "displayName": name}
 
 
 def request_options() -> dict[str, Any]:

@@ -13,7 +13,6 @@ from pycoder.audit import Event
 from pycoder.db.queries import fetch_one
 from pycoder.errors import (
     EmailUnverified,
-    EnrolmentRequired,
     InvalidCredentials,
     Problem,
     SecondFactorRequired,
@@ -60,9 +59,9 @@ def log_in(*, identifier: str, password: str, transport: str = "body") -> LoginR
 
     ``transport`` is how the tokens of the session travel: ``body`` or ``cookie``. An unknown
     account, a wrong password and a deactivated account are rejected alike, after the same work;
-    only the audit trail tells them apart. Raises ``InvalidCredentials``, ``TooManyRequests``, and
-    ``SecondFactorRequired`` with a ticket for the second step, ``EnrolmentRequired`` and
-    ``EmailUnverified`` where ``SECOND_FACTOR`` requires a factor that the account lacks.
+    only the audit trail tells them apart. Raises ``InvalidCredentials``, ``TooManyRequests``,
+    ``SecondFactorRequired`` with a ticket, and ``EmailUnverified`` where ``SECOND_FACTOR`` requires
+    a factor that the account cannot add yet.
     """
     limiter.hit("login.ip", limiter.client_network())
     account = fetch_one(_BY_IDENTIFIER, {"key": normalize_identifier(identifier)})
@@ -133,12 +132,7 @@ def _create_ticket(user: User, methods: list[str], transport: str) -> Problem:
     ticket = pending.create(kind, user.id, lifetime, data=data)
     audit.record(Event.LOGIN_HALF, user_id=user.id)
     db.session.commit()
-    seconds = int(lifetime.total_seconds())
-    return (
-        SecondFactorRequired(methods, ticket, seconds)
-        if methods
-        else EnrolmentRequired(ticket, seconds)
-    )
+    return SecondFactorRequired(methods, ticket, int(lifetime.total_seconds()))
 
 
 UNCONFIRMED = (

@@ -37,7 +37,7 @@ class AccountMachine(SessionMachine):
     def evidence(self, device, by, other):
         """Return the fields that a caller sends to prove itself, and whether they suffice."""
         if by == "password":
-            return {"password": device.person.password}, True
+            return {"password": device.person.password}, self.password_is_enough(device.person)
         if by == "nothing":
             return {}, False
         proofs = self.proofs_of(device.person) or self.proofs
@@ -48,14 +48,18 @@ class AccountMachine(SessionMachine):
 
     @rule(which=pick, right=st.sampled_from([True, True, False]))
     def prove(self, which, right):
-        device = self.device(which)
+        self.try_to_prove(self.device(which), right=right)
+
+    def try_to_prove(self, device, *, right=True):
+        factor = self.second_factor(device.person)
         expected = self.access_is(device, device.access[-1])
         password = device.person.password if right else "some other pass phrase"
-        answer = self.send(device, "reauthenticate", password=password)
+        answer = self.send(device, "reauthenticate", password=password, **factor)
         assert outcome(answer) == (
             "invalid_credentials" if (expected, right) == (200, False) else expected
         )
         if answer.status_code == 200:
+            self.factor_was_used(device.person, factor)
             self.proofs.append(Proof(device, answer.json["proof"], self.at))
             for proof in self.proofs_of(device.person)[:-MOST_PROOFS]:
                 proof.dead = True
@@ -75,6 +79,19 @@ class AccountMachine(SessionMachine):
         assert outcome(answer) == expected
         if expected == 200:
             self.change_succeeded(device.person, new, answer.json["tokens"])
+
+    def sign_in(self, person):
+        return person.caller.try_login(password=person.password)
+
+    def password_is_enough(self, person):
+        return True
+
+    def second_factor(self, person):
+        """Return the fields of a second factor of an account that has one."""
+        return {}
+
+    def factor_was_used(self, person, factor):
+        pass
 
     def change_succeeded(self, person, new, tokens):
         person.password = new

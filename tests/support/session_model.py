@@ -199,7 +199,7 @@ class SessionMachine(RuleBasedStateMachine):
         person = self.person(who)
         for _ in range(times):
             self.tick()
-            answer = person.caller.try_login(password=person.password)
+            answer = self.sign_in(person)
             assert outcome(answer) == (200 if person.active else "invalid_credentials")
             if person.active:
                 self.add_device(person, answer.json["tokens"])

@@ -320,3 +320,24 @@ def test_the_defaults_are_the_documented_ones(tmp_path):
 def test_limits_are_counted_at_no_address_without_slashes(tmp_path):
     settings = DevelopmentConfig({"RATE_LIMIT_STORAGE": "redis:host"}, tmp_path)
     assert "redis://" in settings.complaints()["RATE_LIMIT_STORAGE"]
+
+
+@pytest.mark.parametrize(
+    ("host", "rp_id", "is_refused"),
+    [
+        ("auth.pycoder.dev", None, False),
+        ("auth.pycoder.dev", "pycoder.dev", False),
+        ("auth.pycoder.dev", "dev", True),
+        ("auth.pycoder.co.uk", "co.uk", True),
+        ("pycoder.github.io", None, False),
+        ("pycoder.github.io", "github.io", True),
+        ("192.0.2.7", None, True),
+        ("[2001:db8::7]", None, True),
+        ("auth", None, True),
+        ("localhost", None, False),
+    ],
+)
+def test_production_refuses_a_relying_party_that_browsers_refuse(tmp_path, host, rp_id, is_refused):
+    named = {"PASSKEY_RP_ID": rp_id} if rp_id else {}
+    found = refused(tmp_path, PUBLIC_URL=f"https://{host}", **named)
+    assert list(found) == (["PASSKEY_RP_ID"] if is_refused else [])

@@ -134,22 +134,6 @@ class PasskeySchema(Schema):
     )
 
 
-class PasskeySignalsSchema(Schema):
-    """What ``signalAllAcceptedCredentials`` and ``signalCurrentUserDetails`` take."""
-
-    rp_id = fields.String(required=True, data_key="rpId")
-    user_id = fields.String(
-        required=True,
-        data_key="userId",
-        metadata={"description": "The user handle, in base64url."},
-    )
-    credential_ids = fields.List(
-        fields.String(), required=True, data_key="allAcceptedCredentialIds"
-    )
-    name = fields.String(required=True)
-    display_name = fields.String(required=True, data_key="displayName")
-
-
 class NewPasskeySchema(RequestSchema):
     """The body that adds a passkey."""
 
@@ -169,6 +153,16 @@ class PasskeyOptionsSchema(Schema):
 
     ticket = fields.String(required=True)
     publicKey = fields.Dict(keys=fields.String(), required=True)  # noqa: N815 - of WebAuthn
+
+
+class PasskeySignalsSchema(Schema):
+    """The fields of signals to a browser (WebAuthn Level 3 §5.1.10)."""
+
+    rpId = fields.String(required=True)  # noqa: N815
+    userId = fields.String(required=True, metadata={"description": "In base64url."})  # noqa: N815
+    name = fields.String(required=True)
+    displayName = fields.String(required=True)  # noqa: N815
+    allAcceptedCredentialIds = fields.List(fields.String(), required=True)  # noqa: N815
 
 
 class AddedPasskeySchema(PasskeySchema):

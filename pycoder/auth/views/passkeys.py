@@ -73,12 +73,12 @@ def list_passkeys() -> Any:
 @bp.get("/passkeys/signals/")
 @access_token_required
 @bp.response(200, PasskeySignalsSchema)
-def passkey_signals() -> dict[str, Any]:
-    """Return what the signal methods of WebAuthn take (Level 3 §5.1.10).
+def signal_passkeys() -> dict[str, Any]:
+    """Return what keeps a browser's passkeys in step with those of the account.
 
-    With it, a browser hides passkeys that the account no longer has, and shows its present name.
+    For PublicKeyCredential.signalAllAcceptedCredentials() and signalCurrentUserDetails().
     """
-    return account_passkeys.list_signals(current_token_state())
+    return account_passkeys.signal_passkeys(current_token_state())
 
 
 @bp.post("/passkeys/options/")

@@ -1,7 +1,9 @@
 """Two-step sign-in with an authenticator app and recovery codes."""
 
 import pytest
+from sqlalchemy import event
 
+from pycoder.extensions import db
 from tests.support.second_factors import enrol, half, prove, second_step
 from tests.support.tokens import claims_of
 
@@ -79,3 +81,23 @@ def test_a_remembered_device_needs_no_code(ada, factors, clock):
     assert claims_of(ada.tokens.access)["amr"] == ["pwd"]
     assert ada.call("DELETE", "/api/devices/").status_code == 204
     assert half(ada)
+
+
+def test_a_login_without_a_factor_asks_for_factors_twice(ada, app):
+    """The account is read with them, and they are looked for again under its lock."""
+    executed = []
+    with app.app_context():
+        engines = list(db.engines.values())
+
+    def note(connection, cursor, statement, *_):
+        executed.append(statement)
+
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    try:
+        ada.login()
+    finally:
+        for engine in engines:
+            event.remove(engine, "before_cursor_execute", note)
+    naming = [one for one in executed if "FROM totp" in one]
+    assert [one.split()[0] for one in naming] == ["SELECT", "SELECT"]

@@ -223,6 +223,7 @@ def test_an_account_has_twenty_passkeys_at_most(ada, app, passkey):
         assert finish(ada, begin(ada, proof=proof)).status_code == 201
     waiting = [begin(ada, proof=proof) for _ in range(2)]
     assert finish(ada, waiting[0]).status_code == 201
+    assert refusal(finish(ada, waiting[0])) == (400, "passkey_invalid")
     assert refusal(finish(ada, waiting[1])) == (409, "too_many_passkeys")
     answer = ada.call("POST", "/api/passkeys/options/", json={"proof": proof})
     assert refusal(answer) == (409, "too_many_passkeys")
@@ -277,6 +278,19 @@ def test_the_export_has_the_factors_without_their_secrets(ada, app, passkey, row
     [key] = rows(select(Passkey.public_key))
     assert encode(key) not in json.dumps(document)
     assert not [code for code in codes if code in answer.text]
+
+
+def test_the_signals_name_the_account_and_its_passkeys(ada, bob, passkey, rows):
+    [handle] = rows(select(User.handle).where(User.email == ada.email))
+    expected = {
+        "rpId": "localhost",
+        "userId": encode(handle),
+        "name": ada.email,
+        "displayName": "ada",
+        "allAcceptedCredentialIds": [encode(passkey.id)],
+    }
+    assert ada.get("/api/passkeys/signals/").json == expected
+    assert bob.get("/api/passkeys/signals/").json["allAcceptedCredentialIds"] == []
 
 
 def test_password_managers_find_the_page(client):

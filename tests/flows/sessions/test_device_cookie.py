@@ -176,7 +176,8 @@ def test_the_id_of_a_device_is_stored_nowhere_and_the_export_lists_devices(ada, 
     [device] = opened(device_of(ada)).values()
     assert device not in rows(select(Device.digest))
     export = ada.get("/api/user/export/")
-    assert [set(one) for one in export.json["devices"]] == [{"created_at", "last_used_at"}]
+    stored = {"created_at", "last_used_at", "remembered_until"}
+    assert [set(one) for one in export.json["devices"]] == [stored]
     for secret in (device, *rows(select(Device.digest))):
         assert secret not in export.text
 
