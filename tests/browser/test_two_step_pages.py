@@ -333,6 +333,35 @@ def test_a_passkey_that_does_not_know_its_user_is_told_and_the_password_remains(
     in_account(member)
 
 
+def test_the_second_step_works_by_keyboard_alone(member, email):
+    _, codes = set_up_app(member)
+    member.locator("#sign-out").press("Enter")
+    member.wait_for_url("**/login")
+    member.get_by_label("E-mail address or username").focus()
+    member.keyboard.type(email)
+    member.keyboard.press("Tab")
+    member.keyboard.type(PASSWORD)
+    member.keyboard.press("Enter")
+    member.get_by_label("Code from your authenticator app").wait_for()
+    for _ in range(3):  # remember this device, Continue, the other way
+        member.keyboard.press("Tab")
+    member.keyboard.press("Enter")
+    member.keyboard.type(codes[0])
+    member.keyboard.press("Tab")
+    member.keyboard.press("Space")
+    assert member.get_by_label("Do not ask again on this device").is_checked()
+    member.keyboard.press("Enter")
+    in_account(member)
+    member.locator("#replace-codes").press("Enter")
+    member.keyboard.type(PASSWORD)
+    for _ in range(2):
+        member.keyboard.press("Tab")  # past the button that shows the password
+    member.keyboard.press("Shift+Tab")
+    member.keyboard.press("Escape")
+    member.locator("#confirm-dialog").wait_for(state="hidden")
+    assert member.locator("#replace-codes").evaluate("(one) => one === document.activeElement")
+
+
 def test_no_step_has_a_barrier_or_overflows(member, email):
     def check(step):
         assert barriers(member) == {}, step
