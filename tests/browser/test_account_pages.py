@@ -148,7 +148,7 @@ def test_an_account_is_deleted_for_good(page, email):
     page.goto("/login")
     page.get_by_label("E-mail address or username").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.get_by_text("Wrong e-mail, username or password.").wait_for()
 
 

@@ -128,7 +128,7 @@ def test_an_application_signs_in_calls_after_expiry_and_signs_out(
         page.get_by_label("E-mail address").fill(email)
         for password in ("not the password", PASSWORD):
             page.get_by_label("Password").fill(password)
-            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("button", name="Sign in", exact=True).click()
             shown = "Wrong e-mail" if password != PASSWORD else f"Signed in as {email}"
             page.get_by_text(shown).wait_for()
         kept = {cookie["name"] for cookie in context.cookies()} - {"device"}
@@ -140,7 +140,7 @@ def test_an_application_signs_in_calls_after_expiry_and_signs_out(
         page.get_by_text("3 events").wait_for()
         page.reload()
         page.get_by_role("button", name="Sign out").click()
-        page.get_by_role("button", name="Sign in").wait_for()
+        page.get_by_role("button", name="Sign in", exact=True).wait_for()
 
 
 def test_the_second_step_is_sent_with_the_client_and_with_axios(project, server):

@@ -4,6 +4,14 @@ import re
 
 import pytest
 
+from tests.support.account_steps import (
+    confirm,
+    first_step,
+    in_account,
+    save_codes,
+    set_up_app,
+    sign_out,
+)
 from tests.support.constants import PASSWORD
 from tests.support.mail_server import MailServer
 from tests.support.pages import barriers, confirm_address, register
@@ -38,56 +46,6 @@ def server(tmp_path_factory, mailbox):
 def member(page, email, mailbox):
     """A page on which a user with a confirmed address is signed in."""
     return confirm_address(register(page, email), email, mailbox)
-
-
-def set_up_app(page):
-    """Set up an authenticator app, and return it with the recovery codes."""
-    page.get_by_role("button", name="Set up").click()
-    confirm(page, PASSWORD)
-    dialog = page.get_by_role("dialog", name="Set up an authenticator app")
-    dialog.get_by_label("Code from the app").wait_for()
-    app = Authenticator(dialog.locator(".key").inner_text().replace(" ", ""))
-    dialog.get_by_label("Code from the app").fill(app.code())
-    dialog.get_by_role("button", name="Turn on").click()
-    codes = save_codes(page)
-    page.get_by_text("Two-step sign-in is on.").wait_for()
-    return app, codes
-
-
-def save_codes(page):
-    page.get_by_role("heading", name="Save your recovery codes").wait_for()
-    codes = page.locator("#codes-dialog .codes li").all_inner_texts()
-    page.get_by_role("button", name="I have saved them").click()
-    return codes
-
-
-def confirm(page, password=None, **factor):
-    dialog = page.get_by_role("dialog", name="Confirm it is you")
-    if password:
-        dialog.get_by_label("Your password", exact=True).fill(password)
-    if "code" in factor:
-        dialog.get_by_label("Code from your authenticator app").fill(factor["code"])
-    if "recovery_code" in factor:
-        dialog.get_by_role("button", name="Use a recovery code instead").click()
-        dialog.get_by_label("Recovery code").fill(factor["recovery_code"])
-    dialog.get_by_role("button", name="Confirm").click()
-
-
-def sign_out(page):
-    page.locator("#sign-out").click()
-    page.wait_for_url("**/login")
-
-
-def first_step(page, email, password=PASSWORD):
-    page.get_by_label("E-mail address or username").fill(email)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Sign in", exact=True).click()
-
-
-def in_account(page):
-    page.wait_for_url("**/account")
-    page.locator("#event-list li").first.wait_for()
-    return page
 
 
 def test_a_code_is_asked_for_once_an_app_is_set_up(member, email):
@@ -237,100 +195,33 @@ def test_recovery_codes_are_copied_printed_and_downloaded(member):
     assert member.get_by_text(first).is_visible()
 
 
-def add_passkey(page, password=PASSWORD):
-    """Add the account's first passkey, and return its authenticator and the recovery codes."""
-    authenticator = VirtualAuthenticator(page)
-    page.get_by_role("button", name="Add a passkey").click()
-    confirm(page, password)
-    codes = save_codes(page)
-    page.get_by_text("The passkey is added.").wait_for()
-    return authenticator, codes
-
-
-def test_a_passkey_signs_in_from_the_suggestions_of_the_address_field(member):
-    add_passkey(member)
-    sign_out(member)
-    in_account(member)  # the virtual authenticator chooses by itself
-
-
-RECORD_REQUESTS = """(() => {
-  window.requests = [];
-  const get = navigator.credentials.get.bind(navigator.credentials);
-  navigator.credentials.get = (options) => (window.requests.push(options), get(options));
-})()"""
-SEEN = "window.requests.map(({ mediation, signal }) => [mediation ?? 'modal', signal.aborted])"
-
-
-def requests(page, count):
-    """Return the first so many requests of a page, and whether each was aborted."""
-    for _ in range(500):
-        if len(seen := page.evaluate(SEEN)) >= count:
-            break
-        page.wait_for_timeout(20)
-    return seen
-
-
-def test_the_button_takes_over_from_the_suggestions(member):
-    authenticator, codes = add_passkey(member)
-    assert (len(authenticator.credentials()), len(codes)) == (1, 10)
-    authenticator.consent(is_given=False)
-    member.add_init_script(RECORD_REQUESTS)
-    sign_out(member)
-    assert requests(member, 1) == [["conditional", False]]
-
-    def consent(route):
-        assert requests(member, 1) == [["conditional", True]]  # so this one gets no answer
-        authenticator.consent(is_given=True)
-        route.continue_()
-
-    member.route("**/login/passkey/options/", consent)
-    member.get_by_role("button", name="Sign in with a passkey").click()
+def test_the_second_step_works_by_keyboard_alone(member, email):
+    _, codes = set_up_app(member)
+    member.locator("#sign-out").press("Enter")
+    member.wait_for_url("**/login")
+    member.get_by_label("E-mail address or username").focus()
+    member.keyboard.type(email)
+    member.keyboard.press("Tab")
+    member.keyboard.type(PASSWORD)
+    member.keyboard.press("Enter")
+    member.get_by_label("Code from your authenticator app").wait_for()
+    for _ in range(3):  # remember this device, Continue, the other way
+        member.keyboard.press("Tab")
+    member.keyboard.press("Enter")
+    member.keyboard.type(codes[0])
+    member.keyboard.press("Tab")
+    member.keyboard.press("Space")
+    assert member.get_by_label("Do not ask again on this device").is_checked()
+    member.keyboard.press("Enter")
     in_account(member)
-
-
-def test_a_passkey_is_the_second_step_and_confirms_changes(member, email):
-    authenticator, _ = add_passkey(member)
-    authenticator.consent(is_given=False)
-    sign_out(member)
-    first_step(member, email)
-    assert not member.get_by_label("Code from your authenticator app").is_visible()
-    button = member.get_by_role("button", name="Use a passkey")
-    button.wait_for()
-    assert button.evaluate("(button) => button === document.activeElement")
-    authenticator.consent(is_given=True)
-    button.press("Enter")
-    in_account(member)
-    member.get_by_role("button", name="Rename").click()
-    member.get_by_label("Name", exact=True).fill("My laptop")
-    member.get_by_role("button", name="Save name").click()
-    dialog = member.get_by_role("dialog", name="Confirm it is you")
-    assert not dialog.get_by_label("Your password", exact=True).is_visible()
-    dialog.get_by_role("button", name="Use a passkey").click()
-    member.get_by_text("The passkey is renamed.").wait_for()
-    member.get_by_role("button", name="Remove the passkey My laptop").click()
-    confirm(member)
-    member.get_by_text("The passkey is removed.").wait_for()
-    assert member.locator("#two-step-state").inner_text() == "off"
-    for _ in range(100):
-        if not authenticator.credentials():
-            break
-        member.wait_for_timeout(20)
-    assert authenticator.credentials() == []  # the page has reported the removal
-
-
-def test_a_passkey_that_does_not_know_its_user_is_told_and_the_password_remains(member, email):
-    authenticator, codes = add_passkey(member)
-    authenticator.consent(is_given=False)
-    sign_out(member)
-    authenticator.verify(succeeds=False)
-    authenticator.consent(is_given=True)
-    member.get_by_role("button", name="Sign in with a passkey").click()
-    member.get_by_text("No passkey was used").wait_for()
-    first_step(member, email)
-    member.get_by_role("button", name="Use a recovery code instead").click()
-    member.get_by_label("Recovery code").fill(codes[0])
-    member.get_by_role("button", name="Continue").click()
-    in_account(member)
+    member.locator("#replace-codes").press("Enter")
+    member.keyboard.type(PASSWORD)
+    for _ in range(2):
+        member.keyboard.press("Tab")  # past the button that shows the password
+    member.keyboard.press("Shift+Tab")
+    member.keyboard.press("Escape")
+    member.locator("#confirm-dialog").wait_for(state="hidden")
+    assert member.locator("#replace-codes").evaluate("(one) => one === document.activeElement")
 
 
 def test_no_step_has_a_barrier_or_overflows(member, email):

@@ -60,7 +60,7 @@ def login(page, email, password=PASSWORD):
     page.goto("/login")
     page.get_by_label("E-mail address or username").fill(email)
     page.get_by_label("Password", exact=True).fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("**/account")
     page.locator("#event-list li").first.wait_for()
     return page

@@ -1,0 +1,132 @@
+"""Passkeys on the pages, with a virtual authenticator of a real browser."""
+
+import pytest
+
+from tests.support.account_steps import confirm, first_step, in_account, save_codes, sign_out
+from tests.support.constants import PASSWORD
+from tests.support.mail_server import MailServer
+from tests.support.pages import confirm_address, register
+from tests.support.ports import free_port
+from tests.support.servers import Server
+from tests.support.virtual_authenticators import VirtualAuthenticator
+
+pytestmark = pytest.mark.untraced  # the server is another process
+
+
+@pytest.fixture(scope="module")
+def mailbox():
+    with MailServer() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, mailbox):
+    """A server at localhost: an IP address has no passkeys."""
+    folder, port = tmp_path_factory.mktemp("pages"), free_port()
+    settings = {"RATE_LIMITS": "off", "MAIL_URL": mailbox.url, "PORT": port}
+    settings["PUBLIC_URL"] = f"http://localhost:{port}"
+    with Server(folder, f"sqlite:///{folder / 'pycoder.db'}", **settings) as running:
+        running.url = settings["PUBLIC_URL"]
+        yield running
+
+
+@pytest.fixture
+def member(page, email, mailbox):
+    """A page on which a user with a confirmed address is signed in."""
+    return confirm_address(register(page, email), email, mailbox)
+
+
+def add_passkey(page, password=PASSWORD):
+    """Add the account's first passkey, and return its authenticator and the recovery codes."""
+    authenticator = VirtualAuthenticator(page)
+    page.get_by_role("button", name="Add a passkey").click()
+    confirm(page, password)
+    codes = save_codes(page)
+    page.get_by_text("The passkey is added.").wait_for()
+    return authenticator, codes
+
+
+def test_a_passkey_signs_in_from_the_suggestions_of_the_address_field(member):
+    add_passkey(member)
+    sign_out(member)
+    in_account(member)  # the virtual authenticator chooses by itself
+
+
+RECORD_REQUESTS = """(() => {
+  window.requests = [];
+  const get = navigator.credentials.get.bind(navigator.credentials);
+  navigator.credentials.get = (options) => (window.requests.push(options), get(options));
+})()"""
+SEEN = "window.requests.map(({ mediation, signal }) => [mediation ?? 'modal', signal.aborted])"
+
+
+def requests(page, count):
+    """Return the first so many requests of a page, and whether each was aborted."""
+    for _ in range(500):
+        if len(seen := page.evaluate(SEEN)) >= count:
+            break
+        page.wait_for_timeout(20)
+    return seen
+
+
+def test_the_button_takes_over_from_the_suggestions(member):
+    authenticator, codes = add_passkey(member)
+    assert (len(authenticator.credentials()), len(codes)) == (1, 10)
+    authenticator.consent(is_given=False)
+    member.add_init_script(RECORD_REQUESTS)
+    sign_out(member)
+    assert requests(member, 1) == [["conditional", False]]
+
+    def consent(route):
+        assert requests(member, 1) == [["conditional", True]]  # so this one gets no answer
+        authenticator.consent(is_given=True)
+        route.continue_()
+
+    member.route("**/login/passkey/options/", consent)
+    member.get_by_role("button", name="Sign in with a passkey").click()
+    in_account(member)
+
+
+def test_a_passkey_is_the_second_step_and_confirms_changes(member, email):
+    authenticator, _ = add_passkey(member)
+    authenticator.consent(is_given=False)
+    sign_out(member)
+    first_step(member, email)
+    assert not member.get_by_label("Code from your authenticator app").is_visible()
+    button = member.get_by_role("button", name="Use a passkey")
+    button.wait_for()
+    assert button.evaluate("(button) => button === document.activeElement")
+    authenticator.consent(is_given=True)
+    button.press("Enter")
+    in_account(member)
+    member.get_by_role("button", name="Rename").click()
+    member.get_by_label("Name", exact=True).fill("My laptop")
+    member.get_by_role("button", name="Save name").click()
+    dialog = member.get_by_role("dialog", name="Confirm it is you")
+    assert not dialog.get_by_label("Your password", exact=True).is_visible()
+    dialog.get_by_role("button", name="Use a passkey").click()
+    member.get_by_text("The passkey is renamed.").wait_for()
+    member.get_by_role("button", name="Remove the passkey My laptop").click()
+    confirm(member)
+    member.get_by_text("The passkey is removed.").wait_for()
+    assert member.locator("#two-step-state").inner_text() == "off"
+    for _ in range(100):
+        if not authenticator.credentials():
+            break
+        member.wait_for_timeout(20)
+    assert authenticator.credentials() == []  # the page has reported the removal
+
+
+def test_a_passkey_that_does_not_know_its_user_is_told_and_the_password_remains(member, email):
+    authenticator, codes = add_passkey(member)
+    authenticator.consent(is_given=False)
+    sign_out(member)
+    authenticator.verify(succeeds=False)
+    authenticator.consent(is_given=True)
+    member.get_by_role("button", name="Sign in with a passkey").click()
+    member.get_by_text("No passkey was used").wait_for()
+    first_step(member, email)
+    member.get_by_role("button", name="Use a recovery code instead").click()
+    member.get_by_label("Recovery code").fill(codes[0])
+    member.get_by_role("button", name="Continue").click()
+    in_account(member)
