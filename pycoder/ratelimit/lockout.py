@@ -2,35 +2,30 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from limits.errors import StorageError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.clock import now
 from pycoder.db.faults import is_unresponsive
 from pycoder.errors import InvalidCredentials, TooManyRequests
 from pycoder.extensions import db
 from pycoder.ratelimit.limiter import count, current_limits, get_limit, retry_after
 
 LONGEST_PAUSE = 3600  # seconds
+FAILURE = 10_000  # in a counter, beside attempts under way, which are 1 each
 BUSY_RETRY = 2  # seconds after which simultaneous attempts have usually ended
 PAUSE_MEMORY = 86_400  # seconds without reaching the limit, after which pauses are short again
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """A reserved attempt.
-
-    ``number`` is its place in the period, 0 without limits. ``at`` is in seconds since 1970.
-    """
+class Attempt(NamedTuple):
+    """A reserved attempt, and the expiry of its counter in seconds since 1970."""
 
     limit: str
     key: str
-    number: int
-    at: float = field(default_factory=lambda: now().timestamp())
+    expires_at: float
 
 
 @contextmanager
@@ -96,11 +91,21 @@ def _reserve(limit: str, key: str) -> Attempt:
     _release_others()
     if storage.get(_pause(limit, key)):
         raise TooManyRequests(retry_after(_pause(limit, key)))
-    attempt = Attempt(limit, key, count(limit, key))
-    if attempt.number > item.amount:  # without a pause, so other attempts are still under way
+    counted = count(limit, key)
+    attempt = Attempt(limit, key, storage.get_expiry(item.key_for(limit, key)))
+    if sum(_parts(counted)) > item.amount:  # no pause, so other attempts are under way
         _release(attempt)
         raise TooManyRequests(BUSY_RETRY)
     return attempt
+
+
+def _parts(counted: int) -> tuple[int, int]:
+    """Return the failures and the attempts under way of a counter.
+
+    They share one counter, so that a failed attempt moves from one to the other in one statement.
+    """
+    failures = (counted + FAILURE // 2) // FAILURE
+    return failures, counted - failures * FAILURE
 
 
 def _release_others() -> None:
@@ -130,23 +135,34 @@ def _release(attempt: Attempt) -> None:
 def _uncount(attempt: Attempt) -> None:
     """Subtract an attempt from its counter, unless its period is over."""
     item, storage = get_limit(attempt.limit), current_limits().storage
-    if item is None:
-        return
-    counter = item.key_for(attempt.limit, attempt.key)
-    is_same_period = storage.get_expiry(counter) <= attempt.at + item.get_expiry()
-    if is_same_period and storage.get(counter) > 0:
+    counter = item and item.key_for(attempt.limit, attempt.key)
+    if item and counter and _is_counted(attempt, counter) and storage.get(counter):
         storage.incr(counter, item.get_expiry(), -1)
+
+
+def _is_counted(attempt: Attempt, counter: str) -> bool:
+    """Return whether an attempt belongs to the present period of its counter.
+
+    The expiry is compared with itself, not with the clock, which differs between nodes. Redis
+    returns it to the second.
+    """
+    return abs(current_limits().storage.get_expiry(counter) - attempt.expires_at) < 2
 
 
 def _record_failure(attempt: Attempt) -> bool:
     """Count a reserved attempt as a failure, and return whether it starts a pause.
 
-    The last attempt of a period starts one. The first pause is as long as the period of the limit;
+    The last failure of a period starts one. The first pause is as long as the period of the limit;
     each further one is twice as long as the one before, up to an hour (OWASP Authentication Cheat
     Sheet, "Login Throttling").
     """
     item, storage = get_limit(attempt.limit), current_limits().storage
-    if item is None or attempt.number != item.amount:
+    if item is None:
+        return False
+    counter = item.key_for(attempt.limit, attempt.key)
+    moved = FAILURE - _is_counted(attempt, counter)
+    failures, _ = _parts(storage.incr(counter, item.get_expiry(), moved))
+    if failures != item.amount:
         return False
     counter = _pause_count(attempt.limit, attempt.key)
     pauses = storage.get(counter) + 1

@@ -56,6 +56,28 @@ def test_an_attempt_of_a_period_before_is_not_released_from_the_next_one(app, cl
         assert_refused()
 
 
+def test_attempts_under_way_do_not_make_the_first_failure_the_tenth(app):
+    with app.app_context(), contextlib.ExitStack() as under_way:
+        for _ in range(9):
+            under_way.enter_context(attempt())
+        fail(times=1)
+        under_way.pop_all().close()
+        fail(times=9)
+        assert_refused()
+
+
+def test_an_attempt_is_released_although_the_clock_was_set_back(app, clock):
+    with app.app_context():
+        with attempt():
+            pass
+        clock.shift(-30)
+        for _ in range(12):
+            with attempt():
+                clock.shift(-30)
+        fail(times=10)
+        assert_refused()
+
+
 def test_attempts_that_a_fault_ended_are_released_when_the_next_one_begins(app):
     with app.app_context():
         for _ in range(10):
