@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, parse_qs, parse_qsl, urlsplit
 from fido2.rpid import suffixes
 
 MINIMUM_SECRET_BYTES = 32
+WIDEST_NETWORK = 8  # bits; a wider one would believe every client
 SHOWN = ("host=", "hostaddr=", "port=", "service=", "sslmode=", "tls=")  # others may be secret
 
 LIMIT = r"[1-9]\d*/([1-9]\d*)?(second|minute|hour|day)"
@@ -169,8 +170,10 @@ def origins(text: str) -> list[str]:
 def networks(text: str) -> list[IPv4Network | IPv6Network]:
     """Parse addresses and networks."""
     with suppress(ValueError):
-        return [ip_network(network.strip()) for network in text.split(",")]
-    raise ValueError("must be addresses or networks like 192.0.2.0/24, separated by commas")
+        listed = [ip_network(network.strip()) for network in text.split(",")]
+        if all(network.prefixlen >= WIDEST_NETWORK for network in listed):
+            return listed
+    raise ValueError("must be addresses or networks like 192.0.2.0/24 (/8 or smaller), with commas")
 
 
 def mail_url(text: str) -> str:
@@ -238,7 +241,9 @@ def in_clear(url: str, environ: Mapping[str, str]) -> str:
     mode = options.get("sslmode", [environ.get("PGSSLMODE", "")])[-1]
     if mode in ("require", "verify-ca", "verify-full", "disable"):
         return ""
-    hosts = ",".join(named if any(named) else defaults).split(",")
+    # libpq prefers a host address to the host, also one of the environment
+    effective = [*named, environ.get("PGHOSTADDR", "")] if any(named) else defaults
+    hosts = ",".join(effective).split(",")
     if all(is_local(re.sub(r"^([^:]*|\[.*\]):\d+$", r"\1", one)) for one in hosts):
         return ""
     return "may not be encrypted; add sslmode=verify-full or require, or allow it with disable"

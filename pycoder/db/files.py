@@ -28,7 +28,8 @@ def exposed_files(config: Config) -> Iterator[tuple[Path, str]]:
     """
     database = database_file(config)
     beside = [Path(f"{database}{suffix}") for suffix in ("", "-wal", "-shm")] if database else []
-    for path in (config.instance, *beside):
+    mails = [Path(config.MAIL_URL[5:])] if config.MAIL_URL.startswith("file:") else []
+    for path in (config.instance, *beside, *mails):
         if path.exists() and path.stat().st_mode & READ_OR_WRITE:
             yield path, f"{path.stat().st_mode & 0o777:04o}"
 

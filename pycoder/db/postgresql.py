@@ -64,9 +64,15 @@ class TimeoutConnection(psycopg.Connection[Any]):
         return self.closed
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait for the server as psycopg does. Raises ``OperationalError`` on a timeout."""
+        """Wait for the server as psycopg does. Raises ``OperationalError`` on a timeout.
+
+        A connection that is read-only is closed: it stays so when the database no longer is.
+        """
         try:
             return super().wait(gen, interval, timeout or _timeout.get())
+        except psycopg.errors.ReadOnlySqlTransaction:
+            self.pgconn.finish()
+            raise
         except psycopg.OperationalError as error:
             if error.sqlstate is None:  # a timeout, not an error of the server
                 with suppress(psycopg.Error):  # or the server would still execute the statement

@@ -122,6 +122,8 @@ UNSAFE = [
     ("TRUSTED_PROXIES", ""),
     ("PROXY_NETWORKS", "192.0.2.1/24"),
     ("PROXY_NETWORKS", "proxy.pycoder.dev"),
+    ("PROXY_NETWORKS", "0.0.0.0/0"),
+    ("PROXY_NETWORKS", "10.0.0.0/8, ::/0"),
     ("PUBLIC_URL", "https://pycoder.dev/auth"),
     ("PUBLIC_URL", "https://user:word@auth.pycoder.dev"),
     ("SECOND_FACTOR", "always"),

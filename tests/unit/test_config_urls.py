@@ -62,6 +62,8 @@ def test_the_variables_of_postgresql_count(tmp_path):
     assert refused(tmp_path, **socket) == {}
     assert list(refused(tmp_path, **socket, PGHOST="db.pycoder.dev")) == ["DATABASE_URL"]
     assert refused(tmp_path, **socket, PGHOST="db.pycoder.dev", PGSSLMODE="require") == {}
+    local = {"DATABASE_URL": "postgresql://u:word@127.0.0.1/pycoder"}
+    assert list(refused(tmp_path, **local, PGHOSTADDR="192.0.2.1")) == ["DATABASE_URL"]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,22 @@ def test_a_read_only_database_is_unavailable_to_writers_alone(app, ada, app_on):
     assert ada.refresh().status_code == 200
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True, scope="session")
+def test_a_database_that_was_read_only_is_written_again_without_a_restart(app, ada, postgres):
+    name = app.config["DATABASE_URL"].partition("?")[0].rpartition("/")[2]
+    end_all = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+    with psycopg.connect(postgres.get_uri(), autocommit=True) as operator:
+        operator.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        try:
+            operator.execute(end_all, [name])
+            assert is_database_unavailable(ada.try_login())
+            assert ada.user().status_code == 200
+        finally:
+            operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    answers = [ada.try_login().status_code for _ in range(20)]
+    assert answers[len(db.engines) :] == [200] * 18  # each engine finds out once
+
+
 def test_an_exhausted_pool_is_unavailable_until_a_connection_is_back(app, ada, app_on):
     crowded = app_on(app.config["DATABASE_URL"].replace("+psycopg", ""), OneConnection)
     caller = Caller(crowded.test_client())

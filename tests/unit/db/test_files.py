@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from config import TestingConfig
+from config import DevelopmentConfig, TestingConfig
 from pycoder.db.files import database_file, exposed_files
 from tests.support.application import migrated
 from tests.support.constants import SECRET_KEY
@@ -33,6 +33,13 @@ def test_new_files_are_private(tmp_path, umask, url):
         assert modes == dict.fromkeys(("pycoder.db", "pycoder.db-wal", "pycoder.db-shm"), 0o600)
         assert mode(config.instance) == 0o700
         assert list(exposed_files(config)) == []
+
+
+def test_a_folder_of_mails_that_every_user_can_open_is_reported(tmp_path):
+    (tmp_path / "mails").mkdir()
+    (tmp_path / "mails").chmod(0o755)
+    config = DevelopmentConfig({"MAIL_URL": f"file:{tmp_path}/mails"}, tmp_path)
+    assert list(exposed_files(config)) == [(tmp_path / "mails", "0755")]
 
 
 @pytest.mark.parametrize(
