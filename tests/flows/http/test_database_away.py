@@ -100,7 +100,7 @@ def test_a_database_that_was_read_only_is_written_again_without_a_restart(app, a
         finally:
             operator.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     answers = [ada.try_login().status_code for _ in range(20)]
-    assert answers[len(db.engines) :] == [200] * 18  # each engine finds out once
+    assert answers[2:] == [200] * 18  # each of two engines finds out once
 
 
 def test_an_exhausted_pool_is_unavailable_until_a_connection_is_back(app, ada, app_on):
