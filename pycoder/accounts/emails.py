@@ -102,7 +102,8 @@ def _change_email(user: User, email: str) -> None:
         links.revoke_undo_since(user.id, former[email])
         queue.enqueue(Template.EMAIL_CHANGE_UNDONE, old, user_id=user.id, confirmed=was_verified)
     else:
-        links.prepare_undo(user.id, old, reserve=was_verified)
+        had_factor = bool(factors.methods_of(user.id))
+        links.prepare_undo(user.id, old, reserve=was_verified, had_factor=had_factor)
         queue.enqueue(Template.UNDO_EMAIL, old, user_id=user.id, confirmed=was_verified)
         queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)  # tells of that link
     audit.record(Event.EMAIL_CHANGED, user_id=user.id)
@@ -111,9 +112,9 @@ def _change_email(user: User, email: str) -> None:
 def undo_email_change(token: str) -> None:
     """Restore a former address by the token of the link that was mailed to it.
 
-    The account may be in the hands of a thief: all sessions, links, proofs, the password, and the
-    second factors that were added since the change end, and a link to set a new password is mailed
-    to the restored address. Raises ``LinkInvalid``, and
+    The account may be in the hands of a thief: all sessions, links, proofs and the password end,
+    and so do the second factors of an account that had none before the change. A link to set a new
+    password is mailed to the restored address. Raises ``LinkInvalid``, and
     ``InvalidInput`` if another account has the address by now.
     """
     link = links.consume(token, Purpose.UNDO)
@@ -123,7 +124,8 @@ def undo_email_change(token: str) -> None:
     _set_email(user, link.email)
     user.password_hash = NO_PASSWORD
     devices.forget_devices(user.id)
-    factors.remove_all(user.id, since=link.issued_at)
+    if not link.had_factor:  # else every change since then has passed the factor
+        factors.remove_all(user.id, since=link.issued_at)
     links.revoke_undo_since(user.id, link.id)
     revoke_all_sessions(user.id)
     queue.enqueue(Template.RESET_PASSWORD, user.email_key)

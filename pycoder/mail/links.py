@@ -57,6 +57,7 @@ class ConsumedLink(NamedTuple):
     purpose: Purpose
     email: str | None
     issued_at: datetime
+    had_factor: bool
 
 
 def issue(
@@ -83,16 +84,17 @@ def _lifetime(purpose: Purpose) -> timedelta:
     return timedelta(seconds=current_app.config[LIFETIMES[purpose]])
 
 
-def prepare_undo(user_id: int, email: str, *, reserve: bool) -> None:
+def prepare_undo(user_id: int, email: str, *, reserve: bool, had_factor: bool = False) -> None:
     """Add the right of a former address to undo a change of address.
 
     Call it in the transaction of the change: its rank among others and its lifetime count from
     there. ``issue_undo`` creates the secret when the mail is sent. With ``reserve``, no other
-    account can get the address meanwhile.
+    account can get the address meanwhile. ``had_factor`` is whether the account has a factor now.
     """
     _delete_undo(user_id, OneTimeToken.email == email)  # an expired one
     key = normalize_identifier(email) if reserve else None
-    _store(user_id, Purpose.UNDO, secrets.token_urlsafe(32), email=email, reserved_key=key)
+    values = {"email": email, "reserved_key": key, "had_factor": had_factor}
+    _store(user_id, Purpose.UNDO, secrets.token_urlsafe(32), **values)
 
 
 def issue_undo(user_id: int, email: str) -> str | None:
@@ -152,14 +154,13 @@ def consume(secret: str, *purposes: Purpose) -> ConsumedLink | None:
     """
     valid = _is_valid(secret, *purposes)
     user = lock_user(User.id == select(OneTimeToken.user_id).where(valid).scalar_subquery())
-    returned = (OneTimeToken.id, OneTimeToken.purpose, OneTimeToken.email, OneTimeToken.expires_at)
-    row = (
-        user and db.session.execute(delete(OneTimeToken).where(valid).returning(*returned)).first()
-    )
+    consumed = delete(OneTimeToken).where(valid).returning(OneTimeToken.__table__)
+    row = user and db.session.execute(consumed).first()
     if not (user and row):
         return None
     purpose = Purpose(row.purpose)
-    return ConsumedLink(user, row.id, purpose, row.email, row.expires_at - _lifetime(purpose))
+    issued_at = row.expires_at - _lifetime(purpose)
+    return ConsumedLink(user, row.id, purpose, row.email, issued_at, row.had_factor)
 
 
 def revoke(user_id: int, *purposes: Purpose) -> None:

@@ -16,7 +16,8 @@ class OneTimeToken(Base):
     """A link of a user for a purpose, as the SHA-256 of its secret.
 
     ``email`` is the new address of a change of address, or the old one that a link restores, which
-    ``reserved_key`` reserves. With a ``session_id``, the link is worth nothing once that session
+    ``reserved_key`` reserves. ``had_factor`` is whether the account had a second factor when its
+    address was changed. With a ``session_id``, the link is worth nothing once that session
     has ended.
     """
 
@@ -28,6 +29,7 @@ class OneTimeToken(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     email: Mapped[str | None] = mapped_column(String(EMAIL_LENGTH))
     reserved_key: Mapped[str | None] = mapped_column(String(320), index=True)
+    had_factor: Mapped[bool] = mapped_column(default=False, server_default=false())
     session_id: Mapped[UUID | None] = mapped_column(Uuid)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 

@@ -273,9 +273,12 @@ def test_a_factor_that_a_thief_has_added_ends_with_the_change(ada, app, taken, m
     assert ada.get("/api/factors/").json["recovery_codes_left"] == 0
 
 
-def test_a_factor_that_the_owner_had_before_stays(ada, app, mails, clock):
+def test_an_account_that_had_a_factor_keeps_one_also_if_it_was_replaced(ada, app, mails, clock):
     authenticator, _ = enrol(ada, app)
     clock.shift(30)
-    token = change_address(ada, THEIRS, mails, proof=prove_both(ada, code=authenticator.code()))
+    proof = prove_both(ada, code=authenticator.code())
+    token = change_address(ada, THEIRS, mails, proof=proof)
+    clock.shift(30)
+    enrol(ada, app, proof=prove_both(ada, code=authenticator.code()))
     restore(ada, mails, token, NEW)
     assert half(ada)
