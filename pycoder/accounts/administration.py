@@ -7,6 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, delete, select, update
 
 from pycoder import audit
+from pycoder.accounts.factors import remove_all_factors
 from pycoder.accounts.identifiers import trim_identifier
 from pycoder.accounts.passwords import check_password_policy, replace_password_hash
 from pycoder.accounts.reauthentication import revoke_links_and_proofs
@@ -134,7 +135,7 @@ def reset_factors(user: User) -> None:
         raise NotFound
     if not has_factor(user):
         raise InvalidInput({"user": ["This account has no second factor."]})
-    factors.remove_all(user.id)
+    remove_all_factors(user)
     revoke_all_sessions(user.id)
     pending.revoke(user.id)
     audit.record(Event.FACTORS_RESET, user_id=user.id)

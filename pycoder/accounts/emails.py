@@ -3,6 +3,7 @@
 from sqlalchemy.exc import IntegrityError
 
 from pycoder import audit
+from pycoder.accounts.factors import remove_all_factors
 from pycoder.accounts.identifiers import EMAIL_RESERVED, EMAIL_TAKEN, normalize_email
 from pycoder.accounts.reauthentication import (
     lock_session_owner,
@@ -92,17 +93,21 @@ def _change_email(user: User, email: str) -> None:
     A change to an address that could undo an earlier one is a way back, as by that link: the
     address that is left gets no link. It is reserved if it was verified. Otherwise an attacker
     could register the address of another person, leave it, and so bar it.
+
+    A first factor that the old address could still undo does not count as one that the account had:
+    the link that undoes the change removes it, too.
     """
     if links.is_reserved(email, user.id):  # its owner has to be able to return
         raise InvalidInput({"email": [EMAIL_RESERVED]})
     old, was_verified = user.email, user.email_verified
+    had_factor = not links.can_undo_factors(user.id, user.email_key)
+    had_factor = had_factor and bool(factors.methods_of(user.id))
     _set_email(user, email)
     former = {link.email: link.id for link in links.undo_links(user.id)}
     if email in former:
         links.revoke_undo_since(user.id, former[email])
         queue.enqueue(Template.EMAIL_CHANGE_UNDONE, old, user_id=user.id, confirmed=was_verified)
     else:
-        had_factor = bool(factors.methods_of(user.id))
         links.prepare_undo(user.id, old, reserve=was_verified, had_factor=had_factor)
         queue.enqueue(Template.UNDO_EMAIL, old, user_id=user.id, confirmed=was_verified)
         queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)  # tells of that link
@@ -113,9 +118,9 @@ def undo_email_change(token: str) -> None:
     """Restore a former address by the token of the link that was mailed to it.
 
     The account may be in the hands of a thief: all sessions, links, proofs and the password end,
-    and so do the second factors of an account that had none before the change. A link to set a new
-    password is mailed to the restored address. Raises ``LinkInvalid``, and
-    ``InvalidInput`` if another account has the address by now.
+    and so do the second factors of an account that had none before the change, or a first one that
+    the address could undo. A link to set a new password is mailed to the restored address. Raises
+    ``LinkInvalid``, and ``InvalidInput`` if another account has the address by now.
     """
     link = links.consume(token, Purpose.UNDO)
     if link is None or link.email is None:
@@ -125,7 +130,7 @@ def undo_email_change(token: str) -> None:
     user.password_hash = NO_PASSWORD
     devices.forget_devices(user.id)
     if not link.had_factor:  # else every change since then has passed the factor
-        factors.remove_all(user.id, since=link.issued_at)
+        remove_all_factors(user)
     links.revoke_undo_since(user.id, link.id)
     revoke_all_sessions(user.id)
     queue.enqueue(Template.RESET_PASSWORD, user.email_key)

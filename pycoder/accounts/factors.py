@@ -1,4 +1,4 @@
-"""The second factors of the current user: list, add, replace and remove them."""
+"""The second factors of an account: list, add, replace, remove and undo them."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,19 +10,28 @@ from pycoder.accounts.reauthentication import (
     lock_session_owner,
     require_proof,
     require_reauthentication,
+    revoke_links_and_proofs,
 )
 from pycoder.audit import Event
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction
-from pycoder.errors import EmailUnverified, InvalidCode, NotFound
+from pycoder.errors import EmailUnverified, InvalidCode, LinkInvalid, NotFound
 from pycoder.extensions import db
-from pycoder.mail import queue
+from pycoder.mail import links, queue
+from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
 from pycoder.mfa import factors, passkeys, pending, recovery_codes, totp
 from pycoder.models.mfa import Totp
 from pycoder.models.session import Session
-from pycoder.models.user import User
-from pycoder.sessions.enrolment import confirm_app, end_other_authentications
+from pycoder.models.user import User, normalize_identifier
+from pycoder.passwords.hashing import NO_PASSWORD
+from pycoder.sessions import devices
+from pycoder.sessions.enrolment import (
+    announce_first_factor,
+    confirm_app,
+    end_other_authentications,
+)
+from pycoder.sessions.lifecycle import revoke_all_sessions
 from pycoder.sessions.second_step import guard
 from pycoder.tokens.state import TokenState
 
@@ -80,11 +89,12 @@ def confirm_totp(current: TokenState, code: str) -> list[str]:
         user = lock_session_owner(current)
         if setup is None or not pending.take_found(setup):  # another request was first
             raise InvalidCode(NO_SETUP)
+        is_first = not factors.methods_of(user_id)
         codes = confirm_app(user_id, setup.data["secret"], code)
         own = update(Session).where(Session.id == current.session_id)
         amr = f"{factors.PASSWORD} {factors.OTP}"
         execute_in_transaction(own.values(authenticated_at=now(), amr=amr))
-        record_change(user, current, Event.FACTOR_ADDED, "totp")
+        record_change(user, current, Event.FACTOR_ADDED, "totp", is_first=is_first)
         db.session.commit()
     return codes
 
@@ -112,20 +122,32 @@ def record_removal(user: User, current: TokenState, event: Event, kind: str | No
     Without any factor left, the session goes on as one of the password alone.
     """
     if factors.end_without_factor(user.id):
+        links.revoke(user.id, Purpose.UNDO_FACTORS)
         own = Session.id == current.session_id
         execute_in_transaction(update(Session).where(own).values(amr=factors.PASSWORD))
     record_change(user, current, event, kind)
 
 
-def record_change(user: User, current: TokenState, event: Event, kind: str | None = None) -> None:
+def record_change(
+    user: User,
+    current: TokenState,
+    event: Event,
+    kind: str | None = None,
+    *,
+    is_first: bool = False,
+) -> None:
     """Record a change of the factors in the caller's transaction, and mail the owner.
 
     What was authenticated before without the new factor, or with the removed one, ends: all other
-    sessions, tickets, proofs, and remembered devices.
+    sessions, tickets, proofs, and remembered devices. The notice of the first factor has a link
+    that removes it.
     """
     end_other_authentications(user.id, current.session_id)
     audit.record(event, user_id=user.id, session_id=current.session_id, reason=kind)
-    queue.enqueue(NOTICES[event], user.email, user_id=user.id)
+    if is_first:
+        announce_first_factor(user, FIRST_NOTICES[event])
+    else:
+        queue.enqueue(NOTICES[event], user.email, user_id=user.id)
 
 
 NOTICES = {
@@ -133,6 +155,10 @@ NOTICES = {
     Event.FACTOR_REMOVED: Template.FACTOR_REMOVED,
     Event.PASSKEY_ADDED: Template.PASSKEY_ADDED,
     Event.PASSKEY_REMOVED: Template.PASSKEY_REMOVED,
+}
+FIRST_NOTICES = {
+    Event.FACTOR_ADDED: Template.FIRST_FACTOR_ADDED,
+    Event.PASSKEY_ADDED: Template.FIRST_PASSKEY_ADDED,
 }
 
 
@@ -159,3 +185,38 @@ def forget_devices(current: TokenState) -> None:
         session_id = current.session_id
         audit.record(Event.DEVICES_FORGOTTEN, user_id=user.id, session_id=session_id)
     db.session.commit()
+
+
+def undo_factors(token: str) -> None:
+    """Remove all second factors by the link in the notice of the first one.
+
+    A thief of the password may have added it: all sessions, links, proofs, known devices and the
+    password end, too. A link to set a new password is mailed. Raises ``LinkInvalid``, also while
+    the account has another address than the one that the link was mailed to.
+    """
+    link = links.consume(token, Purpose.UNDO_FACTORS)
+    if link is None or normalize_identifier(link.email or "") != link.user.email_key:
+        db.session.rollback()
+        raise LinkInvalid(UNDO_INVALID)
+    user = link.user
+    user.password_hash = NO_PASSWORD
+    remove_all_factors(user)
+    devices.forget_devices(user.id)
+    revoke_links_and_proofs(user)
+    revoke_all_sessions(user.id)
+    queue.enqueue(Template.RESET_PASSWORD, user.email_key)
+    audit.record(Event.FACTORS_UNDONE, user_id=user.id)
+    db.session.commit()
+
+
+UNDO_INVALID = (
+    "This link was used before, or is no longer valid. If the e-mail address of your account was"
+    " changed, please use the link in the e-mail about that change. If you still cannot sign in,"
+    " please contact the operator of this service."
+)
+
+
+def remove_all_factors(user: User) -> None:
+    """Remove all second factors in the caller's transaction, and revoke the link that does so."""
+    factors.remove_all(user.id)
+    links.revoke(user.id, Purpose.UNDO_FACTORS)

@@ -98,7 +98,7 @@ def add_passkey(
     added: dict[str, Any] = {"passkey": passkey}
     if is_first:
         added["recovery_codes"] = recovery_codes.replace_codes(user.id)
-        record_change(user, current, Event.PASSKEY_ADDED)
+        record_change(user, current, Event.PASSKEY_ADDED, is_first=True)
     else:
         _record_addition(user, current)
     db.session.commit()

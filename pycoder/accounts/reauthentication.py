@@ -137,7 +137,8 @@ def lock_session_owner(current: TokenState) -> User:
 def revoke_links_and_proofs(user: User) -> None:
     """Revoke the links and proofs of an account in the caller's transaction.
 
-    Queued mails with links are deleted. Links that undo a change of address stay valid.
+    Queued mails with links are deleted. Links that undo a change of address or a first factor
+    stay valid.
     """
     links.revoke(user.id)
     queue.cancel(user)

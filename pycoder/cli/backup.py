@@ -76,10 +76,10 @@ def _secret_place() -> str:
 def restored(yes: bool, gap: int, as_json: bool) -> None:
     """Finish the restoration of a backup, before the service is started.
 
-    This ends all sessions, and all links but those that undo a change of address. It replaces the
-    signing keys, and leaves out ids that may have been generated after the backup. A service that
-    caches the JWK set accepts old tokens for up to jwks_kept_for seconds. Repeating the command is
-    safe, and signs all users out again.
+    This ends all sessions, and all links but those that undo a change of address or a first factor.
+    It replaces the signing keys, and leaves out ids that may have been generated after the backup.
+    A service that caches the JWK set accepts old tokens for up to jwks_kept_for seconds. Repeating
+    the command is safe, and signs all users out again.
     """
     if not yes:
         click.confirm(CONFIRMATION, abort=True)

@@ -6,11 +6,13 @@ it is deactivated. A link that a session asked for is valid as long as the sessi
 
 A link that undoes a change of address is the exception. It belongs to the former address, not to
 the account: each former address has its own, and only the link of an earlier address revokes it.
+
+A link that removes the factors of an account is revoked with its last factor, and by nothing else.
 """
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -34,29 +36,28 @@ class Purpose(StrEnum):
     CHANGE = "change_email"
     RESET = "reset_password"
     UNDO = "undo_email"
+    UNDO_FACTORS = "undo_factors"
 
 
 OF_ACCOUNT = (Purpose.VERIFY, Purpose.CHANGE, Purpose.RESET)
+OF_OWNERS = (Purpose.UNDO, Purpose.UNDO_FACTORS)  # the rights of owners against a thief
 
 LIFETIMES = {  # settings in config.py
     Purpose.VERIFY: "EMAIL_LINK_LIFETIME",
     Purpose.CHANGE: "EMAIL_LINK_LIFETIME",
     Purpose.RESET: "RESET_LINK_LIFETIME",
     Purpose.UNDO: "UNDO_LINK_LIFETIME",
+    Purpose.UNDO_FACTORS: "UNDO_LINK_LIFETIME",
 }
 
 
 class ConsumedLink(NamedTuple):
-    """The locked account of a consumed link, and the link itself.
-
-    The lifetime of an undo link counts from the change of address: that is its ``issued_at``.
-    """
+    """The locked account of a consumed link, and the link itself."""
 
     user: User
     id: int
     purpose: Purpose
     email: str | None
-    issued_at: datetime
     had_factor: bool
 
 
@@ -89,7 +90,8 @@ def prepare_undo(user_id: int, email: str, *, reserve: bool, had_factor: bool = 
 
     Call it in the transaction of the change: its rank among others and its lifetime count from
     there. ``issue_undo`` creates the secret when the mail is sent. With ``reserve``, no other
-    account can get the address meanwhile. ``had_factor`` is whether the account has a factor now.
+    account can get the address meanwhile. ``had_factor`` is whether the account has a factor that
+    stays after an undo.
     """
     _delete_undo(user_id, OneTimeToken.email == email)  # an expired one
     key = normalize_identifier(email) if reserve else None
@@ -97,11 +99,28 @@ def prepare_undo(user_id: int, email: str, *, reserve: bool, had_factor: bool = 
     _store(user_id, Purpose.UNDO, secrets.token_urlsafe(32), **values)
 
 
-def issue_undo(user_id: int, email: str) -> str | None:
+def prepare_factors_undo(user_id: int, email: str) -> None:
+    """Add the right of an address to remove the factors of its account.
+
+    Call it in the transaction of the first factor: its lifetime counts from there.
+    """
+    revoke(user_id, Purpose.UNDO_FACTORS)
+    _store(user_id, Purpose.UNDO_FACTORS, secrets.token_urlsafe(32), email=email)
+
+
+def can_undo_factors(user_id: int, email_key: str) -> bool:
+    """Return whether a normalized address can remove an account's factors by a link."""
+    valid = (OneTimeToken.user_id == user_id, OneTimeToken.expires_at > now())
+    right = select(OneTimeToken.email).where(*valid, OneTimeToken.purpose == Purpose.UNDO_FACTORS)
+    email = db.session.scalar(right)
+    return email is not None and normalize_identifier(email) == email_key
+
+
+def issue_undo(user_id: int, email: str, purpose: Purpose = Purpose.UNDO) -> str | None:
     """Replace the secret of a prepared undo link, and return it if there is one."""
     secret = secrets.token_urlsafe(32)
     theirs = (OneTimeToken.user_id == user_id, OneTimeToken.email == email)
-    prepared = update(OneTimeToken).where(*theirs, OneTimeToken.purpose == Purpose.UNDO)
+    prepared = update(OneTimeToken).where(*theirs, OneTimeToken.purpose == purpose)
     return secret if execute_in_transaction(prepared.values(digest=_digest(secret))) else None
 
 
@@ -159,12 +178,11 @@ def consume(secret: str, *purposes: Purpose) -> ConsumedLink | None:
     if not (user and row):
         return None
     purpose = Purpose(row.purpose)
-    issued_at = row.expires_at - _lifetime(purpose)
-    return ConsumedLink(user, row.id, purpose, row.email, issued_at, row.had_factor)
+    return ConsumedLink(user, row.id, purpose, row.email, row.had_factor)
 
 
 def revoke(user_id: int, *purposes: Purpose) -> None:
-    """Revoke the secrets of an account: those for ``purposes``, or all but undo links."""
+    """Revoke the secrets of an account: for ``purposes``, or all but undo links."""
     named = OneTimeToken.purpose.in_(purposes or OF_ACCOUNT)
     execute_in_transaction(delete(OneTimeToken).where(OneTimeToken.user_id == user_id, named))
 

@@ -46,11 +46,13 @@ POLL_INTERVAL = 5.0  # seconds between two looks for mails that other processes 
 SHUTDOWN_TIMEOUT = 20.0  # seconds that an exiting process waits for the mail that it is sending
 
 # The secret is in the fragment, which browsers send to no server.
-LINK_PATHS = {
-    Template.VERIFY_EMAIL: "/verify-email#token=",
-    Template.CHANGE_EMAIL: "/verify-email#token=",
-    Template.RESET_PASSWORD: "/reset-password#token=",
-    Template.UNDO_EMAIL: "/undo-email#token=",
+LINKS = {
+    Template.VERIFY_EMAIL: (Purpose.VERIFY, "/verify-email#token="),
+    Template.CHANGE_EMAIL: (Purpose.CHANGE, "/verify-email#token="),
+    Template.RESET_PASSWORD: (Purpose.RESET, "/reset-password#token="),
+    Template.UNDO_EMAIL: (Purpose.UNDO, "/undo-email#token="),
+    Template.FIRST_FACTOR_ADDED: (Purpose.UNDO_FACTORS, "/undo-factors#token="),
+    Template.FIRST_PASSKEY_ADDED: (Purpose.UNDO_FACTORS, "/undo-factors#token="),
 }
 
 
@@ -241,7 +243,9 @@ def _prepare(row: Row[Any]) -> EmailMultiAlternatives | None:
     if _is_over_limit(row):
         return None
     with bound_client(ClientInfo(**row.client)):
-        to, link = _create_link(row) if row.template in LINK_PATHS else (row.to, "")
+        to, link = _create_link(row) if row.template in LINKS else (row.to, "")
+        if row.template in (Template.FIRST_FACTOR_ADDED, Template.FIRST_PASSKEY_ADDED):
+            to = row.to  # a notice, which is sent without its link, too
         values = {"link": link, "at": row.created_at, "numbers": row.numbers}
         return rendering.render(row.template, to, **values) if to else None
 
@@ -267,21 +271,21 @@ def _create_link(row: Row[Any]) -> tuple[str, str]:
     It is dropped if the account is gone or deactivated, if the session that asked for the link has
     ended, or if the mail was cancelled.
     """
-    purpose = Purpose(row.template)
+    purpose, path = LINKS[Template(row.template)]
     is_reset = purpose is Purpose.RESET  # for an address that a client sent
     user = lock_user(User.email_key == row.to if is_reset else User.id == row.user_id)
     is_wanted = (OutgoingMail.id == row.id, links.is_asker_active(OutgoingMail))
     if user is None or db.session.scalar(select(OutgoingMail.id).where(*is_wanted)) is None:
         db.session.rollback()
         return "", ""
-    email = row.to if purpose in (Purpose.CHANGE, Purpose.UNDO) else None
-    if purpose is Purpose.UNDO:
-        secret = links.issue_undo(user.id, row.to)
+    is_undo = purpose in (Purpose.UNDO, Purpose.UNDO_FACTORS)
+    email = row.to if is_undo or purpose is Purpose.CHANGE else None
+    if is_undo:
+        secret = links.issue_undo(user.id, row.to, purpose)
     else:
         secret = links.issue(user.id, purpose, email, row.session_id)
     if is_reset and row.tries == 0:
         audit.record(Event.PASSWORD_RESET_ASKED, user_id=user.id)
     db.session.commit()
-    path = LINK_PATHS[Template(row.template)]
     link = f"{current_app.config['FRONTEND_URL']}{path}{secret}"
     return (email or user.email, link) if secret else ("", "")

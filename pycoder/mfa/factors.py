@@ -1,11 +1,10 @@
 """The second factors of an account, whatever their kind."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, delete, exists, or_, select, true, update
+from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 
 from pycoder.db.queries import execute_in_transaction
 from pycoder.errors import InvalidCode
@@ -80,13 +79,8 @@ def forget_remembered_devices(user_id: int) -> int:
     return execute_in_transaction(update(Device).where(*theirs).values(remembered_until=None))
 
 
-def remove_all(user_id: int, *, since: datetime | None = None) -> None:
-    """Remove the factors and recovery codes of a user in the caller's transaction.
-
-    With ``since``, those that were added before stay.
-    """
+def remove_all(user_id: int) -> None:
+    """Remove the factors and recovery codes of a user in the caller's transaction."""
     for model in _METHODS.values():
-        added = true() if since is None else model.created_at >= since
-        execute_in_transaction(delete(model).where(model.user_id == user_id, added))
-    end_without_factor(user_id)
+        execute_in_transaction(delete(model).where(model.user_id == user_id))
     forget_remembered_devices(user_id)

@@ -15,9 +15,10 @@ from pycoder.models.user import EMAIL_LENGTH
 class OneTimeToken(Base):
     """A link of a user for a purpose, as the SHA-256 of its secret.
 
-    ``email`` is the new address of a change of address, or the old one that a link restores, which
-    ``reserved_key`` reserves. ``had_factor`` is whether the account had a second factor when its
-    address was changed. With a ``session_id``, the link is worth nothing once that session
+    ``email`` is the new address of a change of address, the old one that a link restores, which
+    ``reserved_key`` reserves, or the one of the account when its first factor was added.
+    ``had_factor`` is whether the account had a second factor when its address was changed that the
+    link does not remove. With a ``session_id``, the link is worth nothing once that session
     has ended.
     """
 

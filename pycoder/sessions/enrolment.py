@@ -8,7 +8,7 @@ from pycoder import audit
 from pycoder.audit import Event
 from pycoder.clock import now
 from pycoder.errors import InvalidCode, TicketInvalid
-from pycoder.mail import queue
+from pycoder.mail import links, queue
 from pycoder.mail.queue import Template
 from pycoder.mfa import factors, pending, recovery_codes, totp
 from pycoder.models.session import Session
@@ -42,8 +42,17 @@ def enrol(user: User, setup: str, factor: Mapping[str, Any]) -> list[str]:
     codes = confirm_app(user.id, setup, factor.get("code", ""))
     end_other_authentications(user.id)
     audit.record(Event.FACTOR_ADDED, user_id=user.id, reason="totp")
-    queue.enqueue(Template.FACTOR_ADDED, user.email, user_id=user.id)
+    announce_first_factor(user, Template.FIRST_FACTOR_ADDED)
     return codes
+
+
+def announce_first_factor(user: User, template: Template) -> None:
+    """Mail a link that removes the first factor again, in the caller's transaction.
+
+    The password is enough to add a first factor, and a thief may know it.
+    """
+    links.prepare_factors_undo(user.id, user.email)
+    queue.enqueue(template, user.email, user_id=user.id)
 
 
 def confirm_app(user_id: int, setup: str, code: str) -> list[str]:

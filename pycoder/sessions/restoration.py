@@ -18,7 +18,7 @@ from pycoder.db.sequences import advance_ids
 from pycoder.errors import MigrationsPending
 from pycoder.extensions import db
 from pycoder.keys import rotation
-from pycoder.mail.links import Purpose
+from pycoder.mail import links
 from pycoder.mail.queue import WITH_LINK
 from pycoder.mfa import totp
 from pycoder.models.device import Device
@@ -32,7 +32,7 @@ BATCH = 1000  # rows that one transaction changes
 GAP = 1_000_000  # more accounts, logins and events than there were between the backup and the loss
 
 DELETED: tuple[tuple[Any, Any], ...] = (
-    (OneTimeToken.digest, OneTimeToken.purpose != Purpose.UNDO),  # the right of a former owner
+    (OneTimeToken.digest, OneTimeToken.purpose.not_in(links.OF_OWNERS)),
     (PendingAuthentication.digest, true()),
     (PendingIndex.idx, true()),
     (OutgoingMail.id, OutgoingMail.template.in_(WITH_LINK)),

@@ -48,6 +48,7 @@ for path, name in (
     ("/reset-password", "reset_password"),
     ("/verify-email", "verify_email"),
     ("/undo-email", "undo_email"),
+    ("/undo-factors", "undo_factors"),
 ):
     bp.add_url_rule(path, name, page_view(f"{name}.html"))
 

@@ -5,10 +5,12 @@ import pytest
 from tests.support.account_steps import confirm, first_step, in_account, save_codes, sign_out
 from tests.support.constants import PASSWORD
 from tests.support.mail_server import MailServer
-from tests.support.pages import confirm_address, register
+from tests.support.pages import confirm_address, login, register
 from tests.support.ports import free_port
 from tests.support.servers import Server
 from tests.support.virtual_authenticators import VirtualAuthenticator
+
+NEW_PASSWORD = "four quite different words"
 
 pytestmark = pytest.mark.untraced  # the server is another process
 
@@ -130,3 +132,30 @@ def test_a_passkey_that_does_not_know_its_user_is_told_and_the_password_remains(
     member.get_by_label("Recovery code").fill(codes[0])
     member.get_by_role("button", name="Continue").click()
     in_account(member)
+
+
+def open_link(page, mailbox, email, path):
+    """Open the link of the mail to an address, as soon as it has arrived."""
+    for _ in range(1000):
+        mails = [mail for mail in mailbox.mails if mail.to == email and path in mail.text]
+        if mails:
+            break
+        page.wait_for_timeout(20)
+    page.goto("/healthz")
+    page.goto(mails[-1].link)
+
+
+def test_a_passkey_that_a_thief_has_added_is_removed_from_the_mailbox(member, email, mailbox):
+    page = member
+    add_passkey(page)
+    open_link(page, mailbox, email, "/undo-factors")
+    page.get_by_role("button", name="Remove two-step sign-in").click()
+    page.get_by_text("Two-step sign-in is removed").wait_for()
+    assert "token" not in page.url
+    assert page.get_by_role("link", name="Sign in", exact=True).is_visible()
+    open_link(page, mailbox, email, "/reset-password")
+    page.get_by_label("New password", exact=True).fill(NEW_PASSWORD)
+    page.get_by_role("button", name="Set password").click()
+    page.get_by_text("you are signed out on all devices").wait_for()
+    login(page, email, NEW_PASSWORD)
+    page.get_by_text("Two-step sign-in removed with a link from an e-mail").wait_for()

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from pycoder.clock import now
 from tests.support.callers import Caller
-from tests.support.ownership_model import OwnershipMachine
+from tests.support.ownership_model import Link, OwnershipMachine
 from tests.support.second_factors import STEP, Authenticator, confirm_address
 from tests.support.session_model import DAY, outcome, pick
 
@@ -21,7 +20,7 @@ class Factors:
     last_step: int = 0
     remembered: int = 0  # until when logins of the user's browser need none
     spent: list[dict[str, str]] = field(default_factory=list)
-    made: float = field(default_factory=lambda: now().timestamp())
+    undo: Link | None = None  # that removes them, of the first one
 
 
 class FactorMachine(OwnershipMachine):
@@ -77,10 +76,36 @@ class FactorMachine(OwnershipMachine):
         self.of(person).remembered = 0
         super().change_succeeded(person, new, tokens)
 
-    def change_was_undone(self, person, changed):
-        """The factors that were added since the change of address are gone."""
-        if self.of(person).made >= changed:
+    def has_lasting_factor(self, person):
+        """No factor lasts while the address of the first one can undo it."""
+        return self.of(person).app is not None and not self.can_be_undone(person)
+
+    def can_be_undone(self, person):
+        undo = self.of(person).undo
+        return bool(undo) and self.at < undo.expires and undo.email == person.caller.email
+
+    def change_was_undone(self, person, undo):
+        if not undo.had_factor:
             self.factors[id(person)] = Factors()
+
+    @rule(who=pick)
+    def undo_the_factors(self, who):
+        """All factors are gone, and nothing else of the account is good."""
+        person = self.person(who)
+        undo = self.of(person).undo
+        if undo is None:
+            return
+        good = person.active and self.can_be_undone(person)
+        for expected in (204 if good else "link_invalid", "link_invalid"):
+            assert outcome(self.post(person, "factors/undo", token=undo.token)) == expected
+        if good:
+            self.factors[id(person)] = Factors()
+            self.forget_secrets(person)
+            for device in person.devices:
+                device.revoked = True
+                self.check_all_tokens_of(device, newest=1)
+            assert outcome(person.caller.try_login(password=person.password)) != 200
+            self.reset_the_password(person)
 
     def reset_the_password(self, person):
         self.of(person).remembered = 0
@@ -138,8 +163,14 @@ class FactorMachine(OwnershipMachine):
         answer = self.send(device, "factors/totp/confirm", code=code)
         assert answer.status_code == 200, answer.json
         codes, spent = answer.json["recovery_codes"], [{"code": code}]
-        self.change(device, Factors(app, codes, step, spent=spent))
+        undo = self.of(device.person).undo or self.mailed_undo(device.person)
+        self.change(device, Factors(app, codes, step, spent=spent, undo=undo))
         assert outcome(self.send(device, "factors/totp/confirm", code=code)) == "invalid_code"
+
+    def mailed_undo(self, person):
+        email = person.caller.email
+        [token] = [mail.token for mail in self.mails() if "/undo-factors" in mail.text]
+        return Link(person, token, self.at + 7 * DAY, email)
 
     @rule(which=pick)
     def remove_the_app(self, which):

@@ -1,12 +1,11 @@
 """The model of accounts, with addresses that change and return, and backups."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from sqlalchemy import delete, select
 
-from pycoder.clock import now
 from pycoder.extensions import db
 from pycoder.keys.store import KeyRingCache
 from pycoder.models.session import Session
@@ -37,7 +36,7 @@ class Link:
     email: str
     device: Device | None = None
     dead: bool = False
-    made: float = field(default_factory=lambda: now().timestamp())
+    had_factor: bool = False  # of a change: whether its undo keeps the factors
 
 
 class OwnershipMachine(AccountMachine):
@@ -124,10 +123,12 @@ class OwnershipMachine(AccountMachine):
         answer = self.post(person, "email/verify", token=change.token)
         assert outcome(answer) == (204 if good else "link_invalid")
         if good:
+            had_factor = self.has_lasting_factor(person)
             before, person.caller.email = person.caller.email, change.email
             self.forget_secrets(person)
             [token] = [mail.token for mail in self.mails() if mail.to == before]
-            self.undos.append(Link(person, token, self.at + 7 * DAY, before))
+            undo = Link(person, token, self.at + 7 * DAY, before, had_factor=had_factor)
+            self.undos.append(undo)
 
     @precondition(lambda self: self.undos)
     @rule(number=pick)
@@ -148,10 +149,14 @@ class OwnershipMachine(AccountMachine):
                 device.revoked = True
                 self.check_all_tokens_of(device, newest=1)
             assert outcome(person.caller.try_login(password=person.password)) != 200
-            self.change_was_undone(person, undo.made)
+            self.change_was_undone(person, undo)
             self.reset_the_password(person)
 
-    def change_was_undone(self, person, changed):
+    def has_lasting_factor(self, person):
+        """Return whether the user has a factor that no undo removes."""
+        return False
+
+    def change_was_undone(self, person, undo):
         pass
 
     def reset_the_password(self, person):

@@ -16,6 +16,8 @@ PAGES = (
     "/verify-email",
     "/undo-email#token=abc",
     "/undo-email",
+    "/undo-factors#token=abc",
+    "/undo-factors",
     "/account",
     "/api/docs/",
 )

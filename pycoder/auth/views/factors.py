@@ -7,7 +7,7 @@ from pycoder.auth import bp
 from pycoder.auth.cookies import token_response
 from pycoder.auth.csrf import check_origin
 from pycoder.auth.decorators import access_token_required
-from pycoder.auth.schemas.accounts import ProofSchema
+from pycoder.auth.schemas.accounts import LinkSchema, ProofSchema
 from pycoder.auth.schemas.factors import (
     CodeSchema,
     FactorsSchema,
@@ -24,6 +24,7 @@ from pycoder.errors import (
     EmailUnverified,
     InvalidCode,
     InvalidCredentials,
+    LinkInvalid,
     NotFound,
     Overloaded,
     PasskeyInvalid,
@@ -117,6 +118,18 @@ def replace_recovery_codes(body: dict[str, str]) -> dict[str, Any]:
     """Replace the recovery codes. Requires a proof."""
     codes = account_factors.replace_recovery_codes(current_token_state(), body.get("proof"))
     return {"recovery_codes": codes}
+
+
+@bp.post("/factors/undo/")
+@bp.arguments(LinkSchema)
+@bp.response(204)
+@bp.errors(LinkInvalid, Overloaded)
+def undo_factors(body: dict[str, str]) -> None:
+    """Remove all second factors by the link in the notice of the first one.
+
+    Every session ends, and the password with them. A link to set a new one is mailed.
+    """
+    account_factors.undo_factors(body["token"])
 
 
 @bp.delete("/devices/")

@@ -22,6 +22,7 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "factor.added": "Authenticator app set up; all other devices signed out",
   "factor.removed": "Authenticator app removed; all other devices signed out",
   "factors.reset": "Two-step sign-in removed by an administrator",
+  "factors.undone": "Two-step sign-in removed with a link from an e-mail",
   "recovery_codes.created": "New recovery codes created",
   "recovery_code.used": "Recovery code used",
   "device.remembered": "Device remembered: no second step there for 30 days",

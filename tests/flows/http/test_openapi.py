@@ -36,6 +36,7 @@ OPEN_TO_ALL = {
     "POST /api/password/reset/confirm/",
     "POST /api/email/verify/",
     "POST /api/email/undo/",
+    "POST /api/factors/undo/",
     "GET /healthz",
     "GET /readyz",
     "GET /metrics",

@@ -70,6 +70,15 @@ def test_no_link_of_the_backup_is_valid_and_notices_are_still_sent(restored, app
     assert answer.json["code"] == "link_invalid"
 
 
+def test_the_right_to_undo_a_first_factor_outlives_the_loss(restored, app, ada, mails):
+    enrol(ada, app)
+    [token] = [mail.token for mail in mails() if "/undo-factors" in mail.text]
+    assert restored().exit_code == 0
+    answer = ada.client.post("/api/factors/undo/", json={"token": token})
+    assert answer.status_code == 204
+    assert [mail.subject for mail in mails()] == ["Choose a new password"]
+
+
 KEPT = {
     "users": "accounts are as they were",
     "sessions": "revoked",

@@ -1,4 +1,4 @@
-"""Calls of an account beside its deletion, its deactivation and the undo of its address."""
+"""Calls of an account beside its deletion, its deactivation and undos from its mailbox."""
 
 from functools import partial
 
@@ -9,6 +9,7 @@ from pycoder.accounts import administration
 from pycoder.audit import Event
 from pycoder.extensions import db
 from pycoder.mail import links
+from pycoder.mail.links import Purpose
 from pycoder.models.audit import AuditEvent
 from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.session import Session
@@ -98,3 +99,22 @@ def test_of_twenty_undos_at_once_one_succeeds_beside_what_a_thief_does(api, oper
         undone = (AuditEvent.user_id == user_id, AuditEvent.event == Event.EMAIL_CHANGE_UNDONE)
         assert scalar(select(func.count(AuditEvent.id)).where(*undone)) == 1
         assert outcome(api.try_login(former, NEW_PASSWORD)) == "invalid_credentials"
+
+
+def test_of_twenty_undos_of_a_first_factor_at_once_one_succeeds(api, operator, scalar):
+    for _ in range(3 * SOAK):
+        person = api.register()
+        user_id = scalar(select(User.id).where(User.email == person.email))
+        with operator.app_context():
+            links.prepare_factors_undo(user_id, person.email)
+            secret = links.issue_undo(user_id, person.email, Purpose.UNDO_FACTORS)
+            db.session.commit()
+        undos = [partial(api.call, "POST", "factors/undo/", {"token": secret})] * 20
+        thief = [partial(call, api, name, person) for name in ("prove", "change", "resend")]
+        answers = [outcome(answer) for answer in at_once([*undos, *thief])]
+        assert sorted(map(str, answers[:20])) == ["204"] + ["link_invalid"] * 19
+        assert set(answers[20:]) <= GOOD | {"invalid_credentials"}
+        assert scalar(live_sessions_of(person.email)) == 0
+        undone = (AuditEvent.user_id == user_id, AuditEvent.event == Event.FACTORS_UNDONE)
+        assert scalar(select(func.count(AuditEvent.id)).where(*undone)) == 1
+        assert outcome(api.try_login(person.email, NEW_PASSWORD)) == "invalid_credentials"
