@@ -120,6 +120,30 @@ def test_it_removes_it_also_when_the_seven_days_end_after_the_change(
     choose_password(ada, mails)
 
 
+def test_it_keeps_it_when_the_seven_days_have_ended_at_the_change(
+    ada, thief, passkey, mails, clock
+):
+    clock.shift(7 * 86_400 - 60)
+    assert log_in(thief, passkey).status_code == 200
+    mails()
+    move(thief, THEIRS, proof=prove_by(thief, passkey))
+    [link] = [mail.token for mail in mails() if mail.to == THEIRS]
+    clock.shift(120)
+    assert verify(thief, link).status_code == 204
+    [back] = [mail.token for mail in mails() if "/undo-email" in mail.text]
+    assert undo_change(ada, back).status_code == 204
+    assert log_in(thief, passkey).status_code == 200
+
+
+def test_of_two_changes_the_undo_of_the_first_one_removes_it(ada, thief, passkey, mails):
+    first = change_address(thief, THEIRS, mails, proof=prove_by(thief, passkey))
+    second = change_address(thief, "thief@example.net", mails, proof=prove_by(thief, passkey))
+    assert undo_change(thief, second).status_code == 204
+    assert log_in(thief, passkey).status_code == 200  # not from an address that came later
+    assert undo_change(ada, first).status_code == 204
+    assert log_in(thief, passkey).json["code"] == "passkey_unknown"
+
+
 def test_a_link_serves_again_when_the_account_has_its_address_again(
     ada, thief, passkey, token, mails
 ):
