@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from pycoder import audit
 from pycoder.accounts.reauthentication import (
+    lock_reauthenticated_owner,
     lock_session_owner,
     require_proof,
     require_reauthentication,
@@ -50,7 +51,7 @@ def set_up_totp(
     """
     require_reauthentication(current, password, proof)
     require_verified_email(current)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     setup = totp.new_setup(user.id)
     data, session_id = {"secret": setup}, current.session_id
     pending.create(TOTP_SETUP, user.id, SETUP_LIFETIME, session_id=session_id, data=data)
@@ -99,7 +100,7 @@ def remove_totp(current: TokenState, proof: str | None) -> None:
     ``NotFound`` and ``TokenRevoked``.
     """
     require_proof(current, proof)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     if not totp.remove(user.id):
         raise NotFound
     record_removal(user, current, Event.FACTOR_REMOVED, "totp")
@@ -123,7 +124,7 @@ def record_change(user: User, current: TokenState, event: Event, kind: str | Non
     What was authenticated before without the new factor, or with the removed one, ends: all other
     sessions, tickets, proofs, and remembered devices.
     """
-    end_other_authentications(user.id, current.session_id)
+    end_other_authentications(user, current.session_id)
     audit.record(event, user_id=user.id, session_id=current.session_id, reason=kind)
     queue.enqueue(NOTICES[event], user.email, user_id=user.id)
 
@@ -142,7 +143,7 @@ def replace_recovery_codes(current: TokenState, proof: str | None) -> list[str]:
     Raises ``ReauthenticationRequired``, ``NotFound`` without a factor, and ``TokenRevoked``.
     """
     require_proof(current, proof)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     if not factors.methods_of(user.id):
         raise NotFound
     codes = recovery_codes.replace_codes(user.id)
