@@ -6,7 +6,7 @@ from pycoder import audit
 from pycoder.accounts.factors import remove_all_factors
 from pycoder.accounts.identifiers import EMAIL_RESERVED, EMAIL_TAKEN, normalize_email
 from pycoder.accounts.reauthentication import (
-    lock_session_owner,
+    lock_reauthenticated_owner,
     require_reauthentication,
     revoke_links_and_proofs,
 )
@@ -62,7 +62,7 @@ def request_email_change(
     require_reauthentication(current, password, proof)
     for subject in (str(user_id), limiter.hash_identifier(key)):
         limiter.hit("reset.account", f"change/{subject}", user_id)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     links.revoke(user_id, Purpose.CHANGE)
     queue.cancel(user, Template.CHANGE_EMAIL)
     queue.enqueue(Template.CHANGE_EMAIL, email, user_id=user_id, session_id=current.session_id)

@@ -7,6 +7,7 @@ from sqlalchemy import update
 
 from pycoder import audit
 from pycoder.accounts.reauthentication import (
+    lock_reauthenticated_owner,
     lock_session_owner,
     require_proof,
     require_reauthentication,
@@ -59,7 +60,7 @@ def set_up_totp(
     """
     require_reauthentication(current, password, proof)
     require_verified_email(current)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     setup = totp.new_setup(user.id)
     data, session_id = {"secret": setup}, current.session_id
     pending.create(TOTP_SETUP, user.id, SETUP_LIFETIME, session_id=session_id, data=data)
@@ -109,7 +110,7 @@ def remove_totp(current: TokenState, proof: str | None) -> None:
     ``NotFound`` and ``TokenRevoked``.
     """
     require_proof(current, proof)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     if not totp.remove(user.id):
         raise NotFound
     record_removal(user, current, Event.FACTOR_REMOVED, "totp")
@@ -142,7 +143,7 @@ def record_change(
     sessions, tickets, proofs, and remembered devices. The notice of the first factor has a link
     that removes it.
     """
-    end_other_authentications(user.id, current.session_id)
+    end_other_authentications(user, current.session_id)
     audit.record(event, user_id=user.id, session_id=current.session_id, reason=kind)
     if is_first:
         announce_first_factor(user, FIRST_NOTICES[event])
@@ -168,7 +169,7 @@ def replace_recovery_codes(current: TokenState, proof: str | None) -> list[str]:
     Raises ``ReauthenticationRequired``, ``NotFound`` without a factor, and ``TokenRevoked``.
     """
     require_proof(current, proof)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     if not factors.methods_of(user.id):
         raise NotFound
     codes = recovery_codes.replace_codes(user.id)

@@ -10,6 +10,7 @@ from pycoder import audit
 from pycoder.accounts.factors import NOTICES, record_change, record_removal, require_verified_email
 from pycoder.accounts.identifiers import is_valid_name
 from pycoder.accounts.reauthentication import (
+    lock_reauthenticated_owner,
     lock_session_owner,
     require_proof,
     require_reauthentication,
@@ -54,7 +55,7 @@ def begin_passkey(
     """
     require_reauthentication(current, password, proof)
     require_verified_email(current)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     existing = _require_room(user)
     session_id, lifetime = current.session_id, challenges.LIFETIME
     ticket = pending.create(PASSKEY_SETUP, user.id, lifetime, session_id=session_id)
@@ -126,7 +127,7 @@ def rename_passkey(current: TokenState, passkey_id: int, name: str, proof: str |
     """
     name = _valid_name(name)
     require_proof(current, proof)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     passkey = next((one for one in passkeys.passkeys_of(user.id) if one.id == passkey_id), None)
     if passkey is None:
         raise NotFound
@@ -141,7 +142,7 @@ def remove_passkey(current: TokenState, passkey_id: int, proof: str | None) -> N
     Raises ``ReauthenticationRequired``, ``NotFound``, ``LastCredential`` and ``TokenRevoked``.
     """
     require_proof(current, proof)
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     if passkey_id > MAXIMUM_ID or not passkeys.remove(user.id, passkey_id):
         raise NotFound
     if user.password_hash == NO_PASSWORD and not passkeys.usable_left(user.id):

@@ -5,7 +5,7 @@ from sqlalchemy import update
 from pycoder import audit
 from pycoder.accounts.identifiers import normalize_email
 from pycoder.accounts.reauthentication import (
-    lock_session_owner,
+    lock_reauthenticated_owner,
     require_reauthentication,
     revoke_links_and_proofs,
 )
@@ -42,7 +42,7 @@ def change_password(
     password_hash = hash_password(new)
     current_ring()  # fails before there is a session for which no token can be signed
     status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
-    user = lock_session_owner(current)
+    user = lock_reauthenticated_owner(current, proof)
     replace_password_hash(user, password_hash)
     revoke_all_sessions(user.id)
     session = create_session(user.id, status_idx, current.transport, current.amr)

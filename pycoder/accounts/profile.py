@@ -14,7 +14,11 @@ from pycoder.accounts.identifiers import (
     is_valid_username,
     name_errors,
 )
-from pycoder.accounts.reauthentication import lock_session_owner, require_reauthentication
+from pycoder.accounts.reauthentication import (
+    lock_reauthenticated_owner,
+    lock_session_owner,
+    require_reauthentication,
+)
 from pycoder.audit import Event
 from pycoder.errors import InvalidInput, TokenRevoked, TooManyRequests
 from pycoder.extensions import db
@@ -77,7 +81,7 @@ def delete_own_account(
     Raises what ``require_reauthentication`` raises, and ``TokenRevoked``.
     """
     require_reauthentication(current, password, proof)
-    delete_user(lock_session_owner(current))
+    delete_user(lock_reauthenticated_owner(current, proof))
 
 
 def list_activity(user_id: int) -> Sequence[AuditEvent]:

@@ -134,6 +134,19 @@ def lock_session_owner(current: TokenState) -> User:
     return user
 
 
+def lock_reauthenticated_owner(current: TokenState, proof: str | None) -> User:
+    """Lock the current user after a reauthentication, and return its current state.
+
+    A second factor may have been added while the password was hashed: then the password is not
+    enough, and a proof of before was revoked. Raises ``ReauthenticationRequired`` and
+    ``TokenRevoked``.
+    """
+    user = lock_session_owner(current)
+    if factors.methods_of(user.id):
+        require_proof(current, proof)
+    return user
+
+
 def revoke_links_and_proofs(user: User) -> None:
     """Revoke the links and proofs of an account in the caller's transaction.
 

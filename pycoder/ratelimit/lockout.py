@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pycoder import audit
 from pycoder.audit import Event
+from pycoder.clock import now
 from pycoder.db.faults import is_unresponsive
 from pycoder.errors import InvalidCredentials, TooManyRequests
 from pycoder.extensions import db
@@ -16,6 +17,7 @@ from pycoder.ratelimit.limiter import count, current_limits, get_limit, retry_af
 
 LONGEST_PAUSE = 3600  # seconds
 FAILURE = 10_000  # in a counter, beside attempts under way, which are 1 each
+LEASE = 60  # seconds, longer than an attempt takes; later, its process has died
 BUSY_RETRY = 2  # seconds after which simultaneous attempts have usually ended
 PAUSE_MEMORY = 86_400  # seconds without reaching the limit, after which pauses are short again
 
@@ -93,10 +95,26 @@ def _reserve(limit: str, key: str) -> Attempt:
         raise TooManyRequests(retry_after(_pause(limit, key)))
     counted = count(limit, key)
     attempt = Attempt(limit, key, storage.get_expiry(item.key_for(limit, key)))
-    if sum(_parts(counted)) > item.amount:  # no pause, so other attempts are under way
-        _release(attempt)
-        raise TooManyRequests(BUSY_RETRY)
+    failures, under_way = _parts(counted)
+    if failures + under_way > item.amount:  # no pause, so other attempts are under way
+        if failures >= item.amount or not _is_stuck(limit, key, counted - 1):
+            _release(attempt)
+            raise TooManyRequests(BUSY_RETRY)
+        storage.incr(item.key_for(limit, key), item.get_expiry(), 1 - under_way)
     return attempt
+
+
+def _is_stuck(limit: str, key: str, others: int) -> bool:
+    """Return whether the other attempts under way belong to processes that have died.
+
+    The same count of them that is met again after ``LEASE`` is one that nothing releases. Of
+    simultaneous callers, one learns so, and uncounts them.
+    """
+    storage, met = current_limits().storage, f"stuck/{limit}/{key}/{others}"
+    if storage.incr(met, 3 * LEASE) == 1:
+        return False
+    age = 3 * LEASE - (storage.get_expiry(met) - now().timestamp())
+    return age >= LEASE and storage.incr(f"unstuck/{limit}/{key}", LEASE) == 1
 
 
 def _parts(counted: int) -> tuple[int, int]:

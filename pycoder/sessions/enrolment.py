@@ -9,6 +9,7 @@ from pycoder.audit import Event
 from pycoder.clock import now
 from pycoder.errors import InvalidCode, TicketInvalid
 from pycoder.mail import links, queue
+from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
 from pycoder.mfa import factors, pending, recovery_codes, totp
 from pycoder.models.session import Session
@@ -40,7 +41,7 @@ def enrol(user: User, setup: str, factor: Mapping[str, Any]) -> list[str]:
     if factors.methods_of(user.id):
         raise TicketInvalid
     codes = confirm_app(user.id, setup, factor.get("code", ""))
-    end_other_authentications(user.id)
+    end_other_authentications(user)
     audit.record(Event.FACTOR_ADDED, user_id=user.id, reason="totp")
     announce_first_factor(user, Template.FIRST_FACTOR_ADDED)
     return codes
@@ -68,13 +69,16 @@ def confirm_app(user_id: int, setup: str, code: str) -> list[str]:
     return recovery_codes.replace_codes(user_id)
 
 
-def end_other_authentications(user_id: int, session_id: UUID | None = None) -> None:
+def end_other_authentications(user: User, session_id: UUID | None = None) -> None:
     """End what was authenticated before a change of the factors.
 
-    All sessions but the given one, tickets and proofs end, in the caller's transaction. All devices
+    All sessions but the given one, tickets, proofs and changes of address that were not confirmed
+    end, in the caller's transaction. All devices
     but the client's are forgotten: an attacker may have signed in on one by the password alone, and
     would have a counter of wrong codes of its own.
     """
-    end_sessions((Session.user_id == user_id) & (Session.id != session_id))
-    devices.forget_other_devices(user_id)
-    pending.revoke(user_id)
+    end_sessions((Session.user_id == user.id) & (Session.id != session_id))
+    devices.forget_other_devices(user.id)
+    pending.revoke(user.id)
+    links.revoke(user.id, Purpose.CHANGE)
+    queue.cancel(user, Template.CHANGE_EMAIL)

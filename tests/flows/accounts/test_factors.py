@@ -3,8 +3,17 @@
 import pytest
 from sqlalchemy import event
 
+from pycoder.accounts import reauthentication
 from pycoder.extensions import db
-from tests.support.second_factors import enrol, half, prove, second_step
+from tests.support.emails import move, verify, with_link
+from tests.support.second_factors import (
+    Authenticator,
+    confirm_address,
+    enrol,
+    half,
+    prove,
+    second_step,
+)
 from tests.support.tokens import claims_of
 
 
@@ -101,3 +110,44 @@ def test_a_login_without_a_factor_asks_for_factors_twice(ada, app):
             event.remove(engine, "before_cursor_execute", note)
     naming = [one for one in executed if "FROM totp" in one]
     assert [one.split()[0] for one in naming] == ["SELECT", "SELECT"]
+
+
+SENSITIVE = {
+    "DELETE /api/user/": {},
+    "POST /api/email/change/": {"email": "ada@example.org"},
+    "POST /api/password/change/": {"new_password": "a new long pass phrase"},
+    "POST /api/factors/totp/": {},
+    "POST /api/passkeys/options/": {},
+}
+
+
+@pytest.mark.parametrize("name", SENSITIVE)
+def test_a_password_that_is_hashed_while_a_factor_is_added_is_not_enough(
+    name, ada, app, monkeypatch
+):
+    confirm_address(app)
+    setup = ada.call("POST", "/api/factors/totp/", json={"password": ada.password})
+    code, verify = Authenticator(setup.json["secret"]).code(), reauthentication.verify_password
+
+    def add_factor_and_verify(*given):
+        added = ada.call("POST", "/api/factors/totp/confirm/", json={"code": code})
+        assert added.status_code == 200
+        return verify(*given)
+
+    monkeypatch.setattr(reauthentication, "verify_password", add_factor_and_verify)
+    method, path = name.split()
+    field = "current_password" if "password/change" in path else "password"
+    answer = ada.call(method, path, json={**SENSITIVE[name], field: ada.password})
+    assert (answer.status_code, answer.json["code"]) == (401, "insufficient_user_authentication")
+    assert half(ada)
+
+
+def test_a_change_of_address_that_was_asked_before_the_factor_does_not_take_effect(
+    ada, app, mails, clock
+):
+    confirm_address(app)
+    mails()
+    assert move(ada, "thief@example.org").status_code == 202
+    link = with_link([mail for mail in mails() if mail.to == "thief@example.org"])
+    enrol(ada, app)
+    assert verify(ada, link.token).json["code"] == "link_invalid"

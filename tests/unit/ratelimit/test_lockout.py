@@ -12,6 +12,7 @@ from pycoder.errors import InvalidCredentials, TooManyRequests
 from pycoder.extensions import db
 from pycoder.models.rate_limit import RateLimit
 from pycoder.ratelimit import lockout
+from pycoder.ratelimit.lockout import LEASE
 from pycoder.ratelimit.storage import DatabaseStorage
 from tests.support.login_attempts import MINUTE
 
@@ -63,6 +64,35 @@ def test_attempts_under_way_do_not_make_the_first_failure_the_tenth(app):
         fail(times=1)
         under_way.pop_all().close()
         fail(times=9)
+        assert_refused()
+
+
+@pytest.mark.parametrize("failed", [0, 4, 9])
+def test_attempts_of_processes_that_died_make_room_after_a_minute(failed, app, clock):
+    with app.app_context():
+        fail(times=failed)
+        for _ in range(10 - failed):
+            attempt().__enter__()  # never left
+        assert_refused()
+        clock.shift(LEASE - 1)
+        assert_refused()
+        clock.shift(1)
+        fail(times=10 - failed)
+        assert_refused()
+        clock.shift(15 * MINUTE)
+        fail(times=10)
+        assert_refused()
+
+
+def test_attempts_that_end_are_not_taken_for_dead(app, clock):
+    with app.app_context(), contextlib.ExitStack() as under_way:
+        for _ in range(9):
+            under_way.enter_context(attempt())
+        with attempt():
+            assert_refused()
+        fail(times=1)
+        assert_refused()
+        clock.shift(LEASE - 1)
         assert_refused()
 
 
