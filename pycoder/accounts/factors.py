@@ -217,7 +217,7 @@ UNDO_INVALID = (
 )
 
 
+def remove_all_factors(user: User) -> None:
     """Remove all second factors in the caller's transaction, and revoke their link."""
-    """Remove all second factors, and the link that does so, in the caller's transaction."""
     factors.remove_all(user.id)
     links.revoke(user.id, Purpose.UNDO_FACTORS)
