@@ -168,11 +168,14 @@ def test_many_are_added_in_batches_and_each_batch_is_on_record(import_lines, row
     users = [line(number) for number in range(1, 26)]
     assert import_lines(*users[:15])[0]["added"] == 15
     assert import_lines(*users) == ({"added": 10, "existing": 15, "bad": 0}, {})
-    on_record = rows(select(AuditEvent.event)), rows(select(AuditEvent.reason))
-    assert on_record == (
+    on_record = [
+        rows(select(column).order_by(AuditEvent.id))
+        for column in (AuditEvent.event, AuditEvent.reason)
+    ]
+    assert on_record == [
         [Event.USERS_IMPORTED] * 4,
         ["10 users", "5 users", "5 users", "5 users"],
-    )
+    ]
 
 
 def test_two_imports_at_once_add_every_user_once(app, rows, monkeypatch):
