@@ -294,9 +294,9 @@ def _format_errors(errors: Mapping[str, Sequence[str]]) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in line)[:500]
 
 
-def export_users(*, with_hashes: bool) -> Iterator[User]:
-    """Record an export, and yield all users."""
+def export_users(*, with_hashes: bool) -> Iterator[tuple[User, bool]]:
+    """Record an export, and yield all users, each with whether it has a second factor."""
     reason = "with password hashes" if with_hashes else None
     audit.record(Event.USERS_EXPORTED, reason=reason)
     db.session.commit()
-    yield from (user for user, _ in administration.list_users())
+    yield from administration.list_users()

@@ -175,3 +175,11 @@ def test_a_reset_lifts_the_pauses_of_the_second_step(ada, app, flask, factors, c
         answer = second_step(caller, half(caller), code=authenticator.code())
         assert answer.status_code == 200, answer.json
         clock.shift(30)
+
+
+def test_an_export_says_how_many_accounts_lose_their_second_factor(ada, bob, app, flask):
+    assert flask("users", "export").stderr == ""
+    enrol(ada, app)
+    done = flask("users", "export", "--with-password-hashes")
+    assert len(done.stdout.splitlines()) == 2
+    assert done.stderr.startswith("1 of these accounts have a second factor")

@@ -73,6 +73,12 @@ class FactorSchema(RequestSchema):
     recovery_code = Secret(longest=64, required=False)
     passkey = PasskeyField()
 
+    @validates_schema
+    def require_one_factor_at_most(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """Reject several second factors, of which one would be ignored."""
+        if len(factor_of(data)) > 1:
+            raise ValidationError([ONE_FACTOR], "code")
+
 
 def factor_of(body: dict[str, Any]) -> dict[str, Any]:
     """Return the second factor in a request body, or an empty dictionary."""
@@ -89,10 +95,10 @@ class SecondStepSchema(FactorSchema):
     )
 
     @validates_schema
-    def require_one_factor(self, data: dict[str, Any], **kwargs: Any) -> None:
-        """Require exactly one second factor."""
-        if len(factor_of(data)) != 1:
-            raise ValidationError([ONE_FACTOR if factor_of(data) else REQUIRED], "code")
+    def require_factor(self, data: dict[str, Any], **kwargs: Any) -> None:
+        """Require a second factor."""
+        if not factor_of(data):
+            raise ValidationError([REQUIRED], "code")
 
 
 class TicketSchema(RequestSchema):

@@ -151,3 +151,14 @@ def test_a_change_of_address_that_was_asked_before_the_factor_does_not_take_effe
     link = with_link([mail for mail in mails() if mail.to == "thief@example.org"])
     enrol(ada, app)
     assert verify(ada, link.token).json["code"] == "link_invalid"
+
+
+@pytest.mark.parametrize("path", ["/api/reauthenticate/", "/api/login/second-step/"])
+def test_of_several_factors_none_is_ignored(path, ada, factors):
+    authenticator, codes = factors
+    body = {"code": authenticator.wrong_code(), "recovery_code": codes[0]}
+    more = {"ticket": "x"} if "login" in path else {"password": ada.password}
+    answer = ada.call("POST", path, json=body | more)
+    assert answer.status_code == 400
+    assert answer.json["error_codes"] == {"code": [{"code": "not_one"}]}
+    assert ada.get("/api/factors/").json["recovery_codes_left"] == 10
