@@ -37,7 +37,7 @@ def passkey(app):
 
 def lines(done):
     assert done.exit_code == 0, done.output
-    return [json.loads(line) for line in done.output.splitlines()]
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_an_operator_sees_which_accounts_have_a_second_factor(ada, bob, flask, factors):
