@@ -145,7 +145,8 @@ def send_due(stop: threading.Event | None = None) -> SendResult:
         release_lease("mail", holder)
         with autocommit() as connection:
             connection.execute(delete(OneTimeToken).where(OneTimeToken.expires_at <= now()))
-        checkpoint(current_app.extensions["pycoder.config"])
+        if sent:
+            checkpoint(current_app.extensions["pycoder.config"])
     return SendResult(sent, failed)
 
 

@@ -20,7 +20,7 @@ from pycoder.extensions import db
 from pycoder.keys import rotation
 from pycoder.mail import links
 from pycoder.mail.queue import WITH_LINK
-from pycoder.mfa import totp
+from pycoder.mfa import challenges, totp
 from pycoder.models.device import Device
 from pycoder.models.mail import OneTimeToken, OutgoingMail
 from pycoder.models.mfa import Totp
@@ -33,7 +33,7 @@ GAP = 1_000_000  # more accounts, logins and events than there were between the 
 
 DELETED: tuple[tuple[Any, Any], ...] = (
     (OneTimeToken.digest, OneTimeToken.purpose.not_in(links.OF_OWNERS)),
-    (PendingAuthentication.digest, true()),
+    (PendingAuthentication.digest, PendingAuthentication.kind != challenges.USED),
     (PendingIndex.idx, true()),
     (OutgoingMail.id, OutgoingMail.template.in_(WITH_LINK)),
 )

@@ -221,7 +221,7 @@ def test_the_second_step_works_by_keyboard_alone(member, email):
     member.keyboard.press("Shift+Tab")
     member.keyboard.press("Escape")
     member.locator("#confirm-dialog").wait_for(state="hidden")
-    assert member.locator("#replace-codes").evaluate("(one) => one === document.activeElement")
+    member.wait_for_function("document.activeElement?.id === 'replace-codes'")
 
 
 def test_no_step_has_a_barrier_or_overflows(member, email):
