@@ -49,7 +49,10 @@ from typing import Any, ClassVar
 
 
 class Problem(Exception):
-    """A rejected request or a fault, as the client learns of it."""
+    """A rejected request or a fault, as the client learns of it.
+
+    ``detail`` can be replaced by a sentence that says more.
+    """
 
     status: ClassVar[int]
     code: ClassVar[str]
@@ -57,6 +60,11 @@ class Problem(Exception):
     headers: Mapping[str, str] = {}
     errors: Mapping[str, Sequence[str]] | None = None
     members: Mapping[str, Any] = {}  # extension members of the document
+
+    def __init__(self, detail: str = ""):
+        super().__init__()
+        if detail:
+            self.detail = detail
 
 
 class InternalError(Problem):
@@ -112,14 +120,10 @@ class BadRequest(Problem):
 
 
 class InvalidCredentials(Problem):
-    """A wrong identifier or password. ``detail`` can be replaced."""
+    """A wrong identifier or password."""
 
     status, code = 400, "invalid_credentials"
     detail = "Wrong e-mail, username or password."
-
-    def __init__(self, detail: str = detail):
-        super().__init__()
-        self.detail = detail
 
 
 class InvalidCode(InvalidCredentials):
@@ -127,9 +131,6 @@ class InvalidCode(InvalidCredentials):
 
     code = "invalid_code"
     detail = "This code is wrong, or was used before. Wait for the next one, and try again."
-
-    def __init__(self, detail: str = detail):
-        super().__init__(detail)
 
 
 class PasskeyInvalid(InvalidCredentials):
@@ -139,7 +140,7 @@ class PasskeyInvalid(InvalidCredentials):
     detail = "This passkey could not be verified, or it took too long. Please try again."
 
     def __init__(self, reason: str = ""):
-        super().__init__(type(self).detail)
+        super().__init__()
         self.reason = reason
 
 
@@ -165,14 +166,10 @@ class TicketInvalid(Problem):
 
 
 class LinkInvalid(Problem):
-    """A link that was used or revoked, or has expired. ``detail`` can be replaced."""
+    """A link that was used or revoked, or has expired."""
 
     status, code = 400, "link_invalid"
     detail = "This link was used before, or is no longer valid. Please request a new one."
-
-    def __init__(self, detail: str = detail):
-        super().__init__()
-        self.detail = detail
 
 
 class TokenProblem(Problem):
@@ -243,17 +240,10 @@ class InvalidClient(Problem):
 
 
 class CsrfFailed(Problem):
-    """A request with cookies that may come from a page of another site (CSRF).
-
-    ``detail`` can be replaced.
-    """
+    """A request with cookies that may come from a page of another site (CSRF)."""
 
     status, code = 403, "csrf_failed"
     detail = "The CSRF token is missing or out of date. Please reload the page and try again."
-
-    def __init__(self, detail: str = detail):
-        super().__init__()
-        self.detail = detail
 
 
 class RegistrationClosed(Problem):
@@ -286,10 +276,6 @@ class EmailUnverified(Problem):
 
     status, code = 403, "email_unverified"
     detail = "Please confirm your e-mail address first: open the link that we have mailed to you."
-
-    def __init__(self, detail: str = detail):
-        super().__init__()
-        self.detail = detail
 
 
 class NotFound(Problem):

@@ -85,16 +85,19 @@ def confirm_totp(current: TokenState, code: str) -> list[str]:
     ``InvalidCode``, ``TooManyRequests`` and ``TokenRevoked``.
     """
     user_id = current.user_id
+    setup = pending.find_of_session(TOTP_SETUP, current.session_id)
+    if setup is None:  # outside the guard: nothing was guessed at
+        raise InvalidCode(NO_SETUP)
     with guard(user_id, "code"):
-        setup = pending.find_of_session(TOTP_SETUP, current.session_id)
         user = lock_session_owner(current)
-        if setup is None or not pending.take_found(setup):  # another request was first
+        if not pending.take_found(setup):  # another request was first
             raise InvalidCode(NO_SETUP)
         is_first = not factors.methods_of(user_id)
         codes = confirm_app(user_id, setup.data["secret"], code)
-        own = update(Session).where(Session.id == current.session_id)
-        amr = f"{factors.PASSWORD} {factors.OTP}"
-        execute_in_transaction(own.values(authenticated_at=now(), amr=amr))
+        if "mfa" not in current.amr.split():  # else the session goes on by its own methods
+            own = update(Session).where(Session.id == current.session_id)
+            amr = f"{factors.PASSWORD} {factors.OTP}"
+            execute_in_transaction(own.values(authenticated_at=now(), amr=amr))
         record_change(user, current, Event.FACTOR_ADDED, "totp", is_first=is_first)
         db.session.commit()
     return codes

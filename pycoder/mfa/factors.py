@@ -15,6 +15,7 @@ from pycoder.models.mfa import Passkey, RecoveryCode, Totp
 from pycoder.models.user import User
 
 PASSWORD, OTP, PASSKEY = "pwd", "otp mfa", "pop user mfa"  # RFC 8176
+WRONG_RECOVERY_CODE = "This recovery code is wrong, or was used before. Please use another one."
 
 _METHODS: dict[str, Any] = {"totp": Totp, "recovery_code": RecoveryCode, "passkey": Passkey}
 
@@ -54,11 +55,10 @@ def consume(user_id: int, factor: Mapping[str, Any]) -> str:
         passkeys.use(passkeys.verify_assertion(**factor["passkey"], user_id=user_id))
         return PASSKEY
     if "code" in factor:
-        is_valid = totp.consume_code(user_id, factor["code"])
-    else:
-        is_valid = recovery_codes.consume_code(user_id, factor["recovery_code"])
-    if not is_valid:
-        raise InvalidCode
+        if not totp.consume_code(user_id, factor["code"]):
+            raise InvalidCode
+    elif not recovery_codes.consume_code(user_id, factor["recovery_code"]):
+        raise InvalidCode(WRONG_RECOVERY_CODE)
     return OTP
 
 

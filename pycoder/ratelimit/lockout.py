@@ -17,7 +17,7 @@ from pycoder.ratelimit.limiter import count, current_limits, get_limit, retry_af
 
 LONGEST_PAUSE = 3600  # seconds
 FAILURE = 10_000  # in a counter, beside attempts under way, which are 1 each
-LEASE = 60  # seconds, longer than an attempt takes; later, its process has died
+LONGEST_ATTEMPT = 60  # seconds; what is under way for longer belongs to a process that has died
 BUSY_RETRY = 2  # seconds after which simultaneous attempts have usually ended
 PAUSE_MEMORY = 86_400  # seconds without reaching the limit, after which pauses are short again
 
@@ -107,14 +107,14 @@ def _reserve(limit: str, key: str) -> Attempt:
 def _is_stuck(limit: str, key: str, others: int) -> bool:
     """Return whether the other attempts under way belong to processes that have died.
 
-    The same count of them that is met again after ``LEASE`` is one that nothing releases. Of
-    simultaneous callers, one learns so, and uncounts them.
+    The same count of them that is met again after ``LONGEST_ATTEMPT`` is one that nothing releases.
+    Of simultaneous callers, one learns so, and uncounts them.
     """
     storage, met = current_limits().storage, f"stuck/{limit}/{key}/{others}"
-    if storage.incr(met, 3 * LEASE) == 1:
+    if storage.incr(met, 3 * LONGEST_ATTEMPT) == 1:
         return False
-    age = 3 * LEASE - (storage.get_expiry(met) - now().timestamp())
-    return age >= LEASE and storage.incr(f"unstuck/{limit}/{key}", LEASE) == 1
+    age = 3 * LONGEST_ATTEMPT - (storage.get_expiry(met) - now().timestamp())
+    return age >= LONGEST_ATTEMPT and storage.incr(f"unstuck/{limit}/{key}", LONGEST_ATTEMPT) == 1
 
 
 def _parts(counted: int) -> tuple[int, int]:

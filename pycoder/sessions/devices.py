@@ -80,7 +80,7 @@ def forget_devices(user_id: int) -> None:
 def forget_other_devices(user_id: int) -> None:
     """Forget all devices of an account but the client's, in the caller's transaction.
 
-    The client's no longer needs less than others to sign in.
+    The client's stays known, and needs the second factor again.
     """
     own = _digest(_accounts().get(str(user_id), ""))
     theirs = Device.user_id == user_id
@@ -91,9 +91,8 @@ def forget_other_devices(user_id: int) -> None:
 def known_origin(user_id: int | None, methods: str = "%") -> str | None:
     """Return the client's device or network if the account knows it, or ``None``.
 
-    A network is known by an active session. ``methods`` is the pattern of its ``amr``.
-
-    The statement is executed without an account, too, so that the answer takes as long.
+    A network is known by an active session. ``methods`` is the pattern of its ``amr``. The
+    statement is executed without an account, too, so that the answer takes as long.
     """
     origins = known_origins(user_id, methods)
     device = _digest(_accounts().get(str(user_id), ""))

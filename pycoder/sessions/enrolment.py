@@ -73,9 +73,8 @@ def end_other_authentications(user: User, session_id: UUID | None = None) -> Non
     """End what was authenticated before a change of the factors.
 
     All sessions but the given one, tickets, proofs and changes of address that were not confirmed
-    end, in the caller's transaction. All devices
-    but the client's are forgotten: an attacker may have signed in on one by the password alone, and
-    would have a counter of wrong codes of its own.
+    end, in the caller's transaction. All devices but the client's are forgotten: an attacker may
+    have signed in on one by the password alone, and would have a counter of wrong codes of its own.
     """
     end_sessions((Session.user_id == user.id) & (Session.id != session_id))
     devices.forget_other_devices(user.id)

@@ -4,8 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Row
-
 from pycoder import audit
 from pycoder.audit import Event
 from pycoder.errors import InvalidCode, InvalidCredentials, TicketInvalid
@@ -123,7 +121,6 @@ def record_use(user: User, factor: Mapping[str, Any]) -> None:
 
 def _warn_owner(user_id: int) -> None:
     """Mail the owner that another person seems to know the password (ASVS 5.0 §6.3.5)."""
-    user: Row[Any] | User | None = db.session.get(User, user_id)
-    if user is not None:
+    if user := db.session.get(User, user_id):
         queue.enqueue(Template.SECOND_STEP_FAILED, user.email, user_id=user_id)
         db.session.commit()

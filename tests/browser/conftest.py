@@ -8,6 +8,10 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.support import tools
+from tests.support.mail_server import MailServer
+from tests.support.pages import confirm_address, register
+from tests.support.ports import free_port
+from tests.support.servers import Server
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +25,23 @@ def browser(tmp_path_factory):
     env = os.environ | {"HOME": str(home)}
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=path, args=quiet, env=env)
+
+
+@pytest.fixture(scope="module")
+def mailbox():
+    with MailServer() as mailbox:
+        yield mailbox
+
+
+@pytest.fixture(scope="module")
+def localhost_server(tmp_path_factory, mailbox):
+    """A server at localhost: an IP address has no passkeys."""
+    folder, port = tmp_path_factory.mktemp("pages"), free_port()
+    settings = {"RATE_LIMITS": "off", "MAIL_URL": mailbox.url, "PORT": port}
+    settings["PUBLIC_URL"] = f"http://localhost:{port}"
+    with Server(folder, f"sqlite:///{folder / 'pycoder.db'}", **settings) as running:
+        running.url = settings["PUBLIC_URL"]
+        yield running
 
 
 @pytest.fixture
@@ -55,3 +76,9 @@ def page(open_browser):
 @pytest.fixture
 def email():
     return f"{time.time_ns()}@example.com"
+
+
+@pytest.fixture
+def member(page, email, mailbox):
+    """A page on which a user with a confirmed address is signed in."""
+    return confirm_address(register(page, email), email, mailbox)

@@ -6,7 +6,6 @@ import pytest
 
 from tests.support.clocks import until_expired
 from tests.support.constants import PASSWORD
-from tests.support.mail_server import MailServer
 from tests.support.pages import login, register
 from tests.support.ports import free_port
 from tests.support.servers import Server
@@ -14,12 +13,6 @@ from tests.support.servers import Server
 pytestmark = pytest.mark.untraced  # the server is another process
 
 NEW_PASSWORD = "four quite different words"
-
-
-@pytest.fixture(scope="module")
-def mailbox():
-    with MailServer() as mailbox:
-        yield mailbox
 
 
 @pytest.fixture(scope="module")

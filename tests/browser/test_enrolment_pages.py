@@ -3,18 +3,11 @@
 import pytest
 
 from tests.support.constants import PASSWORD
-from tests.support.mail_server import MailServer
 from tests.support.pages import barriers, open_confirmation, register
 from tests.support.second_factors import Authenticator
 from tests.support.servers import Server
 
 pytestmark = pytest.mark.untraced  # the server is another process
-
-
-@pytest.fixture(scope="module")
-def mailbox():
-    with MailServer() as mailbox:
-        yield mailbox
 
 
 @pytest.fixture(scope="module")

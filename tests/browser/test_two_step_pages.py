@@ -13,11 +13,8 @@ from tests.support.account_steps import (
     sign_out,
 )
 from tests.support.constants import PASSWORD
-from tests.support.mail_server import MailServer
-from tests.support.pages import barriers, confirm_address, register
-from tests.support.ports import free_port
+from tests.support.pages import barriers, register
 from tests.support.second_factors import Authenticator
-from tests.support.servers import Server
 from tests.support.virtual_authenticators import VirtualAuthenticator
 
 pytestmark = pytest.mark.untraced  # the server is another process
@@ -26,26 +23,8 @@ NEW_PASSWORD = "four quite different words"
 
 
 @pytest.fixture(scope="module")
-def mailbox():
-    with MailServer() as mailbox:
-        yield mailbox
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, mailbox):
-    """A server at localhost: an IP address has no passkeys."""
-    folder, port = tmp_path_factory.mktemp("pages"), free_port()
-    settings = {"RATE_LIMITS": "off", "MAIL_URL": mailbox.url, "PORT": port}
-    settings["PUBLIC_URL"] = f"http://localhost:{port}"
-    with Server(folder, f"sqlite:///{folder / 'pycoder.db'}", **settings) as running:
-        running.url = settings["PUBLIC_URL"]
-        yield running
-
-
-@pytest.fixture
-def member(page, email, mailbox):
-    """A page on which a user with a confirmed address is signed in."""
-    return confirm_address(register(page, email), email, mailbox)
+def server(localhost_server):
+    return localhost_server
 
 
 def test_a_code_is_asked_for_once_an_app_is_set_up(member, email):

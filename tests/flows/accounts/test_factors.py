@@ -162,3 +162,20 @@ def test_of_several_factors_none_is_ignored(path, ada, factors):
     assert answer.status_code == 400
     assert answer.json["error_codes"] == {"code": [{"code": "not_one"}]}
     assert ada.get("/api/factors/").json["recovery_codes_left"] == 10
+
+
+def test_a_token_alone_pauses_no_codes_of_the_owner(ada, app, factors, clock):
+    """Without an app to confirm, nothing is guessed at, and nothing counts."""
+    authenticator, _ = factors
+    for _ in range(12):
+        answer = ada.call("POST", "/api/factors/totp/confirm/", json={"code": "123456"})
+        assert (answer.status_code, answer.json["code"]) == (400, "invalid_code")
+    clock.shift(30)
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+
+
+def test_a_wrong_recovery_code_is_not_told_to_wait(ada, factors):
+    wrong = second_step(ada, half(ada), recovery_code="0000-0000-0000-0000-0000-0000")
+    assert wrong.json["code"] == "invalid_code"
+    assert "recovery code" in wrong.json["detail"]
+    assert "Wait" not in wrong.json["detail"]

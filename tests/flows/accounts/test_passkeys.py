@@ -313,3 +313,13 @@ def test_a_browser_learns_which_passkeys_are_accepted(ada, app, passkey):
     assert ada.call("DELETE", f"/api/passkeys/{listed['id']}/", json=body).status_code == 204
     assert ada.get(path).json["allAcceptedCredentialIds"] == []
     assert ada.client.get(path).status_code == 401
+
+
+def test_a_session_of_a_passkey_does_not_claim_a_password_once_an_app_is_added(
+    ada, app, passkey, clock
+):
+    assert log_in(ada, passkey).status_code == 200
+    enrol(ada, app, proof=prove(ada, passkey))
+    pair = ada.refresh().json
+    assert claims_of(pair["access"])["amr"] == ["pop", "user", "mfa"]
+    assert claims_of(pair["access"])["acr"] == "phr"

@@ -12,7 +12,7 @@ from pycoder.errors import InvalidCredentials, TooManyRequests
 from pycoder.extensions import db
 from pycoder.models.rate_limit import RateLimit
 from pycoder.ratelimit import lockout
-from pycoder.ratelimit.lockout import LEASE
+from pycoder.ratelimit.lockout import LONGEST_ATTEMPT
 from pycoder.ratelimit.storage import DatabaseStorage
 from tests.support.login_attempts import MINUTE
 
@@ -74,7 +74,7 @@ def test_attempts_of_processes_that_died_make_room_after_a_minute(failed, app, c
         for _ in range(10 - failed):
             attempt().__enter__()  # never left
         assert_refused()
-        clock.shift(LEASE - 1)
+        clock.shift(LONGEST_ATTEMPT - 1)
         assert_refused()
         clock.shift(1)
         fail(times=10 - failed)
@@ -92,7 +92,7 @@ def test_attempts_that_end_are_not_taken_for_dead(app, clock):
             assert_refused()
         fail(times=1)
         assert_refused()
-        clock.shift(LEASE - 1)
+        clock.shift(LONGEST_ATTEMPT - 1)
         assert_refused()
 
 
