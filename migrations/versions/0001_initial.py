@@ -83,6 +83,7 @@ def upgrade():
         sa.Column("user_id", ID, nullable=False),
         sa.Column("encrypted_secret", sa.LargeBinary(), nullable=False),
         sa.Column("last_step", sa.BigInteger(), nullable=False),
+        sa.Column("burned_step", sa.BigInteger(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("last_used_at", TIME, nullable=True),
         sa.ForeignKeyConstraint(

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor import InvalidToken
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from flask import current_app
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, not_, select, update
 
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, insert_into
@@ -124,21 +124,27 @@ def consume_code(user_id: int, code: str) -> bool:
 
 def burn(user_id: int, step: int) -> bool:
     """Use up all codes until a step, and return whether this step was unused."""
-    unused = (Totp.user_id == user_id, Totp.last_step < step)
+    unused = (Totp.user_id == user_id, Totp.last_step < step, _not_burned(step))
     used = update(Totp).where(*unused).values(last_step=step, last_used_at=now())
     return execute_in_transaction(used) == 1
 
 
 def burn_present(user_id: int) -> None:
-    """Use up the codes that an authenticator app shows now and next."""
-    step = last_accepted_step()
-    unused = (Totp.user_id == user_id, Totp.last_step < step)
-    execute_in_transaction(update(Totp).where(*unused).values(last_step=step))
+    """Use up the codes that an authenticator app shows now and next.
+
+    Earlier steps stay: a clock that was ahead must not make the codes of its past unusable.
+    """
+    burned = update(Totp).where(Totp.user_id == user_id).values(burned_step=last_accepted_step())
+    execute_in_transaction(burned)
 
 
 def last_accepted_step() -> int:
     """Return the latest time step whose code is valid now."""
     return int(now().timestamp()) // STEP + DRIFT
+
+
+def _not_burned(step: int) -> ColumnElement[bool]:
+    return not_(Totp.burned_step.between(step, step + 2 * DRIFT))
 
 
 def store(user_id: int, secret: bytes, step: int) -> None:
@@ -149,6 +155,7 @@ def store(user_id: int, secret: bytes, step: int) -> None:
     row = {
         "encrypted_secret": encrypt_secret(user_id, secret),
         "last_step": step,
+        "burned_step": 0,
         "created_at": now(),
         "last_used_at": None,
     }

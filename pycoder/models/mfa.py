@@ -14,7 +14,8 @@ class Totp(Base):
     """The authenticator app of an account (RFC 6238), with its encrypted secret.
 
     ``last_step`` is the time step of the last code that was used. No code of it or of an earlier
-    one is valid again.
+    one is valid again. ``burned_step`` is the last of the three steps that were valid when a recovery
+    code was used: neither are their codes.
     """
 
     __tablename__ = "totp"
@@ -24,6 +25,7 @@ class Totp(Base):
     )
     encrypted_secret: Mapped[bytes] = mapped_column(LargeBinary)
     last_step: Mapped[int] = mapped_column(BigInteger)
+    burned_step: Mapped[int] = mapped_column(BigInteger, default=0)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 

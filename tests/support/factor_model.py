@@ -18,9 +18,15 @@ class Factors:
     app: Authenticator | None = None
     codes: list[str] = field(default_factory=list)
     last_step: int = 0
+    burned: range = range(0)  # the steps that a recovery code used up
     remembered: int = 0  # until when logins of the user's browser need none
     spent: list[dict[str, str]] = field(default_factory=list)
     undo: Link | None = None  # that removes them, of the first one
+
+    def first_unused(self, present):
+        """Return the first step whose code is valid, or ``None``."""
+        valid = range(max(self.last_step + 1, present - 1), present + 2)
+        return next((step for step in valid if step not in self.burned), None)
 
 
 class FactorMachine(OwnershipMachine):
@@ -45,17 +51,17 @@ class FactorMachine(OwnershipMachine):
             return {}
         if theirs.codes and self.turn % 3 == 0:
             return {"recovery_code": theirs.codes[-1]}
-        while theirs.last_step > self.at // STEP:
+        while theirs.first_unused(self.at // STEP) is None:
             self.tick(STEP)
-        return {"code": theirs.app.code(max(theirs.last_step + 1 - self.at // STEP, -1))}
+        return {"code": theirs.app.code(theirs.first_unused(self.at // STEP) - self.at // STEP)}
 
     def factor_was_used(self, person, factor):
         theirs, present = self.of(person), self.at // STEP
         if "recovery_code" in factor:
             theirs.codes.remove(factor["recovery_code"])
-            theirs.last_step = max(theirs.last_step, present + 1)
+            theirs.burned = range(present - 1, present + 2)
         elif factor:
-            theirs.last_step = max(theirs.last_step + 1, present - 1)
+            theirs.last_step = theirs.first_unused(present)
         theirs.spent += [factor] if factor else []
 
     def sign_in(self, person):
