@@ -12,7 +12,7 @@ import {
   createAuthClient,
   memoryStorage,
 } from "../../pycoder/web/static/client/auth-client.js";
-import { createPasskeys } from "../../pycoder/web/static/client/passkeys.js";
+import { withPasskeys } from "../../pycoder/web/static/client/passkeys.js";
 
 const baseURL = process.env.SERVER;
 const password = "correct horse battery staple";
@@ -483,7 +483,7 @@ describe("the client", { concurrency: true }, () => {
 
   test("without a browser there are no passkeys, and one request takes over from another", async (context) => {
     const { client } = await signedIn();
-    const passkeys = createPasskeys(client);
+    const { passkeys } = withPasskeys(client);
     assert.equal(passkeys.isSupported(), false);
     assert.equal(await passkeys.canAutofill(), false);
     const waiting = [];
@@ -503,7 +503,7 @@ describe("the client", { concurrency: true }, () => {
       delete globalThis.navigator;
       if (own) Object.defineProperty(globalThis, "navigator", own);
     });
-    const other = createPasskeys(client);
+    const other = withPasskeys(client).passkeys;
     const until = async (count) => { while (waiting.length < count) await sleep(5); };
     const first = other.signIn({ conditional: true }).catch((error) => error);
     await until(1);

@@ -1,10 +1,10 @@
 /** The JavaScript client of the pages, and helpers for API calls and DOM elements. */
 import { AuthError, createAuthClient } from "./client/auth-client.js";
-import { createPasskeys } from "./client/passkeys.js";
+import { withPasskeys } from "./client/passkeys.js";
 
 const transport = document.documentElement.dataset.transport === "body" ? "body" : "cookie";
-export const client = createAuthClient({ transport });
-export const passkeys = createPasskeys(client);
+export const client = withPasskeys(createAuthClient({ transport }));
+export const { passkeys } = client;
 
 /**
  * Call the API as the signed-in user. Throws an AuthError unless the call succeeds.

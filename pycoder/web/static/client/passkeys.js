@@ -28,8 +28,14 @@ function explain(cause) {
   throw new AuthError(0, { code, detail, cause });
 }
 
+/**
+ * Add `client.passkeys`, and return the client.
+ * @template {AuthClient} Client @param {Client} client
+ */
+export const withPasskeys = (client) => Object.assign(client, { passkeys: createPasskeys(client) });
+
 /** @param {AuthClient} client */
-export function createPasskeys(client) {
+function createPasskeys(client) {
   const api = /** @type {any} */ (globalThis.PublicKeyCredential);
   let rpId = ""; // of the latest options
   let running = /** @type {Promise<unknown>} */ (Promise.resolve());
