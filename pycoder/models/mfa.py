@@ -14,8 +14,8 @@ class Totp(Base):
     """The authenticator app of an account (RFC 6238), with its encrypted secret.
 
     ``last_step`` is the time step of the last code that was used. No code of it or of an earlier
-    one is valid again. ``burned_step`` is the last of the three steps that were valid when a recovery
-    code was used: neither are their codes.
+    one is valid again. ``burned_step`` is the last of the three steps that were valid when a
+    recovery code was used: neither are their codes.
     """
 
     __tablename__ = "totp"
