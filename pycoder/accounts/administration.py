@@ -79,6 +79,7 @@ def set_password(user: User, password: str) -> None:
     audit.record(Event.PASSWORD_SET, user_id=user.id)
     db.session.commit()
     _reset_lockout(keys)
+    lift_pauses(user.id, set())
 
 
 def unlock_user(user: User) -> None:

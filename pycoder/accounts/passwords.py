@@ -23,6 +23,7 @@ from pycoder.passwords.policy import policy_violations
 from pycoder.ratelimit import limiter, lockout
 from pycoder.sessions import devices
 from pycoder.sessions.lifecycle import create_session, revoke_all_sessions
+from pycoder.sessions.second_step import lift_pauses, lift_pauses_once_a_week
 from pycoder.tokens import status_list
 from pycoder.tokens.jwt import TokenPair, issue_tokens
 from pycoder.tokens.state import TokenState
@@ -48,6 +49,7 @@ def change_password(
     session = create_session(user.id, status_idx, current.transport, current.amr)
     audit.record(Event.PASSWORD_CHANGED, user_id=user.id, session_id=session.id)
     db.session.commit()
+    lift_pauses(user.id, set())
     return issue_tokens(session)
 
 
@@ -73,9 +75,9 @@ def request_password_reset(email: str) -> None:
 def reset_password(token: str, new: str) -> None:
     """Set a new password by the token of a mailed link. Every session ends.
 
-    The link proves the address, and lifts the lockout of the account. Passwords count for
-    ``login.ip``, and few of an account are hashed at the same time. Raises ``LinkInvalid``,
-    ``InvalidInput`` and ``TooManyRequests``.
+    The link proves the address, and lifts the lockout of the account, and once a week that of its
+    second step. Passwords count for ``login.ip``, and few of an account are hashed at the same
+    time. Raises ``LinkInvalid``, ``InvalidInput`` and ``TooManyRequests``.
     """
     owner = links.peek(token, Purpose.RESET)
     if owner is None:
@@ -94,6 +96,7 @@ def reset_password(token: str, new: str) -> None:
     revoke_all_sessions(link.user.id)
     audit.record(Event.PASSWORD_RESET, user_id=link.user.id)
     db.session.commit()
+    lift_pauses_once_a_week(link.user.id)
 
 
 def check_password_policy(

@@ -28,7 +28,8 @@ def create(kind: str, user_id: int, lifetime: timedelta, **values: Any) -> str:
     """Add a pending authentication to the caller's transaction, and return its value.
 
     ``values`` are further columns. Once there are ``MAXIMUM_PENDING`` of the user, kind and origin,
-    the oldest one is replaced. An attacker therefore cannot push out those of a known device.
+    the oldest one is replaced. An attacker therefore cannot push out those of a known device, or of
+    another network.
     """
     row = {"kind": kind, "user_id": user_id, "origin": values.get("origin", "")}
     same = [getattr(PendingAuthentication, name) == value for name, value in row.items()]

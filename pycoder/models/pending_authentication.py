@@ -14,7 +14,7 @@ class PendingAuthentication(Base):
     """A random value that was handed out, as its SHA-256, and what it is good for.
 
     ``kind`` is its purpose, ``tries`` the number of failed uses. With a ``session_id``, it is worth
-    nothing once that session has ended. ``origin`` is the known device or network that it was
+    nothing once that session has ended. ``origin`` is the known device or the network that it was
     handed out to.
     """
 

@@ -129,7 +129,7 @@ def _create_ticket(user: User, methods: list[str], transport: str) -> Problem:
     if not methods:
         data |= {"secret": totp.new_setup(user.id), "email": user.email}
         kind, lifetime = pending.ENROLMENT, pending.ENROLMENT_LIFETIME
-    origin = devices.known_origin(user.id, devices.WITH_FACTOR) or ""
+    origin = devices.known_origin(user.id, devices.WITH_FACTOR) or limiter.client_network()
     ticket = pending.create(kind, user.id, lifetime, origin=origin, data=data)
     audit.record(Event.LOGIN_HALF, user_id=user.id)
     db.session.commit()

@@ -21,6 +21,7 @@ from pycoder.sessions.passkey_login import warn_of_copy
 from pycoder.tokens import status_list
 
 DAY = 86_400  # seconds in which one mail at most says that a second step failed
+WEEK = 7 * DAY
 
 
 def complete_login(
@@ -69,6 +70,16 @@ def guard(user_id: int, method: str) -> Iterator[None]:
         if limiter.count("second.week", key) == limiter.amount_of("second.week"):
             audit.record_separately(Event.LIMIT_REACHED, user_id=user_id, reason="second.week")
         raise
+
+
+def lift_pauses_once_a_week(user_id: int) -> None:
+    """Forget the wrong second factors of unknown devices, after a reset of the password.
+
+    A thief of the password may have caused them, and the reset makes the owner's devices unknown. A
+    second reset in a week lifts nothing, so that a thief of the mailbox gains at most 50 guesses.
+    """
+    if limiter.is_first_in_period(f"second.lift/{user_id}", WEEK):
+        lift_pauses(user_id, set())
 
 
 def lift_pauses(user_id: int, origins: set[str]) -> None:

@@ -23,9 +23,10 @@ def remembered(ada, enrolled):
     return enrolled
 
 
-def guess_code(app, authenticator, tries, ip="198.51.100.7"):
+def guess_code(app, authenticator, tries, ip="198.51.100.7", **fields):
     """Guess with the right password on a new device; return the statuses."""
     stranger, statuses = visitor(app, ip=ip), []
+    stranger.password = fields.get("password", stranger.password)
     while len(statuses) < tries:
         ticket = half(stranger)
         for _ in range(min(5, tries - len(statuses))):
@@ -56,14 +57,20 @@ def test_a_pause_of_codes_ends_and_grows(ada, app, enrolled, clock):
         clock.shift(minutes * MINUTE)
 
 
-def test_an_operator_ends_the_pause_and_a_reset_of_the_password_does_not(
+def test_an_operator_ends_the_pause_and_a_reset_of_the_password_once_a_week(
     ada, app, enrolled, clock, flask, mails
 ):
     authenticator, _ = enrolled
+    stranger = visitor(app, ip="198.51.100.7")
     assert guess_code(app, authenticator, 11)[-1] == 429
     reset_password(ada, mails)
-    stranger = visitor(app, ip="198.51.100.7")
     stranger.password = ada.password
+    assert second_step(stranger, half(stranger), code=authenticator.code()).status_code == 200
+    elsewhere = {"ip": "203.0.113.9", "password": ada.password}
+    assert guess_code(app, authenticator, 11, **elsewhere)[-1] == 429
+    reset_password(ada, mails)
+    stranger.password = ada.password
+    clock.shift(30)
     assert second_step(stranger, half(stranger), code=authenticator.code()).status_code == 429
     assert flask("users", "unlock", ada.email).exit_code == 0
     assert second_step(stranger, half(stranger), code=authenticator.code()).status_code == 200
@@ -139,6 +146,35 @@ def test_a_stranger_with_the_password_takes_no_ticket_from_a_known_device(
     for _ in range(7):
         half(visitor(app, ip="198.51.100.7"))
     assert second_step(ada, ticket, code=authenticator.code()).status_code == 200
+
+
+def test_a_stranger_with_the_password_takes_no_ticket_from_another_network(ada, app, enrolled):
+    owner = visitor(app, ip="203.0.113.9")
+    ticket = half(owner)
+    for _ in range(7):
+        half(visitor(app, ip="198.51.100.7"))
+    assert second_step(owner, ticket, code=enrolled[0].code()).status_code == 200
+
+
+@pytest.mark.parametrize("by", ["change", "operator"])
+def test_a_new_password_ends_what_a_thief_of_the_former_one_has_counted(
+    by, ada, app, enrolled, clock, flask
+):
+    authenticator, _ = enrolled
+    assert guess_code(app, authenticator, 11)[-1] == 429
+    new = "quite another pass phrase"
+    if by == "change":
+        body = {"password": ada.password, "code": authenticator.code()}
+        proof = ada.call("POST", "/api/reauthenticate/", json=body).json["proof"]
+        body = {"proof": proof, "new_password": new}
+        assert ada.call("POST", "/api/password/change/", json=body).status_code == 200
+    else:
+        done = flask("users", "set-password", "ada", "--password-stdin", stdin=new)
+        assert done.exit_code == 0
+    clock.shift(30)
+    owner = visitor(app, ip="203.0.113.9")
+    owner.password = new
+    assert second_step(owner, half(owner), code=authenticator.code()).status_code == 200
 
 
 def test_a_device_of_before_the_first_factor_is_a_stranger_after(ada, app, clock):
