@@ -58,22 +58,26 @@ def guard(user_id: int, method: str) -> Iterator[None]:
     Each method counts by itself. Failures count for a known device, or a network that was signed in
     from with a second factor, and not for a session: the password alone makes any number of
     sessions and of networks on a remembered device. ``second.week`` bounds the guesses at codes of
-    an attacker that knows the password and is patient (NIST SP 800-63B-4 §3.2.2).
+    an attacker that knows the password and is patient (NIST SP 800-63B-4 §3.2.2). Recovery codes
+    and passkeys cannot be guessed, so it does not count them.
     """
     key = f"{user_id}/{method}/{devices.known_origin(user_id, devices.WITH_FACTOR) or ''}"
     refusal = Event.SECOND_REFUSED, f"wrong {method}"
-    limiter.require_room("second.week", key)
+    if method == "code":
+        limiter.require_room("second.week", key)
     try:
         with warn_of_copy(user_id), lockout.guard("second.account", key, *refusal, user_id):
             yield
     except InvalidCode:
-        if limiter.count("second.week", key) == limiter.amount_of("second.week"):
+        if method == "code" and limiter.count("second.week", key) == limiter.amount_of(
+            "second.week"
+        ):
             audit.record_separately(Event.LIMIT_REACHED, user_id=user_id, reason="second.week")
         raise
 
 
 def lift_pauses_once_a_week(user_id: int) -> None:
-    """Forget the wrong second factors of unknown devices, after a reset of the password.
+    """Forget the wrong second factors of unknown devices, after a password reset.
 
     A thief of the password may have caused them, and the reset makes the owner's devices unknown. A
     second reset in a week lifts nothing, so that a thief of the mailbox gains at most 50 guesses.

@@ -24,13 +24,17 @@ def remembered(ada, enrolled):
 
 
 def guess_code(app, authenticator, tries, ip="198.51.100.7", **fields):
-    """Guess with the right password on a new device; return the statuses."""
+    """Guess with the right password on a new device; return the statuses.
+
+    ``recovery_code`` is guessed in place of codes.
+    """
     stranger, statuses = visitor(app, ip=ip), []
-    stranger.password = fields.get("password", stranger.password)
+    stranger.password = fields.pop("password", stranger.password)
     while len(statuses) < tries:
         ticket = half(stranger)
         for _ in range(min(5, tries - len(statuses))):
-            answer = second_step(stranger, ticket, code=authenticator.wrong_code())
+            factor = fields or {"code": authenticator.wrong_code()}
+            answer = second_step(stranger, ticket, **factor)
             statuses.append(answer.status_code)
     return statuses
 
@@ -134,6 +138,14 @@ def test_fifty_wrong_codes_in_a_week_end_the_guesses_of_a_patient_stranger(
     assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
     answer = second_step(stranger, half(stranger), recovery_code=codes[0])
     assert answer.status_code == 200
+
+
+def test_a_patient_stranger_stops_no_recovery_code(ada, app, enrolled, clock):
+    for _ in range(6):
+        assert guess_code(app, None, 9, recovery_code="x") == [400] * 9
+        clock.shift(16 * MINUTE)
+    owner = visitor(app, ip="203.0.113.9")
+    assert second_step(owner, half(owner), recovery_code=enrolled[1][0]).status_code == 200
 
 
 def test_a_stranger_with_the_password_takes_no_ticket_from_a_known_device(
