@@ -57,6 +57,8 @@ class Event(StrEnum):
     RECOVERY_CODE_USED = "recovery_code.used"
     DEVICE_REMEMBERED = "device.remembered"
     DEVICES_FORGOTTEN = "devices.forgotten"
+    ROLE_GRANTED = "role.granted"
+    ROLE_REVOKED = "role.revoked"
     CSRF_REFUSED = "csrf.refused"
     SESSION_REUSED = "session.reused"
     SESSION_ENDED = "session.ended"
@@ -161,6 +163,7 @@ def _row(
         "event": event,
         "reason": reason,
         "user_id": user_id,
+        "actor_id": client.actor_id,
         "session_id": session_id,
         "ip": client.ip,
         "user_agent": client.user_agent,

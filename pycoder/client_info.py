@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 USER_AGENT_LENGTH = 255
 DEVICE_COOKIE = "device"
@@ -19,6 +19,7 @@ class ClientInfo:
     user_agent: str | None = None
     request_id: str | None = None
     device: str | None = None  # the cookie of sessions/devices.py
+    actor_id: int | None = None  # the administrator that acts on other accounts
 
 
 NO_CLIENT = ClientInfo()
@@ -39,6 +40,12 @@ def bind_client(source: Callable[[], ClientInfo]) -> None:
     ``source`` is called when the client is needed, which most requests never do.
     """
     _current.set(source)
+
+
+def bind_actor(user_id: int) -> None:
+    """Set the administrator on whose behalf the rest of the current context acts."""
+    client = replace(current_client(), actor_id=user_id)
+    _current.set(lambda: client)
 
 
 @contextmanager

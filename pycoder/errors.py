@@ -28,6 +28,7 @@
     ├── MethodNotAllowed                 405 method_not_allowed
     ├── TooManyPasskeys                  409 too_many_passkeys
     ├── LastCredential                   409 last_credential
+    ├── LastAdmin                        409 last_admin
     ├── BodyTooLarge                     413 body_too_large
     ├── UnsupportedMediaType             415 unsupported_media_type
     ├── TooManyRequests                  429 too_many_requests
@@ -298,6 +299,13 @@ class LastCredential(Problem):
 
     status, code = 409, "last_credential"
     detail = "This passkey is the only way to sign in to this account. Please set a password first."
+
+
+class LastAdmin(Problem):
+    """The last active administrator has to stay one."""
+
+    status, code = 409, "last_admin"
+    detail = "This is the last active administrator. Please make another user one first."
 
 
 class BodyTooLarge(Problem):

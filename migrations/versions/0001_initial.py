@@ -37,6 +37,18 @@ def upgrade():
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "user_roles",
+        sa.Column("user_id", ID, nullable=False),
+        sa.Column("role", sa.String(40), nullable=False),
+        sa.Column("granted_by", sa.BigInteger(), nullable=True),
+        sa.Column("granted_at", TIME, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_user_roles_user_id_users", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("user_id", "role", name="pk_user_roles"),
+    )
+    op.create_index("ix_user_roles_role_user_id", "user_roles", ["role", "user_id"])
+    op.create_table(
         "sessions",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("user_id", ID, nullable=False),
@@ -150,6 +162,7 @@ def upgrade():
         sa.Column("event", sa.String(40), nullable=False),
         sa.Column("reason", sa.String(40), nullable=True),
         sa.Column("user_id", sa.BigInteger(), nullable=True),
+        sa.Column("actor_id", sa.BigInteger(), nullable=True),
         sa.Column("session_id", sa.Uuid(), nullable=True),
         sa.Column("ip", sa.String(45), nullable=True),
         sa.Column("user_agent", sa.String(255), nullable=True),
@@ -167,6 +180,7 @@ def upgrade():
     )
     op.create_index("ix_audit_events_at", "audit_events", ["at"])
     op.create_index("ix_audit_events_user_id_id", "audit_events", ["user_id", "id"])
+    op.create_index("ix_audit_events_event_id", "audit_events", ["event", "id"])
     op.create_table(
         "rate_limits",
         sa.Column("key", sa.String(160), nullable=False),
@@ -282,6 +296,7 @@ def downgrade():
         "totp",
         "devices",
         "sessions",
+        "user_roles",
         "users",
     ):
         op.drop_table(table)

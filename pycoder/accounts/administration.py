@@ -11,6 +11,7 @@ from pycoder.accounts.factors import remove_all_factors
 from pycoder.accounts.identifiers import trim_identifier
 from pycoder.accounts.passwords import check_password_policy, replace_password_hash
 from pycoder.accounts.reauthentication import revoke_links_and_proofs
+from pycoder.accounts.roles import lock_account
 from pycoder.audit import Event
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction
@@ -21,6 +22,7 @@ from pycoder.mail.queue import LINK_MAILS, Template
 from pycoder.mfa import factors, pending, recovery_codes
 from pycoder.models.device import Device
 from pycoder.models.mfa import Passkey, Totp
+from pycoder.models.role import UserRole
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.ratelimit import lockout
@@ -42,12 +44,14 @@ def find_user(identifier: str) -> User:
     return user
 
 
-def list_users() -> Iterator[tuple[User, bool]]:
-    """Yield all users in the order of their ids, without loading all of them at once.
+def list_users(role: str | None = None) -> Iterator[tuple[User, bool]]:
+    """Yield all users, or those of a role, in the order of their ids.
 
-    Each comes with whether it has a second factor.
+    They are not loaded all at once. Each comes with whether it has a second factor.
     """
     listed = select(User, factors.has_factor()).order_by(User.id)
+    if role is not None:
+        listed = listed.join(UserRole).where(UserRole.role == role)
     yield from db.session.execute(listed.execution_options(yield_per=500))
 
 
@@ -130,10 +134,7 @@ def reset_factors(user: User) -> None:
     ``InvalidInput`` without a factor, and ``NotFound`` if the account no longer exists.
     """
     origins = known_origins(user.id)
-    theirs = User.id == user.id
-    unchanged = update(User).where(theirs).values(is_active=User.is_active)  # the lock
-    if not execute_in_transaction(unchanged):
-        raise NotFound
+    lock_account(user)
     if not has_factor(user):
         raise InvalidInput({"user": ["This account has no second factor."]})
     remove_all_factors(user)

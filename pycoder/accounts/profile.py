@@ -19,6 +19,7 @@ from pycoder.accounts.reauthentication import (
     lock_session_owner,
     require_reauthentication,
 )
+from pycoder.accounts.roles import lock_admins, require_other_admin
 from pycoder.audit import Event
 from pycoder.errors import InvalidInput, TokenRevoked, TooManyRequests
 from pycoder.extensions import db
@@ -29,6 +30,7 @@ from pycoder.models.device import Device
 from pycoder.models.mail import OneTimeToken
 from pycoder.models.mfa import Totp
 from pycoder.models.pending_authentication import PendingAuthentication
+from pycoder.models.role import ADMIN
 from pycoder.models.session import Session
 from pycoder.models.user import User, normalize_identifier
 from pycoder.ratelimit import limiter, lockout
@@ -78,9 +80,12 @@ def delete_own_account(
 ) -> None:
     """Delete the account of the current user.
 
-    Raises what ``require_reauthentication`` raises, and ``TokenRevoked``.
+    Raises what ``require_reauthentication`` raises, ``TokenRevoked``, and ``LastAdmin``.
     """
     require_reauthentication(current, password, proof)
+    if ADMIN in current.roles:
+        lock_admins()
+        require_other_admin(current.user_id)
     delete_user(lock_reauthenticated_owner(current, proof))
 
 

@@ -102,6 +102,7 @@ def _add_user(email: str, password: str, username: str, **names: str) -> User:
             username=name,
             username_key=normalize_identifier(name),
             password_hash=password_hash,
+            roles=[],
             **names,
         )
         db.session.add(user)

@@ -23,10 +23,12 @@ from pycoder.accounts.identifiers import (
     trim_identifier,
 )
 from pycoder.audit import Event
+from pycoder.clock import now
 from pycoder.db.queries import insert_into
 from pycoder.errors import InvalidInput
 from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
+from pycoder.models.role import ROLE_NAME, UserRole
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password, unsupported_hash_reason
 from pycoder.strict_json import strict_loads
@@ -58,6 +60,7 @@ class _UserSchema(Schema):
     email_verified = fields.Boolean(load_default=False)
     date_joined = fields.AwareDateTime("iso", required=True, default_timezone=UTC)
     password = fields.String(load_default="!")
+    roles = fields.List(fields.String(validate=validate.Regexp(ROLE_NAME)), load_default=[])
 
 
 _SCHEMA = _UserSchema()
@@ -148,6 +151,8 @@ def _parse_csv(line: bytes, header: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = dict(zip(header, cells, strict=True))
     if re.fullmatch(r"[0-9]{1,18}", values["id"]):
         values["id"] = int(values["id"])
+    if "roles" in values:
+        values["roles"] = [role for role in values["roles"].split(",") if role]
     return values
 
 
@@ -220,7 +225,9 @@ def _insert_batch(batch: dict[int, tuple[int, dict[str, Any]]]) -> Iterator[Impo
     if rows:
         _advance_id_sequence(max(batch))
         insert = insert_into(User).on_conflict_do_nothing().returning(User.id)
+        roles = {row["id"]: row.pop("roles") for row in rows}
         added = set(db.session.connection().execute(insert, rows).scalars())
+        _insert_roles({user_id: roles[user_id] for user_id in added})
     reasons = deleted | _conflicts([row for row in rows if row["id"] not in added])
     if added:
         audit.record(Event.USERS_IMPORTED, reason=f"{len(added)} users")
@@ -230,6 +237,16 @@ def _insert_batch(batch: dict[int, tuple[int, dict[str, Any]]]) -> Iterator[Impo
             yield ImportResult(number, "bad", reasons[user_id])
         else:
             yield ImportResult(number, "added" if user_id in added else "existing")
+
+
+def _insert_roles(roles: dict[int, list[str]]) -> None:
+    rows = [
+        {"user_id": user_id, "role": role, "granted_at": now()}
+        for user_id, names in roles.items()
+        for role in {*names}
+    ]
+    if rows:
+        db.session.execute(insert_into(UserRole), rows)
 
 
 def _deleted_accounts(ids: Any) -> dict[int, str]:

@@ -65,8 +65,12 @@ new_password = click.option(
 
 def show(fields: dict[str, Any], as_json: bool) -> None:
     """Write fields as one line: a JSON object, or ``name=value`` pairs."""
-    plain = "  ".join(f"{name}={_quote(str(value))}" for name, value in fields.items())
+    plain = "  ".join(f"{name}={_quote(_as_text(value))}" for name, value in fields.items())
     click.echo(json.dumps(fields) if as_json else plain)
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _quote(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 from flask import json
 
-from pycoder.accounts import administration, registration, transfer
+from pycoder.accounts import administration, registration, roles, transfer
 from pycoder.cli.base import ProblemGroup, as_json, identifier_argument, new_password, show
 from pycoder.models.user import User
 
@@ -23,7 +23,8 @@ users = ProblemGroup("users", help="Manage accounts.")
 def _fields(user: User) -> dict[str, Any]:
     names = ("id", "email", "username", "first_name", "last_name", "is_active", "email_verified")
     return {name: getattr(user, name) for name in names} | {
-        "date_joined": user.date_joined.isoformat()
+        "date_joined": user.date_joined.isoformat(),
+        "roles": user.roles,
     }
 
 
@@ -40,10 +41,11 @@ def create(as_json: bool, **profile: str) -> None:
 
 
 @users.command("list")
+@click.option("--role", help="List the accounts with this role.")
 @as_json
-def list_users(as_json: bool) -> None:
+def list_users(role: str | None, as_json: bool) -> None:
     """List all accounts, one per line."""
-    for user, has_factor in administration.list_users():
+    for user, has_factor in administration.list_users(role):
         show(_fields(user) | {"second_factor": has_factor}, as_json)
 
 
@@ -54,6 +56,33 @@ def show_user(identifier: str, as_json: bool) -> None:
     """Show an account."""
     user = administration.find_user(identifier)
     show(_fields(user) | {"second_factor": administration.has_factor(user)}, as_json)
+
+
+@users.command("grant")
+@identifier_argument
+@click.argument("role")
+def grant(identifier: str, role: str) -> None:
+    """Grant a role to an account, at once.
+
+    No session ends. The role admin administers all accounts.
+    """
+    user = administration.find_user(identifier)
+    if roles.grant_role(user, role):
+        click.echo(f"Granted {role} to {user.email}.")
+    else:
+        click.echo(f"{user.email} has the role {role} already.")
+
+
+@users.command("revoke")
+@identifier_argument
+@click.argument("role")
+def revoke(identifier: str, role: str) -> None:
+    """Revoke a role of an account, at once. No session ends."""
+    user = administration.find_user(identifier)
+    if roles.revoke_role(user, role):
+        click.echo(f"Revoked {role} from {user.email}.")
+    else:
+        click.echo(f"{user.email} does not have the role {role}.")
 
 
 @users.command("factors")

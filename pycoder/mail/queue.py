@@ -43,6 +43,7 @@ class Template(StrEnum):
     FACTORS_RESET = "factors_reset"
     RECOVERY_CODE_USED = "recovery_code_used"
     SECOND_STEP_FAILED = "second_step_failed"
+    ADMIN_GRANTED = "admin_granted"
     ACCOUNT_DELETED = "account_deleted"
 
 

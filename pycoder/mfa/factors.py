@@ -6,12 +6,13 @@ from typing import Any
 from flask import current_app
 from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 
-from pycoder.db.queries import execute_in_transaction
+from pycoder.db.queries import execute_in_transaction, fetch_one
 from pycoder.errors import InvalidCode
 from pycoder.extensions import db
 from pycoder.mfa import passkeys, recovery_codes, totp
 from pycoder.models.device import Device
 from pycoder.models.mfa import Passkey, RecoveryCode, Totp
+from pycoder.models.role import ADMIN, UserRole
 from pycoder.models.user import User
 
 PASSWORD, OTP, PASSKEY = "pwd", "otp mfa", "pop user mfa"  # RFC 8176
@@ -26,11 +27,15 @@ def has_factor() -> ColumnElement[bool]:
 
 
 def is_required(user_id: int) -> bool:
-    """Return whether a login of a user requires a second factor.
+    """Return whether a login of a user requires a second factor."""
+    setting = current_app.config["SECOND_FACTOR"]
+    return setting == "required" or (setting == "admins" and _is_admin(user_id))
 
-    ``SECOND_FACTOR=admins`` requires none as long as no user is an administrator.
-    """
-    return bool(current_app.config["SECOND_FACTOR"] == "required")
+
+def _is_admin(user_id: int) -> bool:
+    """Return whether a user is an administrator, outside the caller's transaction."""
+    role = select(UserRole.role).where(UserRole.user_id == user_id, UserRole.role == ADMIN)
+    return fetch_one(role, {}) is not None
 
 
 def methods_of(user_id: int) -> list[str]:

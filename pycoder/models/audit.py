@@ -16,13 +16,15 @@ _SET = text("forget_at IS NOT NULL")
 class AuditEvent(Base):
     """A security event.
 
-    It outlives its user and session, so neither is a foreign key. After ``forget_at``, which is set
+    It outlives its user and session, so neither is a foreign key. ``actor_id`` is the administrator
+    that caused it. After ``forget_at``, which is set
     when its user is deleted, it is kept without its client.
     """
 
     __tablename__ = "audit_events"
     __table_args__ = (
         Index("ix_audit_events_user_id_id", "user_id", "id"),
+        Index("ix_audit_events_event_id", "event", "id"),
         Index("ix_audit_events_forget_at", "forget_at", sqlite_where=_SET, postgresql_where=_SET),
         {"sqlite_autoincrement": True},
     )
@@ -32,6 +34,7 @@ class AuditEvent(Base):
     event: Mapped[str] = mapped_column(String(40))
     reason: Mapped[str | None] = mapped_column(String(40))
     user_id: Mapped[int | None] = mapped_column(BigInteger)
+    actor_id: Mapped[int | None] = mapped_column(BigInteger)
     session_id: Mapped[UUID | None] = mapped_column(Uuid)
     ip: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(USER_AGENT_LENGTH))

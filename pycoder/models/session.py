@@ -43,6 +43,7 @@ class Session(Base):
     amr: Mapped[str] = mapped_column(String(40), default="pwd")
 
     current = False  # whether it is the session of the request; not stored
+    roles = list[str]()  # of its user, when it was created; not stored
 
     @property
     def session_id(self) -> UUID:

@@ -7,12 +7,13 @@ from datetime import datetime
 
 import idna
 from sqlalchemy import ColumnElement, LargeBinary, String, false, select, true, update
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from pycoder.clock import now
 from pycoder.db.base import Base, BigId, UTCDateTime
 from pycoder.db.queries import execute_in_transaction
 from pycoder.extensions import db
+from pycoder.models.role import ROLES, UserRole
 
 EMAIL_LENGTH = 254
 LABEL_LENGTH = 63  # characters between two dots of a domain (RFC 1035 §2.3.4)
@@ -22,7 +23,8 @@ class User(Base):
     """An account.
 
     ``email`` is stored in lower case and NFC. The unique ``_key`` columns are normalized.
-    ``handle`` names the account to authenticators of passkeys (WebAuthn Level 3 §5.4.3).
+    ``handle`` names the account to authenticators of passkeys (WebAuthn Level 3 §5.4.3). ``roles``
+    are those of when the row was read: under a lock, use ``roles_of``.
     """
 
     __tablename__ = "users"
@@ -40,6 +42,12 @@ class User(Base):
     is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
     handle: Mapped[bytes] = mapped_column(LargeBinary, default=lambda: secrets.token_bytes(32))
     date_joined: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
+    roles: Mapped[list[str]] = column_property(
+        select(ROLES)
+        .where(UserRole.user_id == id)  # noqa: A003 - the column above
+        .correlate_except(UserRole)
+        .scalar_subquery()
+    )
 
 
 def normalize_identifier(text: str) -> str:

@@ -30,8 +30,9 @@ def rotate_refresh_token(state: TokenState, jti: str, *, idempotency_key: str | 
 
     A client that repeats the request with the same ``idempotency_key`` within
     ``REFRESH_RETRY_WINDOW``, while the successor is unused, gets that successor again: a lost
-    response signs no user out (RFC 9700 §4.14.2). Raises ``TokenReused``, ``TokenRevoked`` and
-    ``TooManyRequests``.
+    response signs no user out (RFC 9700 §4.14.2). If the roles of the user change meanwhile, the
+    rotation starts again, so that the new pair has them. Raises ``TokenReused``, ``TokenRevoked``
+    and ``TooManyRequests``.
     """
     key_hash = idempotency_key and hashlib.sha256(idempotency_key.encode()).hexdigest()
     if jti == state.refresh_jti and not state.is_over():
@@ -39,6 +40,8 @@ def rotate_refresh_token(state: TokenState, jti: str, *, idempotency_key: str | 
         if rotated:
             return issue_tokens(rotated)
     current = reload_token_state(state)
+    if current and jti == current.refresh_jti and current.status_idx != state.status_idx:
+        return rotate_refresh_token(current, jti, idempotency_key=idempotency_key)
     is_retry = current and _is_retry(current, jti, key_hash)
     if current is None or jti == current.refresh_jti or (is_retry and current.is_over()):
         raise TokenRevoked
@@ -69,6 +72,7 @@ _ROTATE = PreparedStatement(
     update(Session).where(
         Session.id == bindparam("session_id"),
         Session.refresh_jti == bindparam("used_jti"),
+        Session.status_idx == bindparam("idx"),
         Session.revoked_at.is_(None),
     )
 )
@@ -81,6 +85,7 @@ def _rotate(state: TokenState, key_hash: str | None) -> TokenState | None:
     values = {
         "session_id": state.session_id,
         "used_jti": state.refresh_jti,
+        "idx": state.status_idx,
         "refresh_jti": rotated.refresh_jti,
         "previous_jti": state.refresh_jti,
         "idempotency_key": key_hash,

@@ -29,7 +29,14 @@ REFRESH_CLAIMS = {
     "iss": str,
     "aud": str,
 }
-ACCESS_CLAIMS = {**REFRESH_CLAIMS, "client_id": str, "auth_time": int, "amr": list, "acr": str}
+ACCESS_CLAIMS = {
+    **REFRESH_CLAIMS,
+    "client_id": str,
+    "auth_time": int,
+    "amr": list,
+    "acr": str,
+    "roles": list,
+}
 PUBLISHED_CLAIMS = {**ACCESS_CLAIMS, "status": dict}  # of tokens that services can verify
 
 
@@ -65,6 +72,7 @@ def create_claims(
         "auth_time": int(session.authenticated_at.timestamp()),
         "amr": session.amr.split(),
         "acr": acr_of(session.amr.split()),
+        "roles": session.roles,
     }
 
 
@@ -130,4 +138,5 @@ def _are_access_claims(claims: dict[str, Any]) -> bool:
         and claims["amr"]
         and all(type(method) is str for method in claims["amr"])
         and claims["acr"] == acr_of(claims["amr"])
+        and all(type(role) is str for role in claims["roles"])
     )

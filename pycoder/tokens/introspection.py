@@ -26,6 +26,7 @@ INVALID_CLIENT_NAME = "Use at most 40 of a-z, 0-9 and . _ -, and begin with a le
 CLIENT_NAME_TAKEN = "A service with this name exists already."
 INTROSPECTED_CLAIMS = (
     *("sub", "sid", "jti", "iss", "aud", "iat", "exp", "client_id", "auth_time", "amr", "acr"),
+    "roles",
 )
 
 _DIGEST = select(OAuthClient.digest).where(OAuthClient.name == bindparam("name"))
@@ -88,7 +89,7 @@ def introspect_token(token: str) -> dict[str, Any]:
     except InvalidTokenError:
         return {"active": False}
     state = load_token_state(claims)
-    if not (state and state.is_valid(claims)):
+    if not (state and state.is_valid(claims)) or state.is_outdated(claims):
         return {"active": False}
     if state.transport == "cookie":
         record_token_misuse(Event.TOKEN_MISPLACED, claims)

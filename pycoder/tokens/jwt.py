@@ -102,9 +102,16 @@ def current_token_state() -> TokenState:
 
 @jwt.token_in_blocklist_loader
 def token_in_blocklist(header: dict[str, Any], claims: dict[str, Any]) -> bool:
-    """Return whether a token is revoked: by itself, with its session, or by rotation."""
-    g.token_state = load_token_state(claims)
-    return not (g.token_state and g.token_state.is_valid(claims))
+    """Return whether a token is revoked: by itself, with its session, or by rotation.
+
+    Raises ``TokenExpired`` for an access token with former roles: the client refreshes it.
+    """
+    g.token_state = state = load_token_state(claims)
+    if not (state and state.is_valid(claims)):
+        return True
+    if state.is_outdated(claims):
+        raise TokenExpired
+    return False
 
 
 @jwt.user_lookup_loader

@@ -36,6 +36,8 @@ class TokenSubject(Protocol):
     def authenticated_at(self) -> datetime: ...
     @property
     def amr(self) -> str: ...
+    @property
+    def roles(self) -> list[str]: ...
 
 
 class UserState(NamedTuple):
@@ -49,6 +51,7 @@ class UserState(NamedTuple):
     last_name: str
     is_active: bool
     date_joined: datetime
+    roles: list[str]
 
 
 class TokenState(NamedTuple):
@@ -76,6 +79,11 @@ class TokenState(NamedTuple):
         """The id of the user."""
         return self.user.id
 
+    @property
+    def roles(self) -> list[str]:
+        """The roles of the user, sorted."""
+        return self.user.roles
+
     def is_over(self) -> bool:
         """Return whether the session was revoked, has expired, or its user is deactivated."""
         return self.revoked_at is not None or self.expires_at <= now() or not self.user.is_active
@@ -84,6 +92,10 @@ class TokenState(NamedTuple):
         """Return whether a token of this session is neither revoked nor rotated."""
         rotated = claims["token_type"] == "refresh" and claims["jti"] != self.refresh_jti
         return not (self.blocklisted_jti or self.is_over() or rotated)
+
+    def is_outdated(self, claims: dict[str, Any]) -> bool:
+        """Return whether the roles of the user are not those of an access token any more."""
+        return bool(claims["token_type"] == "access" and claims["roles"] != self.roles)
 
 
 _SESSION_COLUMNS = [getattr(Session, name) for name in TokenState._fields[2:-1]]

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, select, update
 
 from pycoder.clock import now
 from pycoder.db.queries import (
@@ -54,6 +54,22 @@ def allocate_index() -> int:
     return idx
 
 
+def replace_indexes(user_id: int) -> None:
+    """Give each active session of a user a new index, in the caller's transaction.
+
+    Services refuse the access tokens of before within ``LIFETIME``, and clients refresh them. The
+    caller holds the lock of the user, so that no login comes between.
+    """
+    active = (Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > now())
+    ids = db.session.scalars(select(Session.id).where(*active)).all()
+    if not ids:
+        return
+    last: int = db.session.execute(_upsert(db.engine.name, len(ids))).scalar_one()
+    for idx, session_id in enumerate(ids, last - len(ids) + 1):
+        change = update(Session).where(Session.id == session_id).values(status_idx=idx)
+        execute_in_transaction(change)
+
+
 def confirm_index(idx: int) -> None:
     """End the pending state of an index, in the transaction that adds its session."""
     execute_in_transaction(_CONFIRM, {"confirmed": idx})
@@ -66,11 +82,11 @@ _LAST_OF_SESSIONS = select(func.coalesce(func.max(Session.status_idx), 0)).scala
 
 
 @cache
-def _upsert(dialect: str) -> Any:
+def _upsert(dialect: str, count: int = 1) -> Any:
     """Return the upsert that counts. Without a row, it starts after the last session."""
-    insert = insert_into(StatusCounter).values(id=1, last=_LAST_OF_SESSIONS + 1)
+    insert = insert_into(StatusCounter).values(id=1, last=_LAST_OF_SESSIONS + count)
     return insert.on_conflict_do_update(
-        index_elements=[StatusCounter.id], set_={"last": StatusCounter.last + 1}
+        index_elements=[StatusCounter.id], set_={"last": StatusCounter.last + count}
     ).returning(StatusCounter.last)
 
 

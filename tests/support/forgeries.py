@@ -42,6 +42,7 @@ CLAIMS = {
     "auth_time": NOW - 60,
     "amr": ["pwd"],
     "acr": "aal1",
+    "roles": [],
 }
 REFRESH_KEY = derive_refresh_key(KEY)
 REFRESH_HEADER = {"alg": "HS256", "typ": "rt+jwt", "kid": REFRESH_KEY.kid}

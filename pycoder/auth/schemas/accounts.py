@@ -39,6 +39,7 @@ class UserSchema(Schema):
     first_name = fields.String(required=True)
     last_name = fields.String(required=True)
     date_joined = fields.DateTime("iso", required=True)
+    roles = fields.List(fields.String(), required=True)
 
 
 class EventSchema(Schema):

@@ -61,6 +61,7 @@ class IntrospectionSchema(Schema):
     auth_time = fields.Integer(metadata={"description": "When the user authenticated."})
     amr = fields.List(fields.String(), metadata={"description": "The methods (RFC 8176)."})
     acr = fields.String(metadata={"description": "aal1: one factor (NIST SP 800-63B)."})
+    roles = fields.List(fields.String())
 
 
 class IdempotencySchema(Schema):

@@ -17,6 +17,7 @@ from pycoder.auth.schemas.accounts import (
 from pycoder.auth.schemas.export import ExportSchema
 from pycoder.errors import (
     InvalidCredentials,
+    LastAdmin,
     Overloaded,
     ReauthenticationRequired,
     TooManyRequests,
@@ -49,11 +50,11 @@ def update_user(profile: dict[str, str]) -> User:
 @access_token_required
 @bp.arguments(ProofSchema, required=False)
 @bp.response(204)
-@bp.errors(InvalidCredentials, ReauthenticationRequired, TooManyRequests, Overloaded)
+@bp.errors(InvalidCredentials, ReauthenticationRequired, LastAdmin, TooManyRequests, Overloaded)
 def delete_user(proof: dict[str, str]) -> None:
     """Delete the account, its sessions and its personal data. This cannot be undone.
 
-    Requires the password or a proof.
+    Requires the password or a proof. The last active administrator has to stay.
     """
     account.delete_own_account(current_token_state(), **proof)
 

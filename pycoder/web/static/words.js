@@ -33,6 +33,8 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "passkey.counter_fell": "Passkey rejected because it may have been copied",
   "proof.created": "Identity confirmed for a change",
   "proof.refused": "Wrong password entered to confirm a change",
+  "role.granted": "A role was given to your account",
+  "role.revoked": "A role of your account was taken away",
   "csrf.refused": "Request from another website, or from an outdated page, rejected",
   "session.reused": "Session ended because an old token of it was used again",
   "session.ended": "Signed out",

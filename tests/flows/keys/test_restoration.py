@@ -81,6 +81,7 @@ def test_the_right_to_undo_a_first_factor_outlives_the_loss(restored, app, ada, 
 
 KEPT = {
     "users": "accounts are as they were",
+    "user_roles": "as the accounts; what was revoked since has to be revoked again",
     "sessions": "revoked",
     "devices": "a device signs no user in, and needs the second factor again",
     "totp": "present codes are used up",

@@ -128,6 +128,7 @@ OF_ACCESS_TOKENS = {
     "auth_time": [*NO_NUMBERS, -1, -(10**30), 1.5],
     "amr": [None, True, 5, "pwd", [], {}, {"pwd": 1}, [5], ["pwd", None], [["pwd"]]],
     "acr": [*NO_TEXT, "", "aal2", "AAL1", ["aal1"]],
+    "roles": [None, True, 5, "admin", {}, {"admin": 1}, [5], ["admin", None], [["admin"]]],
 }
 MORE_CHANGES = [(name, value) for name, values in OF_ACCESS_TOKENS.items() for value in values]
 

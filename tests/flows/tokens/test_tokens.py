@@ -53,6 +53,7 @@ def test_a_token_says_what_is_documented_and_nothing_else(clock, ada):
             "auth_time": NOW,
             "amr": ["pwd"],
             "acr": "aal1",
+            "roles": [],
         },
         "refresh": {"aud": "http://localhost:8000"},
     }

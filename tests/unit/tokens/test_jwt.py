@@ -26,9 +26,11 @@ def test_a_thousand_tokens_have_ids_of_their_own_of_128_bits(app_without_tables)
         expires_at: datetime
         authenticated_at: datetime
         amr: str
+        roles: list[str]
 
     now = datetime.now(UTC)
-    subject = Subject(uuid4(), 7, new_jti(), now, None, now + timedelta(days=7), now, "pwd")
+    ends = now + timedelta(days=7)
+    subject = Subject(uuid4(), 7, new_jti(), now, None, ends, now, "pwd", [])
     with app_without_tables.app_context():
         said = [read(issue_tokens(subject).access)[1] for _ in range(1000)]
     assert len({claims["jti"] for claims in said} | {subject.refresh_jti}) == 1001
