@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from pycoder.models.mail import OutgoingMail
 from pycoder.models.role import UserRole
+from pycoder.sessions import lifecycle
 from pycoder.tokens import introspection
 from tests.support.callers import Caller
 from tests.support.tokens import claims_of
@@ -167,3 +168,17 @@ def test_the_last_active_administrator_does_not_leave(ada, bob, flask):
     assert ada.user(access).status_code == 200
     assert flask("users", "activate", "bob").exit_code == 0
     assert ada.call("DELETE", "/api/user/", access, json=body).status_code == 204
+
+
+def test_a_role_that_is_granted_during_a_refresh_is_in_the_new_token(ada, flask, monkeypatch):
+    original, pending = lifecycle.session_expiry, ["editor"]
+
+    def grant_first(*args, **kwargs):
+        if pending:
+            grant(flask, "ada", pending.pop())
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(lifecycle, "session_expiry", grant_first)
+    access = ada.refresh().json["access"]
+    assert claims_of(access)["roles"] == ["editor"]
+    assert ada.user(access).status_code == 200

@@ -227,6 +227,20 @@ def test_a_session_that_is_over_is_invalid_as_soon_as_its_list_is_built_anew(
     assert status_of(device, access, key) == INVALID
 
 
+def test_a_change_of_roles_makes_former_tokens_invalid_and_new_ones_valid(
+    app, device, clock, key, flask
+):
+    former, other = device.tokens.access, Caller(app.test_client())
+    other.login()
+    assert flask("users", "grant", "ada", "editor").exit_code == 0
+    clock.shift(15)
+    for caller, access in ((device, former), (other, other.tokens.access)):
+        assert status_of(caller, access, key) == INVALID
+        assert status_of(caller, caller.refresh().json["access"], key) == VALID
+    clock.shift(15)
+    assert status_of(device, device.login().access, key) == VALID
+
+
 def test_who_fetched_just_before_a_logout_refuses_within_a_minute(device, clock, key):
     """A list is served 15 s, kept by caches 10 s and by a verifier 30 s; it ends after 60 s."""
     access = device.tokens.access
