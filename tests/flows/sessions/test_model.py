@@ -13,9 +13,9 @@ from hypothesis.stateful import (
 from pycoder.clock import now
 from tests.support.application import migrated
 from tests.support.constants import SOAK
-from tests.support.factor_model import FactorMachine
 from tests.support.mail_server import MailServer
 from tests.support.outbox import send
+from tests.support.role_model import RoleMachine
 from tests.support.session_model import CAP
 
 pytestmark = pytest.mark.untraced  # it repeats, a thousand times, what other tests trace
@@ -45,7 +45,7 @@ def arrive(app, server):
 def test_whatever_happens_in_whatever_order_the_promises_hold(model_app):
     app, server = model_app
     run_state_machine_as_test(
-        lambda: FactorMachine(app, partial(arrive, app, server)),
+        lambda: RoleMachine(app, partial(arrive, app, server)),
         settings=settings(
             max_examples=20 * SOAK,
             stateful_step_count=30,
