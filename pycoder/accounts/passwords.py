@@ -47,6 +47,8 @@ def change_password(
     replace_password_hash(user, password_hash)
     revoke_all_sessions(user.id)
     session = create_session(user.id, status_idx, current.transport, current.amr)
+    if proof is not None:  # the user authenticated when it was created
+        session.authenticated_at = current.authenticated_at
     audit.record(Event.PASSWORD_CHANGED, user_id=user.id, session_id=session.id)
     db.session.commit()
     lift_pauses(user.id, set())

@@ -36,6 +36,20 @@ def test_a_change_ends_all_sessions_and_gives_the_pair_of_a_new_one(ada, trail):
     assert ada.try_login(password=NEW).status_code == 200
 
 
+@pytest.mark.parametrize("by", ["password", "proof"])
+def test_the_new_session_dates_from_the_password_or_the_proof(by, ada, clock):
+    clock.shift(60)
+    fields = (
+        {"current_password": ada.password}
+        if by == "password"
+        else {"proof": prove(ada).json["proof"]}
+    )
+    clock.shift(240)
+    answer = ada.call("POST", "/api/password/change/", json={**fields, "new_password": NEW})
+    claims = claims_of(answer.json["tokens"]["access"])
+    assert claims["iat"] - claims["auth_time"] == (0 if by == "password" else 240)
+
+
 REVOKED = (401, "token_revoked")
 KEY = "0123456789abcdef"
 
