@@ -80,6 +80,23 @@ def test_an_assertion_from_before_a_removal_is_dead(ada, passkey):
     assert answer.json["code"] == "passkey_unknown"
 
 
+def test_a_removed_passkey_is_no_second_step_and_no_proof_at_once(ada, app, passkey, trail):
+    enrol(ada, app, proof=prove(ada, passkey))
+    [only] = ada.get("/api/passkeys/").json
+    ticket, proof = half(ada), prove(ada, passkey)
+    before = [assertion(ada.client, passkey) for _ in range(3)]
+    json = {"proof": proof}
+    assert ada.call("DELETE", f"/api/passkeys/{only['id']}/", json=json).status_code == 204
+    assert refusal(second_step(ada, ticket, passkey=before[0])) == (400, "ticket_invalid")
+    assert refusal(second_step(ada, half(ada), passkey=before[1])) == (400, "passkey_unknown")
+    answer = ada.call("POST", "/api/reauthenticate/", json={"passkey": before[2]})
+    assert refusal(answer) == (400, "passkey_unknown")
+    answer = ada.call("DELETE", "/api/user/", json=json)
+    assert refusal(answer) == (401, "insufficient_user_authentication")
+    after = trail()[trail().index("passkey.removed") + 1 :]
+    assert after == ["login.half", "login.second_refused", "login.second_refused"]
+
+
 def test_a_challenge_is_good_once(ada, passkey):
     body = assertion(ada.client, passkey)
     assert ada.client.post("/api/login/passkey/", json=body).status_code == 200
