@@ -108,6 +108,8 @@ OF_REGISTRATIONS = {
     "coordinates that are numbers": {"key": es256(_2=2**40)},
     "a small RSA key": {"key": rsa_key(1024)},
     "a large RSA exponent": {"key": {**rsa_key(2048), -2: b"\1" * 8}},
+    "an RSA key with an even modulus": {"key": {**rsa_key(2048), -1: b"\xfe" * 256}},
+    "an RSA key with an even exponent": {"key": {**rsa_key(2048), -2: b"\1\0\0"}},
     "a large RSA key": {"key": {**rsa_key(2048), -1: b"\xff" * 1024}},
     "no attestation object": {"response": {"attestationObject": ""}},
     "an attestation object that is a number": {"response": {"attestationObject": 2**40}},
