@@ -226,7 +226,7 @@ def test_the_second_step_works_by_keyboard_alone(member, email):
     member.keyboard.press("Shift+Tab")
     member.keyboard.press("Escape")
     member.locator("#confirm-dialog").wait_for(state="hidden")
-    member.wait_for_function("document.activeElement?.id === 'replace-codes'")
+    expect(member.locator("#replace-codes")).to_be_focused()
 
 
 def test_a_confirmation_is_cancelled_and_completed_by_keyboard_alone(member):
