@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, insert, select, update
 
-from pycoder.client_info import current_client
+from pycoder.client_info import current_client, network_of
 from pycoder.clock import now
 from pycoder.db.queries import autocommit, execute_in_transaction, fetch_all
 from pycoder.extensions import db
@@ -120,15 +120,19 @@ def record(
     db.session.execute(_INSERT, _row(event, user_id, session_id, reason))
 
 
-def record_hourly(event: Event, *, user_id: int, session_id: UUID) -> None:
-    """Record an event of a session that happens often, unless it was recorded lately.
+def record_hourly(event: Event, *, user_id: int, session_id: UUID | None = None) -> None:
+    """Record an event that happens often, unless it was recorded lately.
 
-    It is recorded if the account's latest events contain none of the same session and of the last
-    hour. A client that repeats a call therefore does not push other events out of the activity.
+    It is recorded if the account's latest events contain none of the last hour, and of the same
+    session or, without one, of the same network. A client that repeats a call therefore does not
+    push other events out of the activity.
     """
-    lately = [row for row in latest_events(ACTIVITY_LENGTH, user_id) if row.at > now() - HOUR]
-    if (event, session_id) not in {(row.event, row.session_id) for row in lately}:
-        record(event, user_id=user_id, session_id=session_id)
+    network = network_of(current_client().ip)
+    for row in latest_events(ACTIVITY_LENGTH, user_id):
+        is_repeated = (row.event, row.session_id) == (event, session_id) and row.at > now() - HOUR
+        if is_repeated and (session_id or network_of(row.ip) == network):
+            return
+    record(event, user_id=user_id, session_id=session_id)
 
 
 def record_separately(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -56,3 +57,19 @@ def bound_client(client: ClientInfo) -> Iterator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def network_of(ip: str | None) -> str:
+    """Return the network of an address: an IPv4 address, or an IPv6 /64.
+
+    An IPv4-mapped IPv6 address counts as IPv4.
+    """
+    try:
+        address = ipaddress.ip_address(ip or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is None:
+            return f"{ipaddress.IPv6Address(int(address) >> 64 << 64)}/64"
+        address = address.ipv4_mapped
+    return str(address)

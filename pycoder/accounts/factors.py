@@ -123,12 +123,11 @@ def remove_totp(current: TokenState, proof: str | None) -> None:
 def record_removal(user: User, current: TokenState, event: Event, kind: str | None = None) -> None:
     """Record that a factor was removed, in the caller's transaction.
 
-    Without any factor left, the session goes on as one of the password alone.
+    A session that was authenticated by the last of a kind goes on as one of the password alone.
     """
     if factors.end_without_factor(user.id):
         links.revoke(user.id, Purpose.UNDO_FACTORS)
-        own = Session.id == current.session_id
-        execute_in_transaction(update(Session).where(own).values(amr=factors.PASSWORD))
+    factors.lower_session(user.id, current.session_id)
     record_change(user, current, event, kind)
 
 

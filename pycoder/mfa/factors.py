@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from flask import current_app
-from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, delete, exists, false, or_, select, update
 
 from pycoder.db.queries import execute_in_transaction, fetch_one
 from pycoder.errors import InvalidCode
@@ -13,9 +14,11 @@ from pycoder.mfa import passkeys, recovery_codes, totp
 from pycoder.models.device import Device
 from pycoder.models.mfa import Passkey, RecoveryCode, Totp
 from pycoder.models.role import ADMIN, UserRole
+from pycoder.models.session import Session
 from pycoder.models.user import User
 
 PASSWORD, OTP, PASSKEY = "pwd", "otp mfa", "pop user mfa"  # RFC 8176
+_KINDS = {"totp": "otp", "passkey": "pop"}
 WRONG_RECOVERY_CODE = "This recovery code is wrong, or was used before. Please use another one."
 
 _METHODS: dict[str, Any] = {"totp": Totp, "recovery_code": RecoveryCode, "passkey": Passkey}
@@ -76,6 +79,18 @@ def end_without_factor(user_id: int) -> bool:
         return False
     recovery_codes.remove(user_id)
     return True
+
+
+def lower_session(user_id: int, session_id: UUID) -> None:
+    """Lower a session that was authenticated by a kind of factor which its user has no more.
+
+    It goes on as one of the password alone, in the caller's transaction.
+    """
+    left = methods_of(user_id)
+    gone = [method for kind, method in _KINDS.items() if kind not in left]
+    by_gone = or_(false(), *(Session.amr.contains(method) for method in gone))
+    own = update(Session).where(Session.id == session_id, by_gone)
+    execute_in_transaction(own.values(amr=PASSWORD))
 
 
 def forget_remembered_devices(user_id: int) -> int:

@@ -115,7 +115,8 @@ def _check_key(key: CoseKey) -> None:
     require(KEY_TYPES.get(key.ALGORITHM) == key.get(1), "algorithm not offered")
     if key.ALGORITHM == -257:
         modulus, exponent = bytes2int(key[-1]), bytes2int(key[-2])
-        require(modulus.bit_length() in RSA_BITS and exponent < 2**32, "unusual RSA key")
+        is_usual = modulus.bit_length() in RSA_BITS and modulus % 2 == 1 and exponent < 2**32
+        require(is_usual, "unusual RSA key")
     try:
         key.verify(b"", bytes(64))
     except InvalidSignature:

@@ -5,7 +5,6 @@ Redis for a fleet. Rate limiting fails closed: a storage that does not answer is
 """
 
 import hmac
-import ipaddress
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from limits.storage import Storage, storage_from_string
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.client_info import current_client
+from pycoder.client_info import current_client, network_of
 from pycoder.clock import now
 from pycoder.errors import TooManyRequests
 from pycoder.ratelimit.storage import DatabaseStorage
@@ -135,19 +134,3 @@ def hash_identifier(identifier: str) -> str:
 def client_network() -> str:
     """Return the network that the client counts for."""
     return network_of(current_client().ip)
-
-
-def network_of(ip: str | None) -> str:
-    """Return the network of an address: an IPv4 address, or an IPv6 /64.
-
-    An IPv4-mapped IPv6 address counts as IPv4.
-    """
-    try:
-        address = ipaddress.ip_address(ip or "")
-    except ValueError:
-        return "unknown"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return f"{ipaddress.IPv6Address(int(address) >> 64 << 64)}/64"
-        address = address.ipv4_mapped
-    return str(address)

@@ -12,7 +12,7 @@ from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy import Integer, bindparam, delete, null, select, update
 
-from pycoder.client_info import current_client
+from pycoder.client_info import current_client, network_of
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, fetch_all, fetch_one
 from pycoder.extensions import db
@@ -123,7 +123,7 @@ def known_origins(user_id: int | None, methods: str = "%") -> set[str]:
     at = now()
     values = {"user_id": user_id, "oldest": at - LIFETIME, "at": at, "methods": methods}
     rows = fetch_all(_ORIGINS, values)
-    return {row.digest or limiter.network_of(row.ip) for row in rows}
+    return {row.digest or network_of(row.ip) for row in rows}
 
 
 def _accounts() -> dict[str, str]:

@@ -131,7 +131,7 @@ def _create_ticket(user: User, methods: list[str], transport: str) -> Problem:
         kind, lifetime = pending.ENROLMENT, pending.ENROLMENT_LIFETIME
     origin = devices.known_origin(user.id, devices.WITH_FACTOR) or limiter.client_network()
     ticket = pending.create(kind, user.id, lifetime, origin=origin, data=data)
-    audit.record(Event.LOGIN_HALF, user_id=user.id)
+    audit.record_hourly(Event.LOGIN_HALF, user_id=user.id)
     db.session.commit()
     return SecondFactorRequired(methods, ticket, int(lifetime.total_seconds()))
 

@@ -68,6 +68,31 @@ def test_the_button_takes_over_from_the_suggestions(member):
     in_account(member)
 
 
+FOLLOW_THE_CLOCK = """AbortSignal.timeout = (delay) => {
+  const controller = new AbortController();
+  setTimeout(() => controller.abort(new DOMException("", "TimeoutError")), delay);
+  return controller.signal;
+}"""  # the clock of the tests moves the timers of a page, but not those of signals
+CHALLENGES = "window.requests.map(({ publicKey }) => new Uint8Array(publicKey.challenge).join())"
+
+
+def test_the_request_that_waits_gets_a_new_challenge_after_four_minutes(member):
+    authenticator, _ = add_passkey(member)
+    authenticator.consent(is_given=False)
+    member.clock.install()
+    for script in (RECORD_REQUESTS, FOLLOW_THE_CLOCK):
+        member.add_init_script(script)
+    sign_out(member)
+    assert requests(member, 1) == [["conditional", False]]
+    member.clock.fast_forward(230_000)
+    assert requests(member, 1) == [["conditional", False]]
+    member.clock.fast_forward(10_000)
+    assert requests(member, 2) == [["conditional", True], ["conditional", False]]
+    first, second = member.evaluate(CHALLENGES)
+    assert first != second
+    assert not member.get_by_role("alert").is_visible()
+
+
 def test_a_passkey_is_the_second_step_and_confirms_changes(member, email):
     authenticator, _ = add_passkey(member)
     authenticator.consent(is_given=False)
@@ -138,3 +163,21 @@ def test_a_passkey_that_a_thief_has_added_is_removed_from_the_mailbox(member, em
     page.get_by_text("you are signed out on all devices").wait_for()
     login(page, email, NEW_PASSWORD)
     page.get_by_text("Two-step sign-in removed with a link from an e-mail").wait_for()
+
+
+def test_a_passkey_that_the_server_does_not_know_is_forgotten_by_its_authenticator(
+    member, email, mailbox
+):
+    authenticator, _ = add_passkey(member)
+    authenticator.consent(is_given=False)
+    open_link(member, mailbox, email, "/undo-factors")
+    member.get_by_role("button", name="Remove two-step sign-in").click()
+    member.get_by_text("Two-step sign-in is removed").wait_for()
+    member.goto("/login")
+    assert len(authenticator.credentials()) == 1  # it was not told yet
+    authenticator.consent(is_given=True)
+    with member.expect_response("**/api/login/passkey/") as refused:
+        member.get_by_role("button", name="Sign in with a passkey").click()
+    assert refused.value.json()["code"] == "passkey_unknown"
+    member.get_by_role("alert").get_by_text("passkey").wait_for()
+    assert authenticator.credentials() == []

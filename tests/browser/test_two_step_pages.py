@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.support.account_steps import (
     confirm,
@@ -90,6 +91,31 @@ def test_a_ticket_that_has_ended_leads_back_to_the_password(member, email):
     assert password.evaluate("(input) => input === document.activeElement")
     password.fill(PASSWORD)
     password.press("Enter")
+    field.fill(app.code(1))
+    field.press("Enter")
+    in_account(member)
+
+
+def test_a_second_step_that_takes_too_long_leads_back_to_the_password(member, email):
+    app, _ = set_up_app(member)
+    sign_out(member)
+    member.clock.install()
+    member.reload()
+    first_step(member, email)
+    field = member.get_by_label("Code from your authenticator app")
+    field.fill("123")
+    member.clock.fast_forward(290_000)
+    assert field.is_visible()
+    member.clock.fast_forward(10_000)
+    member.get_by_role("alert").get_by_text("This sign-in took too long").wait_for()
+    assert not field.is_visible()
+    password = member.get_by_label("Password", exact=True)
+    assert password.evaluate("(input) => input === document.activeElement")
+    assert member.get_by_label("E-mail address or username").input_value() == email
+    member.keyboard.type(PASSWORD)
+    member.keyboard.press("Enter")
+    field.wait_for()
+    assert field.input_value() == ""
     field.fill(app.code(1))
     field.press("Enter")
     in_account(member)
@@ -200,7 +226,40 @@ def test_the_second_step_works_by_keyboard_alone(member, email):
     member.keyboard.press("Shift+Tab")
     member.keyboard.press("Escape")
     member.locator("#confirm-dialog").wait_for(state="hidden")
-    member.wait_for_function("document.activeElement?.id === 'replace-codes'")
+    expect(member.locator("#replace-codes")).to_be_focused()
+
+
+def test_a_confirmation_is_cancelled_and_completed_by_keyboard_alone(member):
+    app, codes = set_up_app(member)
+    dialog = member.get_by_role("dialog", name="Confirm it is you")
+    opener = member.locator("#replace-codes")
+    opener.focus()
+    for key in ("Enter", "Space"):
+        member.keyboard.press(key)
+        dialog.wait_for()
+        member.keyboard.type("half of the")
+        member.keyboard.press("Escape")
+        dialog.wait_for(state="hidden")
+        expect(opener).to_be_focused()
+    member.keyboard.press("Enter")
+    dialog.wait_for()
+    member.keyboard.type(PASSWORD)
+    for _ in range(2):  # the button that shows the password, the code
+        member.keyboard.press("Tab")
+    member.keyboard.type(app.code(1))
+    member.keyboard.press("Enter")
+    member.get_by_role("heading", name="Save your recovery codes").wait_for()
+    shown = member.locator("#codes-dialog .codes li").all_inner_texts()
+    assert len(shown) == 10
+    assert not set(shown) & set(codes)
+    saved = member.get_by_role("button", name="I have saved them")
+    for _ in range(5):
+        if saved.evaluate("(button) => button === document.activeElement"):
+            break
+        member.keyboard.press("Tab")
+    member.keyboard.press("Enter")
+    member.get_by_text("You have new recovery codes.").wait_for()
+    expect(member.locator("#two-step-title")).to_be_focused()  # of the section that has changed
 
 
 def test_no_step_has_a_barrier_or_overflows(member, email):

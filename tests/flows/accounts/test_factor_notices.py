@@ -118,3 +118,14 @@ def test_a_right_password_without_a_second_step_is_on_the_trail_alone(
     half(stranger)
     assert trail()[-1] == Event.LOGIN_HALF
     assert mails() == []
+
+
+def test_half_logins_push_nothing_out_of_the_activity(ada, factors, stranger, clock, trail):
+    before = trail().count(Event.LOGIN_HALF)
+    for caller, count in ((stranger, 1), (ada, 2), (stranger, 2)):
+        for _ in range(3):
+            half(caller)
+        assert trail().count(Event.LOGIN_HALF) == before + count
+    clock.shift(3601)
+    half(stranger)
+    assert trail().count(Event.LOGIN_HALF) == before + 3

@@ -108,6 +108,8 @@ OF_REGISTRATIONS = {
     "coordinates that are numbers": {"key": es256(_2=2**40)},
     "a small RSA key": {"key": rsa_key(1024)},
     "a large RSA exponent": {"key": {**rsa_key(2048), -2: b"\1" * 8}},
+    "an RSA key with an even modulus": {"key": {**rsa_key(2048), -1: b"\xfe" * 256}},
+    "an RSA key with an even exponent": {"key": {**rsa_key(2048), -2: b"\1\0\0"}},
     "a large RSA key": {"key": {**rsa_key(2048), -1: b"\xff" * 1024}},
     "no attestation object": {"response": {"attestationObject": ""}},
     "an attestation object that is a number": {"response": {"attestationObject": 2**40}},
@@ -153,6 +155,34 @@ def test_a_registration_is_refused_for(case, ada, app, rows):
     assert ada.call("POST", "/api/passkeys/", json=body).status_code == 201
 
 
+TO_SECOND_STEPS = {
+    name: {**CLIENT, **DATA, **OF_ASSERTIONS}[name]
+    for name in (
+        *DATA,
+        "another challenge",
+        "another origin",
+        "a frame of another site",
+        "user handle of another user",
+        "backup eligibility that changed",
+        "another signature",
+    )
+}
+
+
+@table(TO_SECOND_STEPS)
+def test_a_second_step_and_a_proof_are_refused_for(case, ada, passkey, rows):
+    step = {"ticket": ada.try_login().json["ticket"]}
+    before = rows(select(func.count(Session.id)))
+    for path, body in (("login/second-step", step), ("reauthenticate", {})):
+        body["passkey"] = assertion(ada.client, passkey, **case)
+        answer = ada.call("POST", f"/api/{path}/", json=body)
+        assert (answer.status_code, answer.json["code"]) == (400, "passkey_invalid"), answer.json
+        assert rows(select(func.count(Session.id))) == before
+        assert rows(select(Passkey.last_used_at)) == [None]
+    step["passkey"] = assertion(ada.client, passkey)
+    assert ada.call("POST", "/api/login/second-step/", json=step).status_code == 200
+
+
 def test_an_unknown_passkey_is_only_told_if_all_else_is_right(ada, passkey):
     stranger = SoftPasskey()
     stranger.handle = passkey.handle
@@ -195,6 +225,20 @@ def test_a_ticket_is_good_for_its_own_challenge_alone(ada, passkey):
         assert ada.client.post("/api/login/passkey/", json=body).json["code"] == "passkey_invalid"
     assert ada.client.post("/api/login/passkey/", json=other).status_code == 200
     assert ada.client.post("/api/login/passkey/", json=one).status_code == 200
+
+
+def test_the_tickets_of_two_browsers_are_not_exchanged(ada, app, passkey, rows):
+    other = app.test_client()
+    one, two = challenge(ada.client), challenge(other)
+    before = rows(select(func.count(Session.id)))
+    for client, mine, foreign in ((ada.client, one, two), (other, two, one)):
+        body = {"ticket": foreign["ticket"], "credential": passkey.get(mine["publicKey"])}
+        answer = client.post("/api/login/passkey/", json=body)
+        assert (answer.status_code, answer.json["code"]) == (400, "passkey_invalid")
+    assert rows(select(func.count(Session.id))) == before
+    for client, mine in ((ada.client, one), (other, two)):
+        body = {"ticket": mine["ticket"], "credential": passkey.get(mine["publicKey"])}
+        assert client.post("/api/login/passkey/", json=body).status_code == 200
 
 
 def test_a_challenge_of_a_registration_is_none_of_a_login_and_the_other_way_round(

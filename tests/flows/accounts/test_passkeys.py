@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from pycoder.models.mfa import Passkey
 from pycoder.models.user import User
-from tests.support.callers import Caller
+from tests.support.callers import Caller, Tokens
 from tests.support.second_factors import confirm_address, enrol, half, second_step
 from tests.support.soft_authenticator import (
     EDDSA,
@@ -78,6 +78,52 @@ def test_an_assertion_from_before_a_removal_is_dead(ada, passkey):
     assert ada.call("DELETE", f"/api/passkeys/{listed['id']}/", json=json).status_code == 204
     answer = ada.client.post("/api/login/passkey/", json=body)
     assert answer.json["code"] == "passkey_unknown"
+
+
+def test_a_removed_passkey_is_no_second_step_and_no_proof_at_once(ada, app, passkey, trail):
+    enrol(ada, app, proof=prove(ada, passkey))
+    [only] = ada.get("/api/passkeys/").json
+    ticket, proof = half(ada), prove(ada, passkey)
+    before = [assertion(ada.client, passkey) for _ in range(3)]
+    json = {"proof": proof}
+    assert ada.call("DELETE", f"/api/passkeys/{only['id']}/", json=json).status_code == 204
+    assert refusal(second_step(ada, ticket, passkey=before[0])) == (400, "ticket_invalid")
+    assert refusal(second_step(ada, half(ada), passkey=before[1])) == (400, "passkey_unknown")
+    answer = ada.call("POST", "/api/reauthenticate/", json={"passkey": before[2]})
+    assert refusal(answer) == (400, "passkey_unknown")
+    answer = ada.call("DELETE", "/api/user/", json=json)
+    assert refusal(answer) == (401, "insufficient_user_authentication")
+    after = trail()[trail().index("passkey.removed") + 1 :]
+    assert after == ["login.half", "login.second_refused", "login.second_refused"]
+
+
+def test_a_session_of_a_passkey_is_lowered_with_the_last_passkey(ada, app, passkey, clock):
+    authenticator, _ = enrol(ada, app, proof=prove(ada, passkey))
+    assert add(ada, app, proof=prove(ada, passkey))[1].status_code == 201
+    first, second = ada.get("/api/passkeys/").json
+    proof = prove(ada, passkey)
+    for one, acr in ((second, "phr"), (first, "aal1")):
+        path = f"/api/passkeys/{one['id']}/"
+        assert ada.call("DELETE", path, json={"proof": proof}).status_code == 204
+        ada.tokens = Tokens(**ada.refresh().json)
+        assert claims_of(ada.tokens.access)["acr"] == acr
+        proof = prove(ada, passkey) if one is second else ""
+    assert claims_of(ada.tokens.access)["amr"] == ["pwd"]
+    clock.shift(30)
+    body = {"password": ada.password, "code": authenticator.code()}
+    assert ada.call("POST", "/api/reauthenticate/", json=body).status_code == 200
+    assert claims_of(ada.refresh().json["access"])["acr"] == "aal2"
+
+
+def test_a_session_of_an_app_is_lowered_with_it_and_one_of_a_passkey_is_not(ada, app, passkey):
+    for by_passkey, acr in ((False, "aal1"), (True, "phr")):
+        _, codes = enrol(ada, app, proof=prove(ada, passkey))
+        body = {"password": ada.password, "recovery_code": codes[0]}
+        proof = ada.call("POST", "/api/reauthenticate/", json=body).json["proof"]
+        proof = prove(ada, passkey) if by_passkey else proof
+        assert ada.call("DELETE", "/api/factors/totp/", json={"proof": proof}).status_code == 204
+        ada.tokens = Tokens(**ada.refresh().json)
+        assert claims_of(ada.tokens.access)["acr"] == acr
 
 
 def test_a_challenge_is_good_once(ada, passkey):

@@ -10,7 +10,7 @@ from pycoder.models.mfa import Passkey
 from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.user import User
 from pycoder.passwords.hashing import NO_PASSWORD
-from tests.support.second_factors import half, second_step
+from tests.support.second_factors import half, reset_password, second_step
 from tests.support.soft_authenticator import SoftPasskey, add, assertion, challenge, log_in
 
 
@@ -99,6 +99,24 @@ def test_an_account_without_a_password_signs_in_and_keeps_its_last_passkey(ada, 
     assert answer.status_code == 201
     assert ada.call("DELETE", path, json={"proof": proof}).status_code == 204
     assert rows(select(func.count(Passkey.id))) == [1]
+
+
+def test_an_account_without_a_password_gets_one_and_keeps_its_passkey(ada, app, passkey, mails):
+    with app.app_context():
+        db.session.execute(update(User).values(password_hash=NO_PASSWORD))
+        db.session.commit()
+    reset_password(ada, mails)
+    answer = ada.try_login()
+    assert refusal(answer) == (403, "second_factor_required")
+    step = second_step(ada, answer.json["ticket"], passkey=assertion(ada.client, passkey))
+    assert step.status_code == 200
+    assert log_in(ada, passkey).status_code == 200
+    body = {"passkey": assertion(ada.client, passkey)}
+    proof = ada.call("POST", "/api/reauthenticate/", json=body).json["proof"]
+    [only] = ada.get("/api/passkeys/").json  # not the last credential any more
+    removed = ada.call("DELETE", f"/api/passkeys/{only['id']}/", json={"proof": proof})
+    assert removed.status_code == 204
+    assert ada.try_login().status_code == 200
 
 
 @pytest.mark.parametrize(
