@@ -21,6 +21,7 @@
     ├── ReauthenticationRequired         401 insufficient_user_authentication
     ├── InvalidClient                    401 invalid_client
     ├── CsrfFailed                       403 csrf_failed
+    ├── Forbidden                        403 forbidden
     ├── RegistrationClosed               403 registration_closed
     ├── SecondFactorRequired             403 second_factor_required
     ├── EmailUnverified                  403 email_unverified
@@ -245,6 +246,14 @@ class CsrfFailed(Problem):
 
     status, code = 403, "csrf_failed"
     detail = "The CSRF token is missing or out of date. Please reload the page and try again."
+
+
+class Forbidden(Problem):
+    """A valid token of a user without the role that is needed (RFC 6750 §3.1)."""
+
+    status, code = 403, "forbidden"
+    detail = "Your account does not have the role that this requires."
+    headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
 
 
 class RegistrationClosed(Problem):

@@ -10,6 +10,7 @@ import flask_smorest
 from flask import Request
 from marshmallow import Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import MultiDict
 
 from config import ProductionConfig
 from pycoder import errors
@@ -36,6 +37,19 @@ SETS_COOKIES = {
         "description": "Cookie mode: the cookies of the session. A login also sets device.",
         "schema": TEXT,
     }
+}
+IDENTITY = {
+    "X-Auth-User": {"description": "The id of the user.", "schema": TEXT, "required": True},
+    "X-Auth-Username": {
+        "description": "The username, percent-encoded UTF-8.",
+        "schema": TEXT,
+        "required": True,
+    },
+    "X-Auth-Roles": {
+        "description": "The roles, separated by spaces. Empty without any.",
+        "schema": TEXT,
+        "required": True,
+    },
 }
 CACHEABLE = {
     "ETag": {"description": "For If-None-Match.", "schema": TEXT, "required": True},
@@ -121,6 +135,10 @@ class StrictParser(FlaskParser):
     """Parse JSON bodies strictly, and report bad input as a problem."""
 
     DEFAULT_VALIDATION_STATUS = 400
+    DEFAULT_UNKNOWN_BY_LOCATION = {
+        **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
+        "query": None,  # the schema decides, as for bodies
+    }
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """Return the JSON body, or the form if the schema accepts one. No body is ``{}``.
@@ -131,8 +149,12 @@ class StrictParser(FlaskParser):
         if not req.get_data(cache=True, parse_form_data=False):
             return {}
         if getattr(schema, "accepts_forms", False) and req.mimetype == FORM:
-            return {name: " ".join(dict.fromkeys(values)) for name, values in req.form.lists()}
+            return _join_repeated(req.form)
         return req.get_json()
+
+    def load_querystring(self, req: Request, schema: Schema) -> Any:
+        """Return the query. The values of a repeated parameter are joined, as in a form."""
+        return _join_repeated(req.args)
 
     def handle_error(
         self, error: ValidationError, req: Request, schema: Schema, **kwargs: Any
@@ -142,6 +164,11 @@ class StrictParser(FlaskParser):
         raise InvalidInput(
             {"body" if name == "_schema" else name: messages[name] for name in messages}
         )
+
+
+def _join_repeated(parameters: MultiDict[str, str]) -> dict[str, str]:
+    """Return each parameter once. Its different values are joined by a space."""
+    return {name: " ".join(dict.fromkeys(values)) for name, values in parameters.lists()}
 
 
 class Blueprint(flask_smorest.Blueprint):

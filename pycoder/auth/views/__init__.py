@@ -3,6 +3,7 @@
 from pycoder.auth.views import (  # noqa: F401
     emails,
     factors,
+    forward_auth,
     login,
     passkeys,
     passwords,

@@ -294,8 +294,9 @@ def test_what_is_secret_is_never_in_an_answer(document):
 
 CHECKS = {
     # "Valid data should have been accepted": a schema judges form. Whether an address is taken, a
-    # password is the right one, a token or session is one of ours are facts, refused with these.
-    "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "404"]},
+    # password is the right one, a token or session is one of ours, and whether a user has a role
+    # are facts, refused with these.
+    "positive_data_acceptance": {"expected-statuses": ["2xx", "400", "401", "403", "404"]},
     # Calls the application in a way that Werkzeug's test client does not know (max_redirects, in
     # schemathesis 4.32.5). test_what_needs_a_token_is_refused_without_one stands in for it.
     "ignored_auth": {"enabled": False},
