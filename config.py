@@ -109,6 +109,7 @@ class Config:
     JWT_COOKIE_CSRF_PROTECT = False  # bound to one token, and fails at é; see auth/csrf.py
     HASHING_QUEUE = 24  # passwords that can wait in one worker
     HASHING_PATIENCE = 10.0  # seconds
+    HASHING_GIVES_WAY = True  # use idle CPU time only
     REFRESH_RETRY_WINDOW = 300  # seconds in which a refresh may be repeated with its key
     EMAIL_LINK_LIFETIME = 86_400  # seconds; verification, and change of the address
     RESET_LINK_LIFETIME = 3600  # seconds
@@ -295,6 +296,7 @@ class TestingConfig(Config):
     __test__ = False  # pytest would collect a class of this name
     BCRYPT_ROUNDS = Setting(whole_number(4, 18), 4)
     HASHING_PATIENCE = 60.0  # the suite shares its cores with the servers that it starts
+    HASHING_GIVES_WAY = False  # a hash of a millisecond would wait for an idle core each time
 
 
 class ProductionConfig(Config):

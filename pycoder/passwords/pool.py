@@ -27,12 +27,12 @@ class HashingPool:
     """A pool of ``threads``, and a queue of ``waiting`` calls.
 
     A call gives up after ``patience`` seconds. The threads start with the first call, which is
-    after a server has forked its workers.
+    after a server has forked its workers. They keep their priority if they do not ``give_way``.
     """
 
-    def __init__(self, *, threads: int, waiting: int, patience: float):
+    def __init__(self, *, threads: int, waiting: int, patience: float, give_way: bool = True):
         cores = os.sched_getaffinity(0) if sys.platform == "linux" else set()
-        self._executor = ThreadPoolExecutor(threads, "hashing", _lower_priority, (cores,))
+        self._executor = ThreadPoolExecutor(threads, "hashing", _schedule, (cores, give_way))
         self._slots = threading.BoundedSemaphore(threads + waiting)
         self._patience = patience
 
@@ -64,17 +64,19 @@ def _timed(function: Callable[[], T], submitted_at: float) -> T:
     return function()
 
 
-def _lower_priority(cores: set[int]) -> None:
-    """Run the current thread at idle priority, where supported.
+def _schedule(cores: set[int], give_way: bool) -> None:
+    """Run the current thread on all ``cores``, and at idle priority, where supported.
 
     With the lowest ``nice`` value alone, it would occupy a core until its time slice ends. It may
     run on all ``cores``, because the core of its worker can be busy with another program.
     """
     if sys.platform == "linux":
         thread = threading.get_native_id()
-        os.setpriority(os.PRIO_PROCESS, thread, 19)
+        if give_way:
+            os.setpriority(os.PRIO_PROCESS, thread, 19)
         with suppress(OSError):  # musl and some sandboxes refuse it
-            os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+            if give_way:
+                os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
             os.sched_setaffinity(thread, cores)
 
 
@@ -89,4 +91,5 @@ def init_app(app: Flask) -> None:
         threads=app.config["HASHING_THREADS"],
         waiting=app.config["HASHING_QUEUE"],
         patience=app.config["HASHING_PATIENCE"],
+        give_way=app.config["HASHING_GIVES_WAY"],
     )

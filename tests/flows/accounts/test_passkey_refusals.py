@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from pycoder.models.mfa import Passkey, RecoveryCode
 from pycoder.models.session import Session
-from tests.support.parameters import table
+from tests.support.parameters import on_sqlite, table
 from tests.support.second_factors import confirm_address
 from tests.support.soft_authenticator import (
     AT,
@@ -130,6 +130,7 @@ def passkey(ada, app):
     return passkey
 
 
+@on_sqlite
 @table({**CLIENT, **DATA, **SHAPE, **OF_ASSERTIONS})
 def test_a_login_is_refused_for(case, ada, passkey, trail, rows):
     before = rows(select(func.count(Session.id)))
@@ -141,6 +142,7 @@ def test_a_login_is_refused_for(case, ada, passkey, trail, rows):
     assert log_in(ada, passkey).status_code == 200
 
 
+@on_sqlite
 @table({**CLIENT, **REGISTRATION_DATA, **SHAPE, **OF_REGISTRATIONS})
 def test_a_registration_is_refused_for(case, ada, app, rows):
     confirm_address(app)
@@ -282,6 +284,7 @@ def _proof(caller, passkey):
     return caller.call("POST", "/api/reauthenticate/", json=body).json["proof"]
 
 
+@on_sqlite
 @pytest.mark.parametrize("path", ["/api/login/second-step/", "/api/reauthenticate/"])
 @pytest.mark.parametrize("value", [7, "x", [], {}, {"ticket": "x"}, {"credential": {}}])
 def test_what_is_no_passkey_at_all_is_an_invalid_field(ada, path, value):

@@ -6,6 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from pycoder.models.user import User
+from tests.support.parameters import on_sqlite
+
+pytestmark = on_sqlite
 
 
 @pytest.mark.parametrize("length", [73, 128, 512, 513, 20_000])

@@ -12,6 +12,7 @@ from pycoder.models.audit import AuditEvent
 from pycoder.models.session import Session
 from tests.support.constants import PASSWORD
 from tests.support.cookies import ACCESS, EVIL, UNSAFE, Browser, refused
+from tests.support.parameters import on_sqlite
 
 
 @pytest.fixture
@@ -97,6 +98,7 @@ def test_what_names_no_session_that_lives_leaves_no_trail(app, grace, trail):
 # No simple content types
 
 
+@on_sqlite
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", None])
 @pytest.mark.parametrize("path", ["/api/token/refresh/", "/api/logout/", "/api/password/change/"])
 def test_a_body_that_a_form_could_send_is_refused(path, kind, grace, live):
@@ -145,6 +147,7 @@ OUR_OWN = {
 }
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", FOREIGN)
 def test_what_a_foreign_page_sends_is_refused_with_the_right_token_too(name, grace, live):
     for method, path, _ in UNSAFE.values():
@@ -156,12 +159,14 @@ def test_what_a_foreign_page_sends_is_refused_with_the_right_token_too(name, gra
     assert live() == 1
 
 
+@on_sqlite
 @pytest.mark.parametrize("name", OUR_OWN)
 def test_what_our_own_page_sends_is_taken(name, grace):
     assert grace.refresh(json={}).status_code == 200
     assert grace.call("DELETE", "/api/sessions/", headers=OUR_OWN[name]).status_code == 204
 
 
+@on_sqlite
 @pytest.mark.parametrize("url", PUBLIC)
 def test_the_origin_of_the_public_url_is_ours_whatever_the_host_is(url, grace, setting):
     setting("PUBLIC_URL", url)
@@ -170,6 +175,7 @@ def test_the_origin_of_the_public_url_is_ours_whatever_the_host_is(url, grace, s
         assert answer.status_code == 204
 
 
+@on_sqlite
 @pytest.mark.parametrize("origin", NOT_PUBLIC)
 def test_what_resembles_the_public_url_is_foreign(origin, grace, setting):
     setting("PUBLIC_URL", "https://auth.example.org")
@@ -178,6 +184,7 @@ def test_what_resembles_the_public_url_is_foreign(origin, grace, setting):
     assert "CORS_ORIGINS" in answer.json["detail"]
 
 
+@on_sqlite
 @pytest.mark.parametrize("host", ["localhost", "localhost:443", "LOCALHOST"])
 def test_a_host_may_name_the_default_port(host, grace, setting):
     setting("COOKIE_SECURE", True)

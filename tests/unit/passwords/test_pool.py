@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from config import DevelopmentConfig, TestingConfig
 from pycoder.errors import Overloaded
 from pycoder.passwords.pool import HashingPool
 
@@ -112,8 +113,19 @@ def test_hashing_gives_way_as_far_as_it_is_let(monkeypatch):
     assert pool.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())) == 19
 
 
+@on_linux
+@pytest.mark.parametrize(("kind", "gives_way"), [(DevelopmentConfig, True), (TestingConfig, False)])
+def test_hashing_keeps_its_priority_in_the_tests_alone(kind, gives_way, new_app):
+    def priority():
+        thread = threading.get_native_id()
+        return os.sched_getscheduler(thread), os.getpriority(os.PRIO_PROCESS, thread)
+
+    lowest = (os.SCHED_IDLE, 19)
+    pool = new_app(kind).extensions["pycoder.hashing"]
+    assert pool.run(priority) == (lowest if gives_way else priority())
+
+
 def test_the_pool_is_as_large_as_the_share_of_cores(app):
-    from config import TestingConfig
     from pycoder import create_app
     from tests.support.constants import SECRET_KEY
 
