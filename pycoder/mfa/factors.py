@@ -82,9 +82,9 @@ def end_without_factor(user_id: int) -> bool:
 
 
 def lower_session(user_id: int, session_id: UUID) -> None:
-    """Lower a session that was authenticated by a kind of factor which its user has no more.
+    """Lower a session whose kind of factor is gone, in the caller's transaction.
 
-    It goes on as one of the password alone, in the caller's transaction.
+    It goes on as one of the password alone.
     """
     left = methods_of(user_id)
     gone = [method for kind, method in _KINDS.items() if kind not in left]
