@@ -84,6 +84,20 @@ def latest_events(limit: int, user_id: int | None = None) -> Sequence[AuditEvent
     return db.session.scalars(newest).all()
 
 
+def list_events(
+    limit: int, *, before: int | None, user_id: int | None, event: str | None
+) -> Sequence[AuditEvent]:
+    """Return events, newest first: those older than ``before``, of a user, of a kind."""
+    newest = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
+    if before is not None:
+        newest = newest.where(AuditEvent.id < before)
+    if user_id is not None:
+        newest = newest.where(AuditEvent.user_id == user_id)
+    if event is not None:
+        newest = newest.where(AuditEvent.event == event)
+    return db.session.scalars(newest).all()
+
+
 def read_events(user_id: int) -> Iterator[list[dict[str, Any]]]:
     """Yield all events of a user in batches, newest first.
 
