@@ -2,15 +2,18 @@
 
 from typing import Any
 
-from marshmallow import Schema, fields, validate
+from marshmallow import Schema, ValidationError, fields, post_load, validate
 
-from pycoder.auth.schemas.accounts import UserSchema
+from pycoder.accounts.roles import INVALID_ROLE
+from pycoder.auth.schemas.accounts import ProofSchema, UserSchema
 from pycoder.auth.schemas.base import Identifier, RequestSchema, Text
 from pycoder.auth.schemas.sessions import SessionSchema
 from pycoder.errors import FieldError
-from pycoder.models.role import ROLE_LENGTH
+from pycoder.models.role import ROLE_LENGTH, ROLE_NAME
 
 HIGHEST_ID = 2**63 - 1
+MAXIMUM_ROLES = 20  # so that tokens stay small
+TOO_MANY = FieldError("too_many", f"Use at most {MAXIMUM_ROLES} roles.", maximum=MAXIMUM_ROLES)
 NOT_A_BOOLEAN = FieldError("not_a_boolean", "Use true or false.")
 
 
@@ -78,6 +81,47 @@ class EventsQuerySchema(PageQuerySchema):
         load_default=None,
         metadata={"description": "The next of the page before."},
     )
+
+
+class RoleNames(fields.List[Any]):
+    """A list of the names of roles."""
+
+    def __init__(self, **kwargs: Any):
+        name = {"pattern": "^[a-z][a-z0-9_.-]*$", "maxLength": ROLE_LENGTH}
+        length = validate.Length(max=MAXIMUM_ROLES, error=TOO_MANY)
+        super().__init__(fields.String(metadata=name), validate=length, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """Return the names. The error of one is an error of the field."""
+        well_formed = isinstance(value, list) and all(
+            isinstance(name, str) and ROLE_NAME.match(name) for name in value
+        )
+        if not well_formed:
+            raise ValidationError([INVALID_ROLE])
+        return sorted(set(value))
+
+
+class UserChangeSchema(ProofSchema):
+    """The changes to an account, and the password or a proof of the administrator."""
+
+    is_active = TrueOrFalse()
+    roles = RoleNames(metadata={"description": "All of them: what is left out is revoked."})
+
+    @post_load
+    def gather_changes(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        """Return the changes as one argument."""
+        changes = {name: data.pop(name) for name in ("is_active", "roles") if name in data}
+        return {**data, "changes": changes}
+
+
+class InvitationSchema(ProofSchema):
+    """A new account, and the password or a proof of the administrator."""
+
+    email = Identifier(required=True, metadata={"example": "ada@example.com"})
+    username = Identifier(metadata={"description": "Default: derived from the e-mail address."})
+    first_name = Text(longest=150)
+    last_name = Text(longest=150)
+    roles = RoleNames(load_default=list)
 
 
 class AdminUserSchema(UserSchema):
