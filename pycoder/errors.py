@@ -30,6 +30,7 @@
     ├── TooManyPasskeys                  409 too_many_passkeys
     ├── LastCredential                   409 last_credential
     ├── LastAdmin                        409 last_admin
+    ├── OwnAccount                       409 own_account
     ├── BodyTooLarge                     413 body_too_large
     ├── UnsupportedMediaType             415 unsupported_media_type
     ├── TooManyRequests                  429 too_many_requests
@@ -219,12 +220,12 @@ class ReauthenticationRequired(Problem):
     detail = "Please confirm this with your password: send it, or a valid proof, with the request."
     headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'}
 
-    def __init__(self, *, needs_factor: bool = False):
+    def __init__(self, *, needs_factor: bool = False, detail: str = ""):
         super().__init__()
         if needs_factor:
             challenge = self.headers["WWW-Authenticate"]
             self.headers = {"WWW-Authenticate": f'{challenge}, acr_values="aal2"'}
-            self.detail = PROOF_NEEDED
+            self.detail = detail or PROOF_NEEDED
 
 
 PROOF_NEEDED = (
@@ -249,10 +250,10 @@ class CsrfFailed(Problem):
 
 
 class Forbidden(Problem):
-    """A valid token of a user without the role that is needed (RFC 6750 §3.1)."""
+    """A valid token of a user without the role that the request needs (RFC 6750 §3.1)."""
 
     status, code = 403, "forbidden"
-    detail = "Your account does not have the role that this requires."
+    detail = "Your account does not have the role that this needs. Please ask an administrator."
     headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
 
 
@@ -315,6 +316,13 @@ class LastAdmin(Problem):
 
     status, code = 409, "last_admin"
     detail = "This is the last active administrator. Please make another user one first."
+
+
+class OwnAccount(Problem):
+    """Administrators change neither their own roles nor whether their own account is active."""
+
+    status, code = 409, "own_account"
+    detail = "This is your own account. Please ask another administrator to change it."
 
 
 class BodyTooLarge(Problem):
