@@ -58,7 +58,7 @@ for path, name in (
 
 @bp.get("/admin/users/<int:user_id>")
 def admin_person(user_id: int) -> Response:
-    """Show the page of one account, which its script asks for by the id in the address."""
+    """Show the page of one account. Its script reads the id from the address."""
     return page("admin_person.html")
 
 

@@ -5,7 +5,7 @@ import { $, element } from "./session.js";
 import { ALL_EVENTS, deviceName, sentenceOf, showTime } from "./words.js";
 
 /** @param {number | null} id */
-const account = (id) => (id === null ? "–" : element("a", { href: `/admin/users/${id}/` }, `#${id}`));
+const account = (id) => (id === null ? [] : [element("a", { href: `/admin/users/${id}/` }, `#${id}`)]);
 
 /** @param {any} event */
 function cells(event) {
@@ -16,9 +16,9 @@ function cells(event) {
   return [
     [text, ...reason],
     [showTime(element("time"), event.at, { dateStyle: "medium", timeStyle: "medium" })],
-    [account(event.user_id)],
-    [account(event.actor_id)],
-    [element("span", {}, event.ip ?? "–"), ...device, details(event)],
+    account(event.user_id),
+    account(event.actor_id),
+    [event.ip ?? "", ...device, details(event)],
   ];
 }
 

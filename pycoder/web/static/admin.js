@@ -15,7 +15,7 @@ const REFUSALS = /** @type {Record<string, Refusal>} */ ({
   insufficient_user_authentication: {
     title: "Administrators sign in with a second step",
     text: "Set up an authenticator app or a passkey in your account if you have none. Then sign in again with it.",
-    link: ["/account#two-step", "Two-step sign-in of your account"],
+    link: ["/account#two-step", "Set up a second step"],
   },
   not_found: {
     title: "There is no such account",
@@ -26,6 +26,8 @@ const REFUSALS = /** @type {Record<string, Refusal>} */ ({
 const PATIENCE = 500; // ms until a page says that it is loading
 const question = $("question-dialog");
 const answers = question.querySelector("form");
+
+const name = $("heading").textContent; // of the page
 
 let onYes = async () => {};
 
@@ -44,6 +46,7 @@ export async function present(load) {
   const late = setTimeout(() => status("Loading…"), PATIENCE);
   $("main").ariaBusy = "true";
   try {
+    if (!$("refused").hidden) $("heading").textContent = name;
     await load();
     clearTimeout(late);
     status("");
@@ -72,9 +75,9 @@ function explain(error, repeat) {
 function refuse({ title, text, link: [href, label] }, code) {
   status("");
   $("admin").hidden = true;
-  $("heading").hidden = code !== "not_found";
   $("refused").hidden = false;
-  $("refusal").textContent = title;
+  $("parts").hidden = code !== "not_found";
+  $("heading").textContent = title;
   const [sentence, actions] = $("refused").querySelectorAll("p");
   sentence.textContent = text;
   actions.replaceChildren(element("a", { className: "button", href }, label));
@@ -83,7 +86,7 @@ function refuse({ title, text, link: [href, label] }, code) {
     onClick(again, () => client.logout()); // the page then leaves for the sign-in, and returns
     actions.append(again);
   }
-  $("refusal").focus();
+  $("heading").focus();
 }
 
 /**
