@@ -113,6 +113,7 @@ class Config:
     EMAIL_LINK_LIFETIME = 86_400  # seconds; verification, and change of the address
     RESET_LINK_LIFETIME = 3600  # seconds
     UNDO_LINK_LIFETIME = 604_800  # seconds; a change of address, or the first factor
+    INVITE_LINK_LIFETIME = 604_800  # seconds
     SESSIONS_PER_USER = 100  # the surplus session that was used least recently ends
     MAX_CONTENT_LENGTH = 64 * 1024
     JWT_REFRESH_JSON_KEY = "refresh"

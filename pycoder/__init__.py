@@ -5,7 +5,7 @@ from pathlib import Path
 from flask import Flask
 
 import config as settings
-from pycoder import auth, cli, logs, system, web
+from pycoder import admin, auth, cli, logs, system, web
 from pycoder.db import files
 from pycoder.extensions import cors, db, migrate
 from pycoder.http import cors as cors_settings
@@ -50,6 +50,7 @@ def create_app(config: settings.Config | None = None) -> Flask:
     problems.init_app(app)  # after flask-smorest, whose error handler it replaces
 
     api.register_blueprint(auth.bp)
+    api.register_blueprint(admin.bp)
     api.register_blueprint(system.bp)
     app.register_blueprint(web.bp)
     cli.init_app(app)

@@ -31,7 +31,10 @@ class Event(StrEnum):
     USER_DELETED = "user.deleted"
     USERS_IMPORTED = "users.imported"
     USERS_EXPORTED = "users.exported"
+    USER_INVITED = "user.invited"
+    INVITATION_ACCEPTED = "invitation.accepted"
     PASSWORD_SET = "password.set"
+    PASSWORD_VOIDED = "password.voided"
     PASSWORD_CHANGED = "password.changed"
     PASSWORD_RESET_ASKED = "password.reset_asked"
     PASSWORD_RESET = "password.reset"
@@ -63,6 +66,7 @@ class Event(StrEnum):
     SESSION_REUSED = "session.reused"
     SESSION_ENDED = "session.ended"
     SESSIONS_ENDED = "sessions.others_ended"
+    SESSIONS_ALL_ENDED = "sessions.all_ended"
     TOKEN_MISPLACED = "token.misplaced"
     TOKEN_REVOKED = "token.revoked"
     KEY_CREATED = "key.created"
@@ -84,14 +88,38 @@ def latest_events(limit: int, user_id: int | None = None) -> Sequence[AuditEvent
     return db.session.scalars(newest).all()
 
 
+def list_events(
+    limit: int, *, before: int | None, user_id: int | None, event: str | None
+) -> Sequence[AuditEvent]:
+    """Return events, newest first: those older than ``before``, of a user, of a kind."""
+    newest = select(AuditEvent).order_by(AuditEvent.id.desc()).limit(limit)
+    if before is not None:
+        newest = newest.where(AuditEvent.id < before)
+    if user_id is not None:
+        newest = newest.where(AuditEvent.user_id == user_id)
+    if event is not None:
+        newest = newest.where(AuditEvent.event == event)
+    return db.session.scalars(newest).all()
+
+
+def as_shown_to_user(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event as its user may see it.
+
+    ``by_admin`` is whether an administrator caused it, whose client is left out.
+    """
+    by_admin = event["actor_id"] not in (None, event["user_id"])
+    client = {"ip": None, "user_agent": None} if by_admin else {}
+    return {**event, **client, "by_admin": by_admin}
+
+
 def read_events(user_id: int) -> Iterator[list[dict[str, Any]]]:
-    """Yield all events of a user in batches, newest first.
+    """Yield all events of a user in batches, newest first, as the user may see them.
 
     No transaction is open between two batches.
     """
     before = 2**63 - 1
     while rows := fetch_all(_BATCH, {"user_id": user_id, "before": before}):
-        yield [row._asdict() for row in rows]
+        yield [as_shown_to_user(row._asdict()) for row in rows]
         before = rows[-1].id
 
 

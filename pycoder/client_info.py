@@ -21,6 +21,11 @@ class ClientInfo:
     device: str | None = None  # the cookie of sessions/devices.py
     actor_id: int | None = None  # the administrator that acts on other accounts
 
+    def as_shown_to(self, user_id: int | None) -> ClientInfo:
+        """Return the client as a user may see it: without that of an administrator."""
+        is_own = self.actor_id in (None, user_id)
+        return self if is_own else replace(self, ip=None, user_agent=None)
+
 
 NO_CLIENT = ClientInfo()
 

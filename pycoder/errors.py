@@ -21,6 +21,7 @@
     ├── ReauthenticationRequired         401 insufficient_user_authentication
     ├── InvalidClient                    401 invalid_client
     ├── CsrfFailed                       403 csrf_failed
+    ├── Forbidden                        403 forbidden
     ├── RegistrationClosed               403 registration_closed
     ├── SecondFactorRequired             403 second_factor_required
     ├── EmailUnverified                  403 email_unverified
@@ -29,6 +30,7 @@
     ├── TooManyPasskeys                  409 too_many_passkeys
     ├── LastCredential                   409 last_credential
     ├── LastAdmin                        409 last_admin
+    ├── OwnAccount                       409 own_account
     ├── BodyTooLarge                     413 body_too_large
     ├── UnsupportedMediaType             415 unsupported_media_type
     ├── TooManyRequests                  429 too_many_requests
@@ -218,12 +220,12 @@ class ReauthenticationRequired(Problem):
     detail = "Please confirm this with your password: send it, or a valid proof, with the request."
     headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'}
 
-    def __init__(self, *, needs_factor: bool = False):
+    def __init__(self, *, needs_factor: bool = False, detail: str = ""):
         super().__init__()
         if needs_factor:
             challenge = self.headers["WWW-Authenticate"]
             self.headers = {"WWW-Authenticate": f'{challenge}, acr_values="aal2"'}
-            self.detail = PROOF_NEEDED
+            self.detail = detail or PROOF_NEEDED
 
 
 PROOF_NEEDED = (
@@ -245,6 +247,14 @@ class CsrfFailed(Problem):
 
     status, code = 403, "csrf_failed"
     detail = "The CSRF token is missing or out of date. Please reload the page and try again."
+
+
+class Forbidden(Problem):
+    """A valid token of a user without the role that the request needs (RFC 6750 §3.1)."""
+
+    status, code = 403, "forbidden"
+    detail = "Your account does not have the role that this needs. Please ask an administrator."
+    headers = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
 
 
 class RegistrationClosed(Problem):
@@ -306,6 +316,13 @@ class LastAdmin(Problem):
 
     status, code = 409, "last_admin"
     detail = "This is the last active administrator. Please make another user one first."
+
+
+class OwnAccount(Problem):
+    """Administrators change neither their own roles nor whether their own account is active."""
+
+    status, code = 409, "own_account"
+    detail = "This is your own account. Please ask another administrator to change it."
 
 
 class BodyTooLarge(Problem):

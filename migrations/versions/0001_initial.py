@@ -13,6 +13,7 @@ branch_labels = None
 depends_on = None
 
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+KEY = sa.String(320).with_variant(sa.String(320, collation="C"), "postgresql")  # by code point
 TIME = sa.DateTime(timezone=True)
 
 
@@ -21,10 +22,10 @@ def upgrade():
         "users",
         sa.Column("id", ID, nullable=False),
         sa.Column("email", sa.String(254), nullable=False),
-        sa.Column("email_key", sa.String(320), nullable=False),
+        sa.Column("email_key", KEY, nullable=False),
         sa.Column("email_verified", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("username", sa.String(254), nullable=False),
-        sa.Column("username_key", sa.String(320), nullable=False),
+        sa.Column("username_key", KEY, nullable=False),
         sa.Column("first_name", sa.String(150), nullable=False),
         sa.Column("last_name", sa.String(150), nullable=False),
         sa.Column("password_hash", sa.String(255), nullable=False),
@@ -35,6 +36,13 @@ def upgrade():
         sa.UniqueConstraint("email_key", name="uq_users_email_key"),
         sa.UniqueConstraint("username_key", name="uq_users_username_key"),
         sqlite_autoincrement=True,
+    )
+    op.create_index(
+        "ix_users_inactive",
+        "users",
+        ["id"],
+        sqlite_where=sa.text("is_active = 0"),
+        postgresql_where=sa.text("NOT is_active"),
     )
     op.create_table(
         "user_roles",

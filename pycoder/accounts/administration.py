@@ -61,14 +61,23 @@ def set_active(user: User, active: bool) -> None:
     Deactivation ends all its sessions, links and proofs at once. Raises ``NotFound`` if the account
     no longer exists.
     """
-    if not execute_in_transaction(update(User).where(User.id == user.id).values(is_active=active)):
-        raise NotFound
+    lock_account(user)
+    switch_active(user, active)
+    db.session.commit()
+
+
+def switch_active(user: User, active: bool) -> None:
+    """Activate or deactivate an account in the caller's transaction.
+
+    Its owner is mailed when it is deactivated. The caller holds the lock of the account.
+    """
+    execute_in_transaction(update(User).where(User.id == user.id).values(is_active=active))
     if not active:
         revoke_all_sessions(user.id)
         revoke_links_and_proofs(user)
+        queue.enqueue(Template.ACCOUNT_DEACTIVATED, user.email, user_id=user.id)
     event = Event.USER_ACTIVATED if active else Event.USER_DEACTIVATED
     audit.record(event, user_id=user.id)
-    db.session.commit()
 
 
 def set_password(user: User, password: str) -> None:
@@ -137,13 +146,21 @@ def reset_factors(user: User) -> None:
     lock_account(user)
     if not has_factor(user):
         raise InvalidInput({"user": ["This account has no second factor."]})
+    remove_factors(user)
+    db.session.commit()
+    lift_pauses(user.id, origins)
+
+
+def remove_factors(user: User) -> None:
+    """Remove the factors of an account, and end its sessions, in the caller's transaction.
+
+    Its owner is mailed. The caller holds the lock of the account.
+    """
     remove_all_factors(user)
     revoke_all_sessions(user.id)
     pending.revoke(user.id)
     audit.record(Event.FACTORS_RESET, user_id=user.id)
     queue.enqueue(Template.FACTORS_RESET, user.email, user_id=user.id)
-    db.session.commit()
-    lift_pauses(user.id, origins)
 
 
 def delete_user(user: User) -> None:

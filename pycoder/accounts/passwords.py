@@ -75,11 +75,12 @@ def request_password_reset(email: str) -> None:
 def reset_password(token: str, new: str) -> None:
     """Set a new password by the token of a mailed link. Every session ends.
 
-    The link proves the address, and lifts the lockout of the account, and once a week that of its
-    second step. Passwords count for ``login.ip``, and few of an account are hashed at the same
-    time. Raises ``LinkInvalid``, ``InvalidInput`` and ``TooManyRequests``.
+    It is a link to reset the password, or the invitation to an account without one. It proves the
+    address, and lifts the lockout of the account, and once a week that of its second step.
+    Passwords count for ``login.ip``, and few of an account are hashed at the same time. Raises
+    ``LinkInvalid``, ``InvalidInput`` and ``TooManyRequests``.
     """
-    owner = links.peek(token, Purpose.RESET)
+    owner = links.peek(token, Purpose.RESET, Purpose.INVITE)
     if owner is None:
         raise LinkInvalid
     check_password_policy(new, owner.email, owner.username, field="new_password")
@@ -88,13 +89,15 @@ def reset_password(token: str, new: str) -> None:
         password_hash = hash_password(new)
     for key in devices.lockout_keys(owner.id):
         lockout.reset("login.account", key)
-    link = links.consume(token, Purpose.RESET)
+    link = links.consume(token, Purpose.RESET, Purpose.INVITE)
     if link is None:
         raise LinkInvalid
+    is_first = link.purpose is Purpose.INVITE
     link.user.email_verified = True
-    replace_password_hash(link.user, password_hash)
+    replace_password_hash(link.user, password_hash, notice=not is_first)
     revoke_all_sessions(link.user.id)
-    audit.record(Event.PASSWORD_RESET, user_id=link.user.id)
+    event = Event.INVITATION_ACCEPTED if is_first else Event.PASSWORD_RESET
+    audit.record(event, user_id=link.user.id)
     db.session.commit()
     lift_pauses_once_a_week(link.user.id)
 
@@ -107,15 +110,16 @@ def check_password_policy(
         raise InvalidInput({field: violations})
 
 
-def replace_password_hash(user: User, password_hash: str) -> None:
+def replace_password_hash(user: User, password_hash: str, *, notice: bool = True) -> None:
     """Store the hash of a new password in the caller's transaction.
 
-    Revoke the links and proofs of the user, forget the devices, and queue a notice. Raises
-    ``NotFound`` if the account no longer exists.
+    Revoke the links and proofs of the user, forget the devices, and queue a notice, which the first
+    password of an account does not need. Raises ``NotFound`` if the account no longer exists.
     """
     same = User.id == user.id
     if not execute_in_transaction(update(User).where(same).values(password_hash=password_hash)):
         raise NotFound
     revoke_links_and_proofs(user)
     devices.forget_devices(user.id)
-    queue.enqueue(Template.PASSWORD_CHANGED, user.email, user_id=user.id)
+    if notice:
+        queue.enqueue(Template.PASSWORD_CHANGED, user.email, user_id=user.id)

@@ -1,6 +1,6 @@
 """The account as its owner sees, changes, exports and deletes it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select
@@ -25,7 +25,6 @@ from pycoder.errors import InvalidInput, TokenRevoked, TooManyRequests
 from pycoder.extensions import db
 from pycoder.mail import queue
 from pycoder.mfa import passkeys, recovery_codes
-from pycoder.models.audit import AuditEvent
 from pycoder.models.device import Device
 from pycoder.models.mail import OneTimeToken
 from pycoder.models.mfa import Totp
@@ -89,9 +88,10 @@ def delete_own_account(
     delete_user(lock_reauthenticated_owner(current, proof))
 
 
-def list_activity(user_id: int) -> Sequence[AuditEvent]:
-    """Return the latest security events of a user, newest first."""
-    return audit.latest_events(audit.ACTIVITY_LENGTH, user_id)
+def list_activity(user_id: int) -> Sequence[Mapping[str, Any]]:
+    """Return the latest security events of a user, newest first, as the user may see them."""
+    events = audit.latest_events(audit.ACTIVITY_LENGTH, user_id)
+    return [audit.as_shown_to_user(vars(event)) for event in events]
 
 
 def export_account(current: TokenState) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 from flask import current_app
 from sqlalchemy import select
@@ -26,7 +27,7 @@ from pycoder.keys.ring import current_ring
 from pycoder.mail import links, queue
 from pycoder.mail.queue import Template
 from pycoder.models.user import User, normalize_identifier
-from pycoder.passwords.hashing import hash_password
+from pycoder.passwords.hashing import NO_PASSWORD, hash_password
 from pycoder.passwords.policy import policy_violations
 from pycoder.ratelimit import limiter
 from pycoder.sessions import devices
@@ -73,9 +74,19 @@ def create_user(*, email: str, password: str, **profile: str) -> User:
     return user
 
 
+def add_invited_user(email: str, username: str = "", **names: str) -> User:
+    """Add a user without a password to the caller's transaction. Raises ``InvalidInput``."""
+    form = _validate(email, None, username, **names)
+    return _add_user(**form)
+
+
 def _validate(
-    email: str, password: str, username: str = "", password2: str | None = None, **names: str
-) -> dict[str, str]:
+    email: str,
+    password: str | None,
+    username: str = "",
+    password2: str | None = None,
+    **names: str,
+) -> dict[str, Any]:
     """Return the members of a form as they are stored. Raises ``InvalidInput``."""
     username = unicodedata.normalize("NFC", trim_identifier(username))
     errors = name_errors(names)
@@ -85,7 +96,7 @@ def _validate(
     return {"email": email, "password": password, "username": username, **names}
 
 
-def _add_user(email: str, password: str, username: str, **names: str) -> User:
+def _add_user(email: str, password: str | None, username: str, **names: str) -> User:
     """Add a user to the caller's transaction.
 
     A taken identifier is rejected before the password is hashed. The unique indexes decide between
@@ -94,7 +105,7 @@ def _add_user(email: str, password: str, username: str, **names: str) -> User:
     from returning.
     """
     _reject_taken(email, username)
-    password_hash = hash_password(password)
+    password_hash = NO_PASSWORD if password is None else hash_password(password)
     for name in [username] if username else suggest_usernames(email):
         user = User(
             email=email,
@@ -120,7 +131,7 @@ def _add_user(email: str, password: str, username: str, **names: str) -> User:
 
 
 def validate_registration(
-    email: str, password: str, username: str, errors: dict[str, Sequence[str]]
+    email: str, password: str | None, username: str, errors: dict[str, Sequence[str]]
 ) -> str:
     """Return the e-mail address in its stored form.
 
@@ -132,11 +143,16 @@ def validate_registration(
         errors |= invalid.errors or {}
     if username and not is_valid_username(username, email):
         errors["username"] = [INVALID_USERNAME]
-    if violations := policy_violations(password, email=email, username=username):
-        errors["password"] = violations
+    if password is not None:
+        errors |= _password_errors(password, email, username)
     if errors:
         raise InvalidInput(errors)
     return email
+
+
+def _password_errors(password: str, email: str, username: str) -> dict[str, Sequence[str]]:
+    violations = policy_violations(password, email=email, username=username)
+    return {"password": violations} if violations else {}
 
 
 def _reject_taken(email: str, username: str) -> None:

@@ -16,6 +16,7 @@ from pycoder.auth.csrf import check_csrf, check_origin
 from pycoder.auth.schemas.base import REQUIRED
 from pycoder.errors import (
     CsrfFailed,
+    Forbidden,
     InvalidClient,
     InvalidInput,
     TokenInvalid,
@@ -48,6 +49,25 @@ def access_token_required(view: View) -> View:
 
     documented = bp.doc(security=[{"bearer": []}, {"cookie": []}])(wrapper)
     return bp.errors(*ACCESS_TOKEN_PROBLEMS)(documented)
+
+
+def role_required(role: str) -> Callable[[View], View]:
+    """Require a valid access token of a user that has a role now.
+
+    The role is read from the database with the state of the token, in the same SELECT. Raises
+    ``Forbidden``, which names ``insufficient_scope`` (RFC 6750 §3.1).
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if role not in current_token_state().roles:
+                raise Forbidden
+            return view(*args, **kwargs)
+
+        return access_token_required(bp.errors(Forbidden)(wrapper))
+
+    return decorate
 
 
 def refresh_token_required(view: View) -> View:

@@ -37,9 +37,10 @@ class Purpose(StrEnum):
     RESET = "reset_password"
     UNDO = "undo_email"
     UNDO_FACTORS = "undo_factors"
+    INVITE = "invite"
 
 
-OF_ACCOUNT = (Purpose.VERIFY, Purpose.CHANGE, Purpose.RESET)
+OF_ACCOUNT = (Purpose.VERIFY, Purpose.CHANGE, Purpose.RESET, Purpose.INVITE)
 OF_OWNERS = (Purpose.UNDO, Purpose.UNDO_FACTORS)  # the rights of owners against a thief
 
 LIFETIMES = {  # settings in config.py
@@ -48,6 +49,7 @@ LIFETIMES = {  # settings in config.py
     Purpose.RESET: "RESET_LINK_LIFETIME",
     Purpose.UNDO: "UNDO_LINK_LIFETIME",
     Purpose.UNDO_FACTORS: "UNDO_LINK_LIFETIME",
+    Purpose.INVITE: "INVITE_LINK_LIFETIME",
 }
 
 
@@ -154,7 +156,7 @@ def undo_links(user_id: int) -> Sequence[OneTimeToken]:
     return db.session.scalars(undo.order_by(OneTimeToken.id)).all()
 
 
-def peek(secret: str, purpose: Purpose) -> Row[Any] | None:
+def peek(secret: str, *purposes: Purpose) -> Row[Any] | None:
     """Return the id, e-mail address and username of a secret's account, or ``None``.
 
     The secret stays valid.
@@ -162,7 +164,7 @@ def peek(secret: str, purpose: Purpose) -> Row[Any] | None:
     owner = select(User.id, User.email, User.username).join(
         OneTimeToken, OneTimeToken.user_id == User.id
     )
-    return fetch_one(owner.where(_is_valid(secret, purpose), User.is_active), {})
+    return fetch_one(owner.where(_is_valid(secret, *purposes), User.is_active), {})
 
 
 def consume(secret: str, *purposes: Purpose) -> ConsumedLink | None:

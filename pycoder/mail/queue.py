@@ -44,6 +44,10 @@ class Template(StrEnum):
     RECOVERY_CODE_USED = "recovery_code_used"
     SECOND_STEP_FAILED = "second_step_failed"
     ADMIN_GRANTED = "admin_granted"
+    INVITATION = "invitation"
+    PASSWORD_VOIDED = "password_voided"
+    SESSIONS_ENDED = "sessions_ended"
+    ACCOUNT_DEACTIVATED = "account_deactivated"
     ACCOUNT_DELETED = "account_deleted"
 
 
@@ -52,10 +56,14 @@ PRIORITIES = {  # lower numbers are sent first; a mail that is not listed is a s
     Template.RESET_PASSWORD: 0,
     Template.VERIFY_EMAIL: 2,
     Template.CHANGE_EMAIL: 2,
+    Template.INVITATION: 2,
 }
 BEHIND_OTHERS = 10  # added to the priority of a mail that is tried again
 
-WITH_LINK = (Template.VERIFY_EMAIL, Template.CHANGE_EMAIL, Template.RESET_PASSWORD)
+WITH_LINK = (
+    *(Template.VERIFY_EMAIL, Template.CHANGE_EMAIL, Template.RESET_PASSWORD),
+    *(Template.INVITATION, Template.PASSWORD_VOIDED),
+)
 LINK_MAILS = (*WITH_LINK, Template.UNDO_EMAIL)
 
 _INSERT = insert(OutgoingMail.__table__)  # type: ignore[arg-type]
@@ -75,9 +83,10 @@ def enqueue(
     If a ``session_id`` is given, the worker drops the mail once that session has ended.
     ``confirmed`` is whether the user has proved to read the mails to this address. By default, that
     is so for the current address of the user if it has been verified. ``numbers`` are those that
-    the template names. No other value can be put into a text.
+    the template names. No other value can be put into a text. A mail that an administrator caused
+    does not name the administrator's client.
     """
-    client = current_client()
+    client = current_client().as_shown_to(user_id)
     cause = {"ip": client.ip, "user_agent": client.user_agent, "request_id": client.request_id}
     row: dict[str, Any] = {
         "template": template,

@@ -50,6 +50,8 @@ LINKS = {
     Template.VERIFY_EMAIL: (Purpose.VERIFY, "/verify-email#token="),
     Template.CHANGE_EMAIL: (Purpose.CHANGE, "/verify-email#token="),
     Template.RESET_PASSWORD: (Purpose.RESET, "/reset-password#token="),
+    Template.PASSWORD_VOIDED: (Purpose.RESET, "/reset-password#token="),
+    Template.INVITATION: (Purpose.INVITE, "/accept-invitation#token="),
     Template.UNDO_EMAIL: (Purpose.UNDO, "/undo-email#token="),
     Template.FIRST_FACTOR_ADDED: (Purpose.UNDO_FACTORS, "/undo-factors#token="),
     Template.FIRST_PASSKEY_ADDED: (Purpose.UNDO_FACTORS, "/undo-factors#token="),
@@ -257,9 +259,10 @@ def _is_over_limit(row: Row[Any]) -> bool:
     The limit keeps an attacker from flooding the mailbox of another person. All mails that the
     person has not asked for share one counter of the address, because accounts can be deleted and
     registered again. The link that undoes a change has its own, so that a thief cannot use it up.
-    Resets are limited when they are requested.
+    Resets are limited when they are requested, or caused by an administrator.
     """
-    if row.confirmed or row.tries > 0 or row.template == Template.RESET_PASSWORD:
+    is_reset = row.template in (Template.RESET_PASSWORD, Template.PASSWORD_VOIDED)
+    if row.confirmed or row.tries > 0 or is_reset:
         return False
     kind = "undo" if row.template == Template.UNDO_EMAIL else "unasked"
     address = limiter.hash_identifier(normalize_identifier(row.to))
@@ -273,7 +276,7 @@ def _create_link(row: Row[Any]) -> tuple[str, str]:
     ended, or if the mail was cancelled.
     """
     purpose, path = LINKS[Template(row.template)]
-    is_reset = purpose is Purpose.RESET  # for an address that a client sent
+    is_reset = row.template == Template.RESET_PASSWORD  # for an address that a client sent
     user = lock_user(User.email_key == row.to if is_reset else User.id == row.user_id)
     is_wanted = (OutgoingMail.id == row.id, links.is_asker_active(OutgoingMail))
     if user is None or db.session.scalar(select(OutgoingMail.id).where(*is_wanted)) is None:

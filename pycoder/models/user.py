@@ -6,11 +6,11 @@ from contextlib import suppress
 from datetime import datetime
 
 import idna
-from sqlalchemy import ColumnElement, LargeBinary, String, false, select, true, update
+from sqlalchemy import ColumnElement, Index, LargeBinary, String, false, select, text, true, update
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from pycoder.clock import now
-from pycoder.db.base import Base, BigId, UTCDateTime
+from pycoder.db.base import Base, BigId, UTCDateTime, code_points
 from pycoder.db.queries import execute_in_transaction
 from pycoder.extensions import db
 from pycoder.models.role import ROLES, UserRole
@@ -28,14 +28,22 @@ class User(Base):
     """
 
     __tablename__ = "users"
-    __table_args__ = {"sqlite_autoincrement": True}  # the id of a deleted account is not reused
+    __table_args__ = (
+        Index(
+            "ix_users_inactive",
+            "id",
+            sqlite_where=text("is_active = 0"),
+            postgresql_where=text("NOT is_active"),
+        ),
+        {"sqlite_autoincrement": True},  # the id of a deleted account is not reused
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
-    email_key: Mapped[str] = mapped_column(String(320), unique=True)
+    email_key: Mapped[str] = mapped_column(code_points(320), unique=True)
     email_verified: Mapped[bool] = mapped_column(default=False, server_default=false())
     username: Mapped[str] = mapped_column(String(254))
-    username_key: Mapped[str] = mapped_column(String(320), unique=True)
+    username_key: Mapped[str] = mapped_column(code_points(320), unique=True)
     first_name: Mapped[str] = mapped_column(String(150), default="")
     last_name: Mapped[str] = mapped_column(String(150), default="")
     password_hash: Mapped[str] = mapped_column(String(255))

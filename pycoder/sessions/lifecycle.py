@@ -131,11 +131,14 @@ def _record(event: Event, claims: dict[str, Any]) -> None:
 
 def list_active(current: TokenState) -> Sequence[Session]:
     """Return the active sessions of the current user, latest use first."""
-    user_id = current.user_id
+    return mark_current(active_sessions(current.user_id), current)
+
+
+def active_sessions(user_id: int) -> Sequence[Session]:
+    """Return the active sessions of a user, latest use first."""
     active = (Session.user_id == user_id, Session.revoked_at.is_(None), Session.expires_at > now())
     newest_first = (Session.last_used_at.desc(), Session.created_at.desc())
-    found = db.session.scalars(select(Session).where(*active).order_by(*newest_first)).all()
-    return mark_current(found, current)
+    return db.session.scalars(select(Session).where(*active).order_by(*newest_first)).all()
 
 
 def mark_current(sessions: Sequence[Session], current: TokenState) -> Sequence[Session]:

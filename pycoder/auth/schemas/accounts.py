@@ -50,6 +50,10 @@ class EventSchema(Schema):
     ip = fields.String(required=True, allow_none=True)
     user_agent = fields.String(required=True, allow_none=True)
     session = fields.UUID(required=True, allow_none=True, attribute="session_id")
+    by_admin = fields.Boolean(
+        required=True,
+        metadata={"description": "Whether an administrator did it. Then ip is not shown."},
+    )
 
 
 class ProfileSchema(RequestSchema):

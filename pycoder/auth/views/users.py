@@ -1,6 +1,6 @@
 """The account of the current user."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response
@@ -23,7 +23,6 @@ from pycoder.errors import (
     TooManyRequests,
 )
 from pycoder.http.streaming import stream_json
-from pycoder.models.audit import AuditEvent
 from pycoder.models.user import User
 from pycoder.tokens.jwt import current_token_state
 
@@ -62,7 +61,7 @@ def delete_user(proof: dict[str, str]) -> None:
 @bp.get("/user/activity/")
 @access_token_required
 @bp.response(200, EventSchema(many=True))
-def activity() -> Sequence[AuditEvent]:
+def activity() -> Sequence[Mapping[str, Any]]:
     """List the last 50 security events of the account, newest first."""
     return account.list_activity(current_token_state().user_id)
 
