@@ -69,18 +69,20 @@ def test_roles_are_chips_that_are_added_and_removed(admin, member, email):
     field.fill("editor")
     field.press("Enter")
     admin.get_by_text("The role editor is given.").wait_for()
-    assert admin.locator("#role-list li").all_inner_texts() == ["editor×"]
+    assert admin.locator("#role-list li").all_text_contents() == ["editor×"]
     field.fill("admin")
     field.press("Enter")
     assert "told by mail" in admin.locator("#question-text").inner_text()
     answer(admin, "an administrator?", "Make administrator", confirms=False)
     admin.get_by_text("The role admin is given.").wait_for()
     member.reload()  # nobody was signed out
+    member.get_by_text("Role given").first.wait_for()
+    assert "by an administrator" in member.locator("#event-list li").first.inner_text()
     member.get_by_role("link", name="Administration").wait_for()
     admin.get_by_role("button", name="Remove the role admin").click()
     answer(admin, "Remove the role admin?", "Remove role", confirms=False)
     admin.get_by_text("The role admin is removed.").wait_for()
-    assert admin.locator("#role-list li").all_inner_texts() == ["editor×"]
+    assert admin.locator("#role-list li").all_text_contents() == ["editor×"]
     member.goto("/admin/")
     member.get_by_role("heading", name="This page is for administrators").wait_for()
 
@@ -150,7 +152,7 @@ def test_a_person_is_invited_sets_a_password_and_signs_in(admin, page, email, fo
     admin.get_by_role("status").get_by_text("The invitation is on its way").wait_for()
     admin.get_by_role("status").get_by_role("link", name=email).click()
     admin.locator("#event-list li").first.wait_for()
-    assert admin.locator("#role-list li").all_inner_texts() == ["editor×", "reader×"]
+    assert admin.locator("#role-list li").all_text_contents() == ["editor×", "reader×"]
     assert admin.get_by_role("button", name="Send the link again…").is_enabled()
     follow(page, email, "/accept-invitation")
     page.get_by_label("Password", exact=True).fill(NEW_PASSWORD)
@@ -174,8 +176,8 @@ def test_events_are_filtered_and_paged_and_back_returns(admin, email, server):
         database.commit()
     admin.get_by_role("link", name="All events of this account").click()
     admin.get_by_text("50 events on this page").wait_for()
-    assert admin.get_by_label("Account").input_value() == number
-    admin.get_by_label("Event").select_option("Password changed")
+    assert admin.get_by_label("Account", exact=True).input_value() == number
+    admin.get_by_label("Event", exact=True).select_option("Password changed")
     admin.get_by_role("button", name="Search").click()
     admin.wait_for_url("**event=password.changed*")
     admin.get_by_role("button", name="Older events").click()
@@ -184,6 +186,6 @@ def test_events_are_filtered_and_paged_and_back_returns(admin, email, server):
     assert {*admin.locator("tbody td:first-child").all_inner_texts()} == {"Password changed"}
     admin.go_back()
     admin.get_by_text("50 events on this page").wait_for()
-    admin.get_by_label("Account").fill("nobody")
+    admin.get_by_label("Account", exact=True).fill("nobody")
     admin.get_by_role("button", name="Search").click()
     admin.locator("#user-error:not(:empty)").wait_for()

@@ -93,7 +93,8 @@ async function showEvents() {
 
 /** @param {any} event @param {number} at */
 function eventRow(event, at) {
-  const from = [deviceName(event.user_agent), event.ip].filter(Boolean).join(", ");
+  const device = [deviceName(event.user_agent), event.ip].filter(Boolean).join(", ");
+  const from = event.by_admin ? "by an administrator" : device;
   const row = element("li", { hidden: at >= FEW_EVENTS && !$("all-events").dataset.pressed });
   const { sentence, alarming } = sentenceOf(event.event);
   const text = element(alarming ? "strong" : "span", { className: alarming ? "alarming" : "" }, sentence);

@@ -29,8 +29,17 @@ export function listOf({ path, cells, title }) {
     return element("tr", { role: "row" }, ...made);
   }
 
+  function show(/** @type {any[]} */ items, isFirst = true) {
+    const [isLast, isAll] = [next === null, isFirst && next === null];
+    $("list-title").textContent = title(items.length, isAll);
+    table.hidden = !items.length;
+    table.tBodies[0].replaceChildren(...items.map(row));
+    [$("first").hidden, $("next").hidden, $("pager").hidden] = [isFirst, isLast, isAll];
+  }
+
   async function load() {
-    const filters = new URLSearchParams(location.search);
+    const filters = new URLSearchParams([...new URLSearchParams(location.search)].filter(
+      ([filter]) => filter === "after" || form.elements.namedItem(filter)));
     for (const input of /** @type {any} */ (form.elements)) {
       if (input.name) input.value = filters.get(input.name) ?? "";
     }
@@ -40,13 +49,12 @@ export function listOf({ path, cells, title }) {
       const part = await call("GET", `${path}?${filters}`);
       if (turn !== latest) return;
       next = part.next;
-      const [isFirst, isLast] = [!filters.has("after"), next === null];
-      $("list-title").textContent = title(part.items.length, isFirst && isLast);
-      table.hidden = !part.items.length;
-      table.tBodies[0].replaceChildren(...part.items.map(row));
-      [$("first").hidden, $("next").hidden, $("pager").hidden] = [isFirst, isLast, isFirst && isLast];
+      show(part.items, !filters.has("after"));
     } catch (error) {
+      if (turn !== latest) return;
       if (/** @type {any} */ (error).code !== "validation_error") throw error;
+      next = null;
+      show([]);
       showError(form, error);
     } finally {
       if (turn === latest) table.ariaBusy = "false";
