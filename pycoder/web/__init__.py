@@ -49,8 +49,17 @@ for path, name in (
     ("/verify-email", "verify_email"),
     ("/undo-email", "undo_email"),
     ("/undo-factors", "undo_factors"),
+    ("/accept-invitation", "accept_invitation"),
+    ("/admin", "admin_people"),
+    ("/admin/events", "admin_events"),
 ):
     bp.add_url_rule(path, name, page_view(f"{name}.html"))
+
+
+@bp.get("/admin/users/<int:user_id>")
+def admin_person(user_id: int) -> Response:
+    """Show the page of one account. Its script reads the id from the address."""
+    return page("admin_person.html")
 
 
 @bp.get("/.well-known/change-password")

@@ -1,7 +1,5 @@
 """The pages that change an account, and the links of its mails, in a real browser."""
 
-import re
-
 import pytest
 
 from tests.support.clocks import until_expired
@@ -22,23 +20,6 @@ def server(tmp_path_factory, mailbox):
     settings |= {"PORT": port, "PUBLIC_URL": f"http://127.0.0.1:{port}"}
     with Server(folder, f"sqlite:///{folder / 'pycoder.db'}", **settings) as running:
         yield running
-
-
-@pytest.fixture
-def follow(mailbox):
-    """Return a function that opens the link of the latest of so many mails to somebody."""
-
-    def open_link(page, to, path, count=1):
-        for _ in range(1000):
-            mails = [mail for mail in mailbox.mails if mail.to == to and path in mail.text]
-            if len(mails) == count:
-                break
-            page.wait_for_timeout(20)
-        (link,) = re.findall(r"http\S+#token=\S+", mails[-1].text)
-        page.goto("/healthz")
-        page.goto(link)
-
-    return open_link
 
 
 def test_the_profile_is_changed_and_errors_stand_beside_its_fields(page, email):

@@ -18,7 +18,12 @@ PAGES = (
     "/undo-email",
     "/undo-factors#token=abc",
     "/undo-factors",
+    "/accept-invitation#token=abc",
+    "/accept-invitation",
     "/account",
+    "/admin/",
+    "/admin/users/1/",
+    "/admin/events/",
     "/api/docs/",
 )
 

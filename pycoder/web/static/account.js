@@ -1,5 +1,5 @@
 /** The account page: profile, e-mail address, password, devices, activity and data. See two-step.js. */
-import { expectEnd, isLeaving, leave, onClick, status } from "./actions.js";
+import { connectDialogs, expectEnd, isLeaving, leave, onClick, status } from "./actions.js";
 import { onSubmit } from "./forms.js";
 import { forgetProof, withProof } from "./reauthenticate.js";
 import { $, call, client, element, passkeys } from "./session.js";
@@ -37,6 +37,7 @@ function showUser(user) {
   $("verified").textContent = user.email_verified ? "confirmed" : "not confirmed yet";
   $("resend").hidden = user.email_verified;
   showTime($("joined"), user.date_joined, { dateStyle: "long" });
+  $("administration").hidden = !user.roles.includes("admin");
 }
 
 async function showDevices() {
@@ -92,7 +93,8 @@ async function showEvents() {
 
 /** @param {any} event @param {number} at */
 function eventRow(event, at) {
-  const from = [deviceName(event.user_agent), event.ip].filter(Boolean).join(", ");
+  const device = [deviceName(event.user_agent), event.ip].filter(Boolean).join(", ");
+  const from = event.by_admin ? "by an administrator" : device;
   const row = element("li", { hidden: at >= FEW_EVENTS && !$("all-events").dataset.pressed });
   const { sentence, alarming } = sentenceOf(event.event);
   const text = element(alarming ? "strong" : "span", { className: alarming ? "alarming" : "" }, sentence);
@@ -120,10 +122,7 @@ onClick($("all-events"), async () => {
   $("activity-title").focus();
 });
 onClick($("delete"), async () => $("delete-dialog").showModal());
-document.querySelectorAll("dialog").forEach((dialog) => {
-  const close = /** @type {HTMLButtonElement | null} */ (dialog.querySelector("[data-close]"));
-  if (close) onClick(close, async () => dialog.close());
-});
+connectDialogs();
 connectFactors(report);
 
 onSubmit(form("#profile form"), async ({ username, first_name, last_name }) => {

@@ -1,5 +1,5 @@
-/** Behaviour shared by the sections of the account page: its status line, and buttons that act. */
-import { $, client } from "./session.js";
+/** Behaviour shared by the pages for signed-in users: the status line, and buttons that act. */
+import { $, client, noteReturn } from "./session.js";
 import { AuthError } from "./client/auth-client.js";
 
 /** @param {string} sentence */
@@ -16,6 +16,7 @@ export const expectEnd = () => void (leaving = true);
 
 export function leave(to = "/login") {
   leaving = true;
+  if (to === "/login") noteReturn();
   location.replace(to);
 }
 client.onChange(({ signedIn }) => {
@@ -40,5 +41,13 @@ export function onClick(button, act) {
       if (!leaving) status(error.message);
     });
     button.ariaBusy = "false";
+  });
+}
+
+/** Connect the button of each dialog that closes it. */
+export function connectDialogs() {
+  document.querySelectorAll("dialog").forEach((dialog) => {
+    const close = /** @type {HTMLButtonElement | null} */ (dialog.querySelector("[data-close]"));
+    if (close) onClick(close, async () => dialog.close());
   });
 }

@@ -2,7 +2,7 @@
 import { onSubmit, showError, showOutcome } from "./forms.js";
 import { showCodes, showSetup } from "./recovery-codes.js";
 import { focusFactor, secondFactor } from "./second-factor.js";
-import { $, call, client, passkeys } from "./session.js";
+import { $, call, client, passkeys, takeReturn } from "./session.js";
 
 const ENDED = /** @type {Record<string, string>} */ ({
   token_expired: "Your session has expired. Please sign in again.",
@@ -19,12 +19,13 @@ const [login, second, enrolment] = ["#login", "#second-step form", "#enrolment f
   (selector) => /** @type {HTMLFormElement} */ (document.querySelector(selector)));
 let ticket = "";
 let expiry = 0; // the timer of the ticket
+let destination = ""; // after the sign-in
 let staysHere = false; // while the recovery codes are shown
 
-/** Show why the last session ended, or open the account if a session exists by now. */
+/** Show why the last session ended, or open the account (or the page left before) if a session exists by now. */
 function update() {
   const { signedIn, ended } = client.state();
-  if (signedIn && !staysHere) location.replace("/account");
+  if (signedIn && !staysHere) location.replace((destination ||= takeReturn()));
   const reason = !ended || ended === "logout" ? "" : (ENDED[ended] ?? OTHER_REASON);
   $("ended").hidden = !reason;
   $("ended").textContent = reason;

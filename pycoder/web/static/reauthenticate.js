@@ -18,6 +18,10 @@ const showFactor = secondFactor(form, (method) => enable(passwordPart, method !=
 
 export const hasFactor = () => methods.length > 0;
 
+/** @param {any} factors as GET /api/factors/ returns them @returns {string[]} */
+export const methodsOf = ({ totp, recovery_codes_left: left, passkeys: list }) =>
+  [totp && "totp", left && "recovery_code", list.length && "passkey"].filter(Boolean);
+
 /** Note the second factors of the account. Without one, forms ask for the password themselves. */
 export function noteMethods(/** @type {string[]} */ available) {
   methods = available;

@@ -24,6 +24,22 @@ export function tokenOfLink() {
   return new URLSearchParams(location.hash.slice(1)).get("token");
 }
 
+/** Note that the next sign-in of this tab returns to this page. No link can set it. */
+export function noteReturn() {
+  try { sessionStorage.setItem("return_to", location.pathname + location.search); } catch { /* it is blocked */ }
+}
+
+/** @returns {string} the page to open after a sign-in; it is forgotten */
+export function takeReturn() {
+  try {
+    const path = sessionStorage.getItem("return_to");
+    sessionStorage.removeItem("return_to");
+    return path ?? "/account";
+  } catch {
+    return "/account";
+  }
+}
+
 /**
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag @param {object} [properties] @param {(Node | string)[]} children

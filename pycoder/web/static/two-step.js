@@ -1,7 +1,7 @@
 /** The sections of the account page for the second factors: authenticator app, codes, passkeys. */
 import { onClick, status } from "./actions.js";
 import { onSubmit } from "./forms.js";
-import { forgetProof, noteMethods, withProof } from "./reauthenticate.js";
+import { forgetProof, methodsOf, noteMethods, withProof } from "./reauthenticate.js";
 import { showCodes, showSetup } from "./recovery-codes.js";
 import { $, call, element, passkeys } from "./session.js";
 import { deviceName, showTime } from "./words.js";
@@ -17,7 +17,7 @@ export async function showFactors(verified) {
   const factors = await call("GET", "/api/factors/");
   const { totp, recovery_codes_left: left, passkeys: list } = factors;
   const isOn = Boolean(totp || list.length);
-  noteMethods([totp && "totp", left && "recovery_code", list.length && "passkey"].filter(Boolean));
+  noteMethods(methodsOf(factors));
   $("two-step-state").textContent = isOn ? "on" : "off";
   $("two-step-state").className = isOn ? "badge good" : "badge";
   $("unconfirmed").hidden = verified;

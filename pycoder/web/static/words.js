@@ -36,8 +36,8 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "passkey.counter_fell": "Passkey rejected because it may have been copied",
   "proof.created": "Identity confirmed for a change",
   "proof.refused": "Wrong password entered to confirm a change",
-  "role.granted": "A role was given to your account",
-  "role.revoked": "A role of your account was taken away",
+  "role.granted": "Role given",
+  "role.revoked": "Role taken away",
   "csrf.refused": "Request from another website, or from an outdated page, rejected",
   "session.reused": "Session ended because an old token of it was used again",
   "session.ended": "Signed out",
@@ -46,10 +46,23 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "token.misplaced": "Token rejected because it was sent in the wrong place",
   "token.revoked": "Access token revoked",
   "limit.reached": "Too many attempts; paused for a while",
-  "mail.given_up": "A mail could not be delivered to your address",
+  "user.deleted": "Account deleted",
+  "users.imported": "Accounts imported",
+  "users.exported": "Accounts exported",
+  "key.created": "Signing key created",
+  "key.rotated": "Signing key replaced",
+  "key.retired": "Signing key retired",
+  "service.created": "Service registered",
+  "service.deleted": "Service removed",
+  "service.refused": "Request of a service with wrong credentials rejected",
+  "system.restored": "Service restored from a backup",
+  "mail.given_up": "A mail could not be delivered to this account's address",
 });
 
-const ALARMING = /^(login\.(second_)?refused|proof\.refused|passkey\.(refused|counter_fell)|csrf\.refused|session\.reused|token\.misplaced|limit\.reached)$/;
+const ALARMING = /^(login\.(second_)?refused|proof\.refused|passkey\.(refused|counter_fell)|csrf\.refused|session\.reused|service\.refused|token\.misplaced|limit\.reached)$/;
+
+/** The names of all events, with their sentences. @type {[string, string][]} */
+export const ALL_EVENTS = Object.entries(EVENTS);
 
 /** @param {string} event @returns {{ sentence: string, alarming: boolean }} */
 export function sentenceOf(event) {
