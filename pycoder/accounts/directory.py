@@ -35,7 +35,7 @@ class Page(NamedTuple):
 def list_users(
     *, q: str = "", role: str | None = None, active: bool | None = None, after: int, limit: int
 ) -> Page:
-    """Return a page of the accounts with an id above ``after``, in the order of their ids.
+    """Return a page of the accounts with an id above ``after``, ordered by id.
 
     ``q`` is an id, or the beginning of an address or username.
     """
@@ -51,7 +51,10 @@ def list_users(
 
 
 def _people() -> Select[Any]:
-    """Return the SELECT of what administrators see of accounts. No hash leaves the database."""
+    """Return the SELECT of what administrators see of accounts.
+
+    No hash leaves the database.
+    """
     return select(
         *(getattr(User, name) for name in UserState._fields),
         (User.password_hash != NO_PASSWORD).label("has_password"),
@@ -60,7 +63,7 @@ def _people() -> Select[Any]:
 
 
 def _matches(q: str) -> ColumnElement[bool]:
-    """Return the condition that an account is the one that ``q`` names, or one that it begins.
+    """Return the condition that ``q`` is the id of an account, or begins its name.
 
     A range of each unique key is read. User input is no pattern, so that ``%`` has no meaning. To
     sort the matches of a short beginning by id would take longest where it finds most. Therefore
@@ -109,6 +112,6 @@ def show_user(user_id: int) -> dict[str, Any]:
 
 
 def list_events(*, user: int | None, event: str | None, after: int | None, limit: int) -> Page:
-    """Return a page of the audit trail, newest first: events with an id below ``after``."""
+    """Return a page of the events with an id below ``after``, newest first."""
     rows = audit.list_events(limit + 1, before=after, user_id=user, event=event)
     return _page(rows, limit)

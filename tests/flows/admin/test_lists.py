@@ -210,8 +210,8 @@ def plans(app, database, crowd):
     def explain(call, **query):
         plans = []
         with app.app_context():
-            db.session.execute(text("ANALYZE"))
             if database == "postgresql":  # so few rows are not worth an index
+                db.session.execute(text("ANALYZE"))
                 db.session.execute(text("SET LOCAL enable_seqscan = off"))
             prefix = "EXPLAIN " if database == "postgresql" else "EXPLAIN QUERY PLAN "
             told = []
