@@ -126,8 +126,8 @@ def invite_user(
 ) -> Row[Any]:
     """Invite a user: create an account without a password, and return it.
 
-    Its owner is mailed a link to set one. It does not matter whether registration is open. Raises ``InvalidInput`` as a registration does,
-    and what ``end_all_sessions`` does.
+    Its owner is mailed a link to set one. It does not matter whether registration is open. Raises
+    ``InvalidInput`` as a registration does, and what ``end_all_sessions`` does.
     """
     require_reauthentication(current, password, proof)
     user = registration.add_invited_user(**profile)
@@ -146,7 +146,8 @@ def _send_invitation(user: User) -> None:
 def _lock_subject(current: TokenState, proof: str | None, user_id: int) -> User:
     """Lock an account that an administrator acts on, and return its state.
 
-    It may be deactivated. Raises ``Forbidden``, ``NotFound``, ``TokenRevoked`` and ``ReauthenticationRequired``.
+    It may be deactivated. Raises ``Forbidden``, ``NotFound``, ``TokenRevoked`` and
+    ``ReauthenticationRequired``.
     """
     _lock_admin(current, proof)
     locked = select(User).where(User.id == user_id).with_for_update(key_share=True)

@@ -42,7 +42,8 @@ def list_users(
     key: Any = User.id if role is None else UserRole.user_id
     found = _people().where(key > after).order_by(key).limit(limit + 1)
     if role is not None:
-        found = found.join(UserRole, UserRole.user_id == User.id).where(UserRole.role == role)
+        found = found.join(UserRole, UserRole.user_id == User.id)
+        found = found.where(UserRole.role == role, User.id > after)
     if active is not None:
         found = found.where(User.is_active if active else ~User.is_active)
     if q := trim_identifier(q):
