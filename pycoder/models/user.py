@@ -54,7 +54,8 @@ class User(Base):
         select(ROLES)
         .where(UserRole.user_id == id)  # noqa: A003 - the column above
         .correlate_except(UserRole)
-        .scalar_subquery()
+        .scalar_subquery(),
+        expire_on_flush=False,
     )
 
 

@@ -140,7 +140,7 @@ def test_the_server_tells_no_version(server):
         headers = api.call("GET", "/healthz").headers
         assert not re.search(r"\d", headers["Server"])
         assert "X-Powered-By" not in headers
-        for path in ("/console", "/debug", "/admin"):
+        for path in ("/console", "/debug", "/debugger"):
             assert api.call("GET", path).status == 404
 
 

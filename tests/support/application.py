@@ -16,7 +16,10 @@ from tests.support.constants import PRODUCTION, SECRET_KEY
 def application(folder, kind=TestingConfig, **settings):
     """Make an application, and close its connections at the end."""
     required = {"SECRET_KEY": SECRET_KEY} | (PRODUCTION if kind is ProductionConfig else {})
-    app = create_app(kind(required | settings, Path(folder)))
+    config = kind(required | settings, Path(folder))
+    if kind is ProductionConfig:  # its hashes take longest, and would wait for an idle core
+        config.HASHING_GIVES_WAY = False
+    app = create_app(config)
     yield app
     with app.app_context():
         for engine in db.engines.values():

@@ -212,7 +212,8 @@ def plans(app, database, crowd):
         with app.app_context():
             if database == "postgresql":  # so few rows are not worth an index
                 db.session.execute(text("ANALYZE"))
-                db.session.execute(text("SET LOCAL enable_seqscan = off"))
+                for path in ("seqscan", "bitmapscan", "sort", "incremental_sort"):
+                    db.session.execute(text(f"SET LOCAL enable_{path} = off"))
             prefix = "EXPLAIN " if database == "postgresql" else "EXPLAIN QUERY PLAN "
             told = []
 
