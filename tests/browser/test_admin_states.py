@@ -49,24 +49,6 @@ def test_a_sign_in_returns_to_the_page_that_asked_for_it(admin, email):
     admin.locator("#event-list li").first.wait_for()
 
 
-def test_a_session_without_the_second_step_is_told_what_to_do(admin, email):
-    code = "insufficient_user_authentication"
-    challenge = {"WWW-Authenticate": f'Bearer error="{code}", acr_values="aal2"'}
-    refuse(admin, "/api/admin/**", 401, code, **challenge)
-    admin.goto("/admin/events/")
-    admin.get_by_role("heading", name="Administrators sign in with a second step").wait_for()
-    assert (
-        admin.get_by_role("link", name="second step").get_attribute("href") == "/account#two-step"
-    )
-    assert barriers(admin) == {}
-    admin.unroute("**/api/admin/**")
-    admin.get_by_role("button", name="Sign in again").click()
-    admin.wait_for_url("**/login")
-    first_step(admin, f"admin-{email}")
-    admin.wait_for_url("**/admin/events/")
-    admin.locator("tbody tr").first.wait_for()
-
-
 def test_a_person_who_does_not_exist_leads_back_to_the_list(admin):
     admin.goto("/admin/users/999999999/")
     admin.get_by_role("heading", name="There is no such account").wait_for()

@@ -1,7 +1,7 @@
 /** What the pages of the administration share: states, questions, confirmed calls, and words. */
 import { connectDialogs, isLeaving, leave, onClick, status } from "./actions.js";
 import { onSubmit, showOutcome } from "./forms.js";
-import { methodsOf, noteMethods, withProof } from "./reauthenticate.js";
+import { hasFactor, methodsOf, noteMethods, obtain, withProof } from "./reauthenticate.js";
 import { $, call, client, element } from "./session.js";
 import { AuthError } from "./client/auth-client.js";
 
@@ -14,7 +14,7 @@ const REFUSALS = /** @type {Record<string, Refusal>} */ ({
   },
   insufficient_user_authentication: {
     title: "Administrators sign in with a second step",
-    text: "Set up an authenticator app or a passkey in your account if you have none. Then sign in again with it.",
+    text: "Set up an authenticator app or a passkey in your account first, and then come back.",
     link: ["/account#two-step", "Set up a second step"],
   },
   not_found: {
@@ -51,6 +51,7 @@ export async function present(load) {
     clearTimeout(late);
     status("");
     $("refused").hidden = true;
+    $("parts").hidden = false;
     $("admin").hidden = false;
   } catch (error) {
     clearTimeout(late);
@@ -63,28 +64,30 @@ export async function present(load) {
 function explain(error, repeat) {
   if (!(error instanceof AuthError)) console.error(error);
   if (isLeaving()) return;
-  const refusal = REFUSALS[error.code];
-  if (refusal) return refuse(refusal, error.code);
+  if (REFUSALS[error.code]) return refuse(error.code, repeat);
   const again = element("button", { type: "button", className: "link" }, "Try again");
   onClick(again, repeat);
   status(error.message);
   $("status").append(" ", again);
 }
 
-/** @param {Refusal} refusal @param {string} code */
-function refuse({ title, text, link: [href, label] }, code) {
+/** @param {string} code @param {() => Promise<void>} repeat */
+function refuse(code, repeat) {
+  const { title, text, link: [href, label] } = REFUSALS[code];
+  const [sentence, actions] = $("refused").querySelectorAll("p");
   status("");
   $("admin").hidden = true;
   $("refused").hidden = false;
   $("parts").hidden = code !== "not_found";
   $("heading").textContent = title;
-  const [sentence, actions] = $("refused").querySelectorAll("p");
-  sentence.textContent = text;
-  actions.replaceChildren(element("a", { className: "button", href }, label));
-  if (code === "insufficient_user_authentication") {
-    const again = element("button", { type: "button", className: "quiet" }, "Sign in again");
-    onClick(again, () => client.logout()); // the page then leaves for the sign-in, and returns
-    actions.append(again);
+  if (code === "insufficient_user_authentication" && hasFactor()) {
+    const confirm = element("button", { type: "button" }, "Confirm it is you");
+    onClick(confirm, () => obtain("You are about to open the administration.", true).then(repeat));
+    sentence.textContent = "You have signed in here without it. Confirm it now to go on.";
+    actions.replaceChildren(confirm);
+  } else {
+    sentence.textContent = text;
+    actions.replaceChildren(element("a", { className: "button", href }, label));
   }
   $("heading").focus();
 }

@@ -54,8 +54,13 @@ export async function withProof(act, { purpose, password, always = false }) {
   return act({ proof: await obtain(purpose, true) });
 }
 
-/** @param {string} purpose @param {boolean} always @returns {Promise<string>} */
-async function obtain(purpose, always) {
+/**
+ * Return a proof: the one that is still valid, or a new one by the dialog. Rejects with an AbortError
+ * if the user cancels.
+ *
+ * @param {string} purpose @param {boolean} always @returns {Promise<string>}
+ */
+export async function obtain(purpose, always) {
   const isValid = Date.now() < proof.until;
   if (isValid && !always) return proof.value;
   $("confirm-purpose").textContent = purpose;
