@@ -319,7 +319,7 @@ class LastAdmin(Problem):
 
 
 class OwnAccount(Problem):
-    """Administrators change neither their own roles nor whether their own account is active."""
+    """A change of an administrator's own roles, or of its own active state."""
 
     status, code = 409, "own_account"
     detail = "This is your own account. Please ask another administrator to change it."

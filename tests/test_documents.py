@@ -62,7 +62,7 @@ def test_every_command_is_in_the_document(app):
 
 
 def test_every_problem_event_and_limit_is_explained():
-    errors = named(section(FRONTEND, "Errors"), "[a-z_]+_[a-z]+|overloaded")
+    errors = named(section(FRONTEND, "Errors"), "[a-z_]+_[a-z]+|overloaded|forbidden")
     assert sorted(errors) == sorted(codes(Problem))
     trail = named(section(OPERATIONS, "The trail"), r"[a-z_]+\.[a-z_]+")
     assert sorted(trail) == sorted(Event)

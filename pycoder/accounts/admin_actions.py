@@ -63,7 +63,10 @@ def change_user(
 def end_all_sessions(
     current: TokenState, user_id: int, *, password: str | None = None, proof: str | None = None
 ) -> None:
-    """End every session of an account. Raises what ``change_user`` does, but ``OwnAccount``."""
+    """End every session of an account.
+
+    Raises what ``change_user`` does, but ``OwnAccount``.
+    """
     require_reauthentication(current, password, proof)
     user = _lock_subject(current, proof, user_id)
     if end_sessions(Session.user_id == user_id):
@@ -121,9 +124,9 @@ def invite_user(
     proof: str | None = None,
     **profile: str,
 ) -> Row[Any]:
-    """Create an account without a password, mail its owner a link to set one, and return it.
+    """Invite a user: create an account without a password, and return it.
 
-    It does not matter whether registration is open. Raises ``InvalidInput`` as a registration does,
+    Its owner is mailed a link to set one. It does not matter whether registration is open. Raises ``InvalidInput`` as a registration does,
     and what ``end_all_sessions`` does.
     """
     require_reauthentication(current, password, proof)
@@ -141,9 +144,9 @@ def _send_invitation(user: User) -> None:
 
 
 def _lock_subject(current: TokenState, proof: str | None, user_id: int) -> User:
-    """Lock an account that an administrator acts on, and return its state, active or not.
+    """Lock an account that an administrator acts on, and return its state.
 
-    Raises ``Forbidden``, ``NotFound``, ``TokenRevoked`` and ``ReauthenticationRequired``.
+    It may be deactivated. Raises ``Forbidden``, ``NotFound``, ``TokenRevoked`` and ``ReauthenticationRequired``.
     """
     _lock_admin(current, proof)
     locked = select(User).where(User.id == user_id).with_for_update(key_share=True)

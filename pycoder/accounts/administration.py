@@ -152,9 +152,9 @@ def reset_factors(user: User) -> None:
 
 
 def remove_factors(user: User) -> None:
-    """Remove the factors of an account, and end its sessions, in the caller's transaction.
+    """Remove the factors of an account in the caller's transaction.
 
-    Its owner is mailed. The caller holds the lock of the account.
+    Its sessions end. Its owner is mailed. The caller holds the lock of the account.
     """
     remove_all_factors(user)
     revoke_all_sessions(user.id)

@@ -89,7 +89,7 @@ def delete_own_account(
 
 
 def list_activity(user_id: int) -> Sequence[Mapping[str, Any]]:
-    """Return the latest security events of a user, newest first, as the user may see them."""
+    """Return the latest events of a user, newest first, as the user may see them."""
     events = audit.latest_events(audit.ACTIVITY_LENGTH, user_id)
     return [audit.as_shown_to_user(vars(event)) for event in events]
 

@@ -75,7 +75,10 @@ def create_user(*, email: str, password: str, **profile: str) -> User:
 
 
 def add_invited_user(email: str, username: str = "", **names: str) -> User:
-    """Add a user without a password to the caller's transaction. Raises ``InvalidInput``."""
+    """Add a user without a password to the caller's transaction.
+
+    Raises ``InvalidInput``.
+    """
     form = _validate(email, None, username, **names)
     return _add_user(**form)
 

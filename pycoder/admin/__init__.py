@@ -45,7 +45,7 @@ bp = GuardedBlueprint(
 
 @bp.before_request
 def guard() -> None:
-    """Require an administrator for every view of the blueprint, but not for CORS preflights."""
+    """Require an administrator for every view, but not for CORS preflights."""
     if request.method != "OPTIONS":  # which Flask answers, without a view
         require_admin()
 

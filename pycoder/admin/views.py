@@ -1,4 +1,4 @@
-"""The views of the admin API. The guard of the blueprint stands before all of them."""
+"""The views of the admin API, all of them behind the guard of the blueprint."""
 
 from typing import Any
 
@@ -88,7 +88,10 @@ def end_user_sessions(body: dict[str, str], user_id: int) -> None:
 @bp.response(204)
 @bp.errors(NotFound, *REAUTHENTICATION)
 def reset_user_factors(body: dict[str, str], user_id: int) -> None:
-    """Remove all second factors of an account, and end its sessions. Its user is mailed."""
+    """Remove the second factors of an account, and end its sessions.
+
+    Its user is mailed.
+    """
     admin_actions.reset_factors(current_token_state(), user_id, **body)
 
 

@@ -25,7 +25,7 @@ BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates only IN
 
 
 def code_points(length: int) -> String:
-    """Return the type of a text that is sorted and searched by code point on every database.
+    """Return the type of a text that every database sorts by code point.
 
     SQLite always does so. PostgreSQL needs the collation "C" for it, whatever that of the database
     is: only then an index on the text finds a prefix.

@@ -85,7 +85,7 @@ def test_activity_is_ones_own_newest_first(ada, bob):
     assert [event["event"] for event in events] == [
         "session.ended", "login.succeeded", "login.succeeded", "login.refused", "user.registered",
     ]  # fmt: skip
-    assert set(events[0]) == {"event", "at", "ip", "user_agent", "session"}
+    assert set(events[0]) == {"event", "at", "ip", "user_agent", "session", "by_admin"}
     assert events[0]["session"] == events[1]["session"]
 
 

@@ -13,6 +13,7 @@ from schemathesis.engine.events import FatalError, NonFatalError, PhaseFinished
 
 from config import TestingConfig
 from pycoder import create_app, errors
+from pycoder.accounts import administration, roles
 from pycoder.errors import Problem
 from pycoder.http.openapi import FORM, WITH_BODY
 from pycoder.tokens import introspection
@@ -308,7 +309,7 @@ def test_what_needs_a_token_is_refused_without_one(header, operations, client):
     headers = {"Authorization": header} if header else {}
     for name in guarded(operations):
         method, path = name.split()
-        path = re.sub("{.*?}", str(uuid4()), path.replace("{passkey_id}", "1"))
+        path = re.sub("{.*?}", str(uuid4()), re.sub("{(passkey|user)_id}", "1", path))
         response = client.open(path, method=method, headers=headers)
         assert response.status_code == 401, name
 
@@ -319,6 +320,12 @@ def fuzzer(app, bob, no_limits):
     carol = Caller(app.test_client(), "carol@example.com")
     dora = Caller(app.test_client(), "dora@example.com")
     assert carol.register().status_code == dora.register().status_code == 201
+
+    erin = Caller(app.test_client(), "erin@example.com")
+    assert erin.register().status_code == 201
+    with app.app_context():
+        roles.grant_role(administration.find_user(erin.email), "admin")
+    erin.login()  # whose changes are refused, because they lack a proof
 
     with app.app_context():
         secret = introspection.create_client("shop")
@@ -341,6 +348,7 @@ def fuzzer(app, bob, no_limits):
             "headers": bearer(bob),
             "operations": [
                 {"include-path": "/api/logout/", "headers": bearer(carol)},
+                {"include-path-regex": "^/api/admin/", "headers": bearer(erin)},
                 {"include-operation-id": "delete_user", "headers": bearer(dora)},
                 {"include-operation-id": "end_session", "headers": bearer(dora)},
                 {
