@@ -112,4 +112,4 @@ def test_an_activation_revives_no_link(ada, owner, app, mails):
     reactivate(owner, ada, app)
     assert problem(verify(ada, verification.token)) == LINK_INVALID
     assert problem(confirm(ada, reset.token)) == LINK_INVALID
-    assert [mail.token for mail in mails()] == [None]  # the notice of the deactivation
+    assert not any("#token=" in mail.text for mail in mails())

@@ -151,7 +151,7 @@ def test_a_deactivated_account_gets_no_link(ada, app, mails):
     with app.app_context():
         administration.set_active(administration.find_user(ada.email), False)
     ask(ada)
-    assert [mail.token for mail in mails()] == [None]  # the notice of the deactivation
+    assert not any("#token=" in mail.text for mail in mails())
 
 
 def test_what_is_no_address_is_not_stored(anyone, rows):

@@ -95,7 +95,7 @@ def test_a_method_cannot_be_overridden(case, ada):
     assert is_problem(ada.call("POST", "/api/user/", **case), 405, "method_not_allowed")
 
 
-@pytest.mark.parametrize("path", ["/console", "/debug", "/debugger", "/administrator/", "/static/x.js"])
+@pytest.mark.parametrize("path", ["/console", "/debug", "/debugger", "/static/x.js"])
 def test_there_is_no_back_door(path, client):
     assert is_problem(client.get(path), 404, "not_found")
 
