@@ -23,7 +23,7 @@ from pycoder.passwords.policy import policy_violations
 from pycoder.ratelimit import limiter, lockout
 from pycoder.sessions import devices
 from pycoder.sessions.lifecycle import create_session, revoke_all_sessions
-from pycoder.sessions.second_step import lift_pauses, lift_pauses_once_a_week
+from pycoder.sessions.second_step import lift_pauses, lift_pauses_after_reset
 from pycoder.tokens import status_list
 from pycoder.tokens.jwt import TokenPair, issue_tokens
 from pycoder.tokens.state import TokenState
@@ -78,7 +78,7 @@ def reset_password(token: str, new: str) -> None:
     """Set a new password by the token of a mailed link. Every session ends.
 
     It is a link to reset the password, or the invitation to an account without one. It proves the
-    address, and lifts the lockout of the account, and once a week that of its second step.
+    address, and lifts the lockout of the account and the pauses of its second step.
     Passwords count for ``login.ip``, and few of an account are hashed at the same time. Raises
     ``LinkInvalid``, ``InvalidInput`` and ``TooManyRequests``.
     """
@@ -101,7 +101,7 @@ def reset_password(token: str, new: str) -> None:
     event = Event.INVITATION_ACCEPTED if is_first else Event.PASSWORD_RESET
     audit.record(event, user_id=link.user.id)
     db.session.commit()
-    lift_pauses_once_a_week(link.user.id)
+    lift_pauses_after_reset(link.user.id)
 
 
 def check_password_policy(

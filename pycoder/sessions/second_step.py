@@ -6,7 +6,7 @@ from typing import Any
 
 from pycoder import audit
 from pycoder.audit import Event
-from pycoder.errors import InvalidCode, InvalidCredentials, TicketInvalid
+from pycoder.errors import InvalidCode, InvalidCredentials, TicketInvalid, TooManyRequests
 from pycoder.extensions import db
 from pycoder.keys.ring import current_ring
 from pycoder.mail import queue
@@ -76,22 +76,31 @@ def guard(user_id: int, method: str) -> Iterator[None]:
         raise
 
 
-def lift_pauses_once_a_week(user_id: int) -> None:
+def lift_pauses_after_reset(user_id: int) -> None:
     """Forget the wrong second factors of unknown devices, after a password reset.
 
-    A thief of the password may have caused them, and the reset makes the owner's devices unknown. A
-    second reset in a week lifts nothing, so that a thief of the mailbox gains at most 50 guesses.
+    A thief of the password may have caused them, and the reset makes the owner's devices unknown.
+    The limit of a week is lifted where it was reached, and once in a week, so that a thief of the
+    mailbox gains no more than its guesses again.
     """
-    if limiter.is_first_in_period(f"second.lift/{user_id}", WEEK):
-        lift_pauses(user_id, set())
+    _reset("second.account", user_id, "")
+    try:
+        limiter.require_room("second.week", f"{user_id}/code/")
+    except TooManyRequests:
+        if limiter.is_first_in_period(f"second.lift/{user_id}", WEEK):
+            _reset("second.week", user_id, "")
 
 
 def lift_pauses(user_id: int, origins: set[str]) -> None:
     """Forget the wrong second factors of a user on all devices."""
+    for origin in ("", *origins):
+        for limit in ("second.account", "second.week"):
+            _reset(limit, user_id, origin)
+
+
+def _reset(limit: str, user_id: int, origin: str) -> None:
     for method in ("code", "recovery_code", "passkey"):
-        for origin in ("", *origins):
-            for limit in ("second.account", "second.week"):
-                lockout.reset(limit, f"{user_id}/{method}/{origin}")
+        lockout.reset(limit, f"{user_id}/{method}/{origin}")
 
 
 def _consume_and_create(
