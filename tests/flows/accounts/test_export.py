@@ -5,7 +5,7 @@ import json
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import insert
 from sqlalchemy.exc import OperationalError
 
 from pycoder.audit import Event
@@ -13,6 +13,7 @@ from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from tests.support.login_attempts import wait_of
 from tests.support.requests import problem
+from tests.support.statements import before_statements
 
 COUNT, BATCH = 3500, 1000
 
@@ -36,19 +37,14 @@ def batches(app):
 
     seen = Statements()
 
-    def note(connection, cursor, statement, *_):
+    def note(statement):
         if "FROM audit_events" in statement and "audit_events.id <" in statement:
             seen.append(statement)
             if len(seen) == seen.fault_at:
                 raise OperationalError(statement, None, Exception("the connection is lost"))
 
-    with app.app_context():
-        engines = list(db.engines.values())
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    for engine in engines:
-        event.remove(engine, "before_cursor_execute", note)
+    with before_statements(app, note):
+        yield seen
 
 
 def export(caller):

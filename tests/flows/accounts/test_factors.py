@@ -1,10 +1,9 @@
 """Two-step sign-in with an authenticator app and recovery codes."""
 
+import bcrypt
 import pytest
-from sqlalchemy import event
 
 from pycoder.accounts import reauthentication
-from pycoder.extensions import db
 from tests.support.emails import move, verify, with_link
 from tests.support.second_factors import (
     Authenticator,
@@ -14,6 +13,8 @@ from tests.support.second_factors import (
     prove,
     second_step,
 )
+from tests.support.soft_authenticator import add
+from tests.support.statements import executed
 from tests.support.tokens import claims_of
 
 
@@ -94,21 +95,9 @@ def test_a_remembered_device_needs_no_code(ada, factors, clock):
 
 def test_a_login_without_a_factor_asks_for_factors_twice(ada, app):
     """The account is read with them, and they are looked for again under its lock."""
-    executed = []
-    with app.app_context():
-        engines = list(db.engines.values())
-
-    def note(connection, cursor, statement, *_):
-        executed.append(statement)
-
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    try:
+    with executed(app) as statements:
         ada.login()
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", note)
-    naming = [one for one in executed if "FROM totp" in one]
+    naming = [one for one in statements if "FROM totp" in one]
     assert [one.split()[0] for one in naming] == ["SELECT", "SELECT"]
 
 
@@ -179,3 +168,22 @@ def test_a_wrong_recovery_code_is_not_told_to_wait(ada, factors):
     assert wrong.json["code"] == "invalid_code"
     assert "recovery code" in wrong.json["detail"]
     assert "Wait" not in wrong.json["detail"]
+
+
+@pytest.mark.parametrize("factor", [{"code": "000000"}, {"recovery_code": "x"}])
+def test_a_wrong_code_is_the_same_work_whatever_the_account_has(
+    factor, ada, bob, app, factors, clock, monkeypatch
+):
+    """The time would tell it otherwise. No password hash is computed, which would take longest."""
+    _, answer = add(bob, app)
+    assert answer.status_code == 201
+    tickets = {caller: half(caller) for caller in (ada, bob)}
+    monkeypatch.setattr(bcrypt, "hashpw", None)
+    work = []
+    for caller, ticket in tickets.items():
+        second_step(caller, ticket, **factor)  # the first failure mails the owner
+        with executed(app) as statements:
+            answer = second_step(caller, ticket, **factor)
+        assert (answer.status_code, answer.json["code"]) == (400, "invalid_code")
+        work.append(statements)
+    assert work[0] == work[1] != []

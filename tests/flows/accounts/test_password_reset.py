@@ -3,11 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 
 from pycoder.accounts import administration
 from pycoder.audit import Event
-from pycoder.extensions import db
 from pycoder.mail import links
 from pycoder.mail.links import Purpose
 from pycoder.models.audit import AuditEvent
@@ -17,6 +16,7 @@ from tests.support.clocks import later, until
 from tests.support.outbox import send
 from tests.support.password_calls import NEW, WRONG, ask, change, confirm
 from tests.support.requests import problem
+from tests.support.statements import executed
 
 # --- reset
 
@@ -181,24 +181,16 @@ def test_with_a_slow_mail_server_a_reset_does_the_same_for_every_address(
 ):
     """Whose address it is, is asked when the mail is sent, after the answer."""
     mail_server.scripted_replies = ["stalls"]
-    work = {"ada@example.com": [], "nobody@example.com": []}
-    with app.app_context():
-        engines = list(db.engines.values())
+    work = []
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(send, app)
         until(lambda: mail_server.talking)
-        for email, statements in work.items():
-
-            def note(connection, cursor, statement, *_, noted=statements):
-                noted.append(statement)
-
-            for engine in engines:
-                event.listen(engine, "before_cursor_execute", note)
-            assert ask(ada, email).status_code == 202
-            for engine in engines:
-                event.remove(engine, "before_cursor_execute", note)
+        for email in ("ada@example.com", "nobody@example.com"):
+            with executed(app) as statements:
+                assert ask(ada, email).status_code == 202
+            work.append(statements)
         assert mail_server.talking  # all the time
         mail_server.stop()
         assert sending.result() == (0, True)
-    known, unknown = work.values()
+    known, unknown = work
     assert known == unknown != []

@@ -215,7 +215,7 @@ def plans(app, database, crowd):
             db.session.execute(insert(AuditEvent), others)
             if database == "postgresql":  # so few rows are not worth an index
                 db.session.execute(text("ANALYZE"))
-                for path in ("seqscan", "bitmapscan", "sort", "incremental_sort"):
+                for path in ("seqscan", "bitmapscan", "mergejoin", "sort", "incremental_sort"):
                     db.session.execute(text(f"SET LOCAL enable_{path} = off"))
             prefix = "EXPLAIN " if database == "postgresql" else "EXPLAIN QUERY PLAN "
             told = []

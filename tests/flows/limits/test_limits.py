@@ -1,11 +1,10 @@
 """The limits: reached, told, recorded, counted in Redis and in memory, and never left out."""
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from pycoder.audit import Event
-from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from pycoder.models.mail import OutgoingMail
 from pycoder.models.rate_limit import RateLimit
@@ -16,6 +15,7 @@ from tests.support.callers import Tokens
 from tests.support.login_attempts import MINUTE, guess, guesses, visitor, wait_of
 from tests.support.ports import free_port
 from tests.support.redis_server import running_redis
+from tests.support.statements import before_statements
 
 # What each limit counts: how to try it, and how it is answered before the limit.
 
@@ -189,20 +189,13 @@ def test_one_worker_may_count_in_its_memory(ada, app_with, clock, rows):
 
 
 def test_a_fault_of_the_database_is_no_failed_login_and_opens_no_way_around_the_limit(ada, app):
-    def fail(connection, cursor, statement, *_):
+    def fail(statement):
         if statement.startswith("INSERT INTO audit_events"):
             raise OperationalError(statement, None, Exception("the disk is full"))
 
-    with app.app_context():
-        engines = list(db.engines.values())
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", fail)
-    try:
+    with before_statements(app, fail):
         assert [visitor(app).try_login().status_code for _ in range(11)] == [503] * 11
         assert guesses(12, app, "nobody@example.com") == [503] * 10 + [429] * 2
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", fail)
     assert visitor(app).try_login().status_code == 200
 
 

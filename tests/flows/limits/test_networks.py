@@ -1,12 +1,11 @@
 """Networks of an account's sessions: their failed logins count by themselves."""
 
 import pytest
-from sqlalchemy import event
 
-from pycoder.extensions import db
 from tests.support.login_attempts import MINUTE, guess, guesses, visitor, wait_of
 from tests.support.parameters import on_sqlite
 from tests.support.password_calls import NEW, ask, confirm
+from tests.support.statements import executed
 
 HOME, AWAY = "127.0.0.1", "203.0.113.9"  # ada registers at home
 
@@ -75,20 +74,9 @@ def test_every_pause_of_an_account_is_lifted_with_it(lift, ada, app, flask, mail
 
 def test_a_login_executes_the_same_statements_for_an_account_that_nobody_has(ada, app):
     work = []
-
-    def note(connection, cursor, statement, *_):
-        work[-1].append(statement)
-
-    with app.app_context():
-        engines = list(db.engines.values())
-    for engine in engines:
-        event.listen(engine, "before_cursor_execute", note)
-    try:
-        for email in ("ada@example.com", "nobody@example.com"):
-            work.append([])
+    for email in ("ada@example.com", "nobody@example.com"):
+        with executed(app) as statements:
             assert guess(app, email).status_code == 400
-    finally:
-        for engine in engines:
-            event.remove(engine, "before_cursor_execute", note)
+        work.append(statements)
     known, unknown = ([text for text in each if "DELETE" not in text] for each in work)
     assert known == unknown != []
