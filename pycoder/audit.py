@@ -1,6 +1,6 @@
 """The audit trail: security events, written in the transaction of their change."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -146,6 +146,12 @@ def record(
     count rate limits and allocate indexes before.
     """
     db.session.execute(_INSERT, _row(event, user_id, session_id, reason))
+
+
+def record_all(event: Event, users: Iterable[tuple[int, str]]) -> None:
+    """Add an event for each user and reason to the caller's transaction, in one statement."""
+    rows = [_row(event, user_id, None, reason) for user_id, reason in users]
+    db.session.execute(_INSERT, rows)
 
 
 def record_hourly(event: Event, *, user_id: int, session_id: UUID | None = None) -> None:

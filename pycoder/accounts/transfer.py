@@ -2,12 +2,10 @@
 
 import csv
 import re
-import secrets
 import unicodedata
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
-from functools import cache
 from typing import IO, Any, NamedTuple
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
@@ -30,7 +28,7 @@ from pycoder.extensions import db
 from pycoder.models.audit import AuditEvent
 from pycoder.models.role import ROLE_NAME, UserRole
 from pycoder.models.user import User, normalize_identifier
-from pycoder.passwords.hashing import hash_password, unsupported_hash_reason
+from pycoder.passwords.hashing import NO_PASSWORD, unsupported_hash_reason
 from pycoder.strict_json import strict_loads
 
 BATCH = 1000
@@ -59,7 +57,7 @@ class _UserSchema(Schema):
     is_active = fields.Boolean(load_default=True)
     email_verified = fields.Boolean(load_default=False)
     date_joined = fields.AwareDateTime("iso", required=True, default_timezone=UTC)
-    password = fields.String(load_default="!")
+    password = fields.String(load_default=NO_PASSWORD)
     roles = fields.List(fields.String(validate=validate.Regexp(ROLE_NAME)), load_default=[])
 
 
@@ -197,21 +195,12 @@ def parse_user(values: dict[str, Any]) -> dict[str, Any]:
             {"username": ["Only letters, digits and . + - _ or the own e-mail address."]}
         )
     hashed = row.pop("password")
-    if hashed.startswith("!"):
-        hashed = _unusable_password_hash()
+    if hashed.startswith(NO_PASSWORD):  # as Django marks an unusable password
+        hashed = NO_PASSWORD
     elif reason := unsupported_hash_reason(hashed):
         raise InvalidInput({"password": [reason]})
     keys = {f"{name}_key": normalize_identifier(row[name]) for name in ("email", "username")}
     return row | keys | {"password_hash": hashed}
-
-
-@cache
-def _unusable_password_hash() -> str:
-    """Return the hash of a random password, for an account without a password.
-
-    A login with a wrong password then takes as long as at any other account.
-    """
-    return hash_password(secrets.token_urlsafe())
 
 
 def _insert_batch(batch: dict[int, tuple[int, dict[str, Any]]]) -> Iterator[ImportResult]:
@@ -240,13 +229,11 @@ def _insert_batch(batch: dict[int, tuple[int, dict[str, Any]]]) -> Iterator[Impo
 
 
 def _insert_roles(roles: dict[int, list[str]]) -> None:
-    rows = [
-        {"user_id": user_id, "role": role, "granted_at": now()}
-        for user_id, names in roles.items()
-        for role in {*names}
-    ]
+    granted = [(user_id, role) for user_id, names in roles.items() for role in sorted({*names})]
+    rows = [{"user_id": user_id, "role": role, "granted_at": now()} for user_id, role in granted]
     if rows:
         db.session.execute(insert_into(UserRole), rows)
+        audit.record_all(Event.ROLE_GRANTED, granted)
 
 
 def _deleted_accounts(ids: Any) -> dict[int, str]:

@@ -20,7 +20,10 @@ tokens = ProblemGroup("tokens", help="Maintain the tables of sessions and tokens
 mail = ProblemGroup("mail", help="Send queued mails.")
 audit_group = ProblemGroup("audit", help="Read the audit trail.")
 
-EVENT_FIELDS = ("reason", "user_id", "session_id", "ip", "user_agent", "request_id")
+EVENT_FIELDS = (
+    *("id", "at", "event", "reason", "user_id", "actor_id", "session_id"),
+    *("ip", "user_agent", "request_id"),
+)
 
 
 @tokens.command("prune")
@@ -42,8 +45,9 @@ def tail(count: int, identifier: str | None, as_json: bool) -> None:
     """Print the latest security events, with the newest one last."""
     user_id = administration.find_user(identifier).id if identifier else None
     for event in reversed(audit.latest_events(count, user_id)):
-        fields = {name: getattr(event, name) for name in ("id", "at", "event", *EVENT_FIELDS)}
-        show({name: str(value) for name, value in fields.items() if value is not None}, as_json)
+        fields = {name: getattr(event, name) for name in EVENT_FIELDS}
+        texts = {name: v if isinstance(v, int) else str(v) for name, v in fields.items()}
+        show({name: v for name, v in texts.items() if fields[name] is not None}, as_json)
 
 
 @mail.command("send")

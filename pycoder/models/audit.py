@@ -17,8 +17,8 @@ class AuditEvent(Base):
     """A security event.
 
     It outlives its user and session, so neither is a foreign key. ``actor_id`` is the administrator
-    that caused it. After ``forget_at``, which is set
-    when its user is deleted, it is kept without its client.
+    that caused it. After ``forget_at``, which is set when its user is deleted, it is kept without
+    its client.
     """
 
     __tablename__ = "audit_events"

@@ -12,7 +12,9 @@ from pycoder.accounts import transfer
 from pycoder.accounts.transfer import MAXIMUM_LINE
 from pycoder.audit import Event
 from pycoder.models.audit import AuditEvent
+from pycoder.models.role import UserRole
 from pycoder.models.user import User
+from pycoder.passwords.hashing import NO_PASSWORD
 from tests.support.application import empty_tables
 from tests.support.callers import Caller
 from tests.support.password_hashes import FOREIGN, KNOWN
@@ -200,6 +202,22 @@ def test_a_batch_is_added_while_the_file_is_still_being_read(app, rows, monkeypa
         outcomes = transfer.import_users(file, as_csv=False)
         assert next(outcomes) == (1, "added", "")
         assert rows(select(User.id)) == [1]
+
+
+@pytest.mark.parametrize("password", ["!", "!G7kq", "", None])
+def test_a_user_without_a_password_is_one_here(password, import_lines, anyone, rows):
+    import_lines(line(1, password=password))
+    assert rows(select(User.password_hash)) == [NO_PASSWORD]
+    for guess in ("!", password or "x", "!G7kq"):
+        assert anyone.try_login(email="user1@example.com", password=guess).status_code == 400
+
+
+def test_imported_roles_are_on_record(import_lines, rows):
+    import_lines(line(1, roles=["editor", "admin", "admin"]), line(2, roles=[]), line(3))
+    import_lines(line(1, roles=["viewer"]))
+    assert rows(select(UserRole.role).order_by(UserRole.role)) == ["admin", "editor"]
+    granted = select(AuditEvent).where(AuditEvent.event == Event.ROLE_GRANTED)
+    assert [(e.user_id, e.reason) for e in rows(granted)] == [(1, "admin"), (1, "editor")]
 
 
 def test_a_deleted_account_is_not_revived(import_lines, flask, rows):

@@ -1,5 +1,7 @@
 """What administrators do to accounts: its effect, the trail, the mails, and what users see."""
 
+import json
+
 import pytest
 from sqlalchemy import select
 
@@ -242,3 +244,13 @@ def test_what_is_secret_is_in_no_answer(root, bob, app, act, id_of, rows):
         assert not any(hashed in text for hashed in hashes)
         assert "secret" not in text
         assert "refresh_jti" not in text
+
+
+def test_the_tail_of_the_trail_tells_an_administrator_from_the_user(bob, root, flask):
+    ids = {caller: caller.user().json["id"] for caller in (bob, root)}
+    change = {"roles": ["editor"], "password": root.password}
+    assert root.call("PATCH", f"/api/admin/users/{ids[bob]}/", json=change).status_code == 200
+    last = flask("audit", "tail", "-n", "1", "--json").output
+    event = json.loads(last)
+    assert (event["event"], event["reason"]) == ("role.granted", "editor")
+    assert (event["user_id"], event["actor_id"]) == (ids[bob], ids[root])
