@@ -149,7 +149,7 @@ def record(
 
 
 def record_all(event: Event, users: Iterable[tuple[int, str]]) -> None:
-    """Add an event for each user and reason to the caller's transaction, in one statement."""
+    """Add an event for each user and reason to the caller's transaction."""
     rows = [_row(event, user_id, None, reason) for user_id, reason in users]
     db.session.execute(_INSERT, rows)
 
