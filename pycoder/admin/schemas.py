@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from pycoder.accounts.roles import INVALID_ROLE
 from pycoder.auth.schemas.accounts import ProofSchema, UserSchema
-from pycoder.auth.schemas.base import Identifier, RequestSchema, Text
+from pycoder.auth.schemas.base import Identifier, RequestSchema, RoleName, Text, TrueOrFalse
 from pycoder.auth.schemas.sessions import SessionSchema
 from pycoder.errors import FieldError
 from pycoder.models.role import ROLE_LENGTH, ROLE_NAME
@@ -14,7 +14,6 @@ from pycoder.models.role import ROLE_LENGTH, ROLE_NAME
 HIGHEST_ID = 2**63 - 1
 MAXIMUM_ROLES = 20  # so that tokens stay small
 TOO_MANY = FieldError("too_many", f"Use at most {MAXIMUM_ROLES} roles.", maximum=MAXIMUM_ROLES)
-NOT_A_BOOLEAN = FieldError("not_a_boolean", "Use true or false.")
 
 
 class WholeNumber(fields.Integer):
@@ -34,12 +33,6 @@ class WholeNumber(fields.Integer):
         )
 
 
-class TrueOrFalse(fields.Boolean):
-    """A boolean whose errors have a code."""
-
-    default_error_messages = {"invalid": NOT_A_BOOLEAN, "null": NOT_A_BOOLEAN}
-
-
 class PageQuerySchema(RequestSchema):
     """The base of queries for a page of a list."""
 
@@ -53,8 +46,12 @@ class UsersQuerySchema(PageQuerySchema):
         load_default="",
         metadata={"description": "An id, or the beginning of an e-mail address or username."},
     )
-    role = Text(longest=ROLE_LENGTH, metadata={"description": "Only those with this role."})
-    active = TrueOrFalse(metadata={"description": "Only active or only deactivated accounts."})
+    role = RoleName(description="Only those with this role.")
+    active = TrueOrFalse(
+        truthy={"true"},
+        falsy={"false"},
+        metadata={"description": "Only active or only deactivated accounts."},
+    )
     after = WholeNumber(
         0,
         HIGHEST_ID,

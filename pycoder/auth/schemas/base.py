@@ -6,7 +6,9 @@ from typing import Any
 from marshmallow import RAISE, Schema, ValidationError, fields, pre_load, validate
 
 from pycoder.accounts.identifiers import trim_identifier
+from pycoder.accounts.roles import INVALID_ROLE
 from pycoder.errors import FieldError
+from pycoder.models.role import ROLE_NAME
 from pycoder.models.user import EMAIL_LENGTH
 from pycoder.passwords.policy import MAXIMUM_INPUT
 
@@ -15,6 +17,7 @@ NOT_A_STRING = FieldError("not_a_string", "Not a valid string.")
 UNKNOWN_FIELD = FieldError("unknown_field", "Unknown field.")
 NOT_AN_OBJECT = FieldError("not_an_object", "Send a JSON object.")
 CONTROL_CHARACTERS = FieldError("invalid_characters", "Control characters are not allowed.")
+NOT_A_BOOLEAN = FieldError("not_a_boolean", "Use true or false.")
 NUL = FieldError("invalid_characters", "NUL is not allowed.")
 NOT_A_TRANSPORT = FieldError(
     "not_a_choice", "Must be one of: body, cookie.", choices=["body", "cookie"]
@@ -81,6 +84,32 @@ class Identifier(Text):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = trim_identifier(value) if isinstance(value, str) else value
         return super()._deserialize(text, *args, **kwargs)
+
+
+class TrueOrFalse(fields.Boolean):
+    """A boolean. No string or number is one, unless ``truthy`` and ``falsy`` say so."""
+
+    default_error_messages = {"invalid": NOT_A_BOOLEAN, "null": NOT_A_BOOLEAN}
+    truthy, falsy = {True}, {False}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, (bool, str)):  # 1 == True
+            raise ValidationError([NOT_A_BOOLEAN])
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class RoleName(String):
+    """The name of a role in a query, or ``None``."""
+
+    def __init__(self, *, description: str):
+        super().__init__(
+            load_default=lambda: None,  # a function, so that the document has no default of null
+            validate=validate.Regexp(ROLE_NAME, error=INVALID_ROLE),
+            metadata={
+                "description": description,
+                "pattern": r"^[a-z][a-z0-9_.-]{0,39}$",  # JSON Schema has no \Z
+            },
+        )
 
 
 class Secret(String):

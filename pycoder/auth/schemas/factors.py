@@ -11,6 +11,7 @@ from pycoder.auth.schemas.base import (
     Text,
     Token,
     TransportSchema,
+    TrueOrFalse,
 )
 from pycoder.errors import FieldError
 
@@ -89,7 +90,7 @@ class SecondStepSchema(FactorSchema):
     """The body of the second step of a login."""
 
     ticket = Token(metadata={"description": "The ticket of the login."})
-    remember_device = fields.Boolean(
+    remember_device = TrueOrFalse(
         load_default=False,
         metadata={"description": "Whether logins on this device need no second step for 30 days."},
     )

@@ -2,11 +2,9 @@
 
 from marshmallow import EXCLUDE, Schema, fields, validate
 
-from pycoder.accounts.roles import INVALID_ROLE
-from pycoder.auth.schemas.base import AnyToken, RequestSchema, String, Text, Token
+from pycoder.auth.schemas.base import AnyToken, RequestSchema, RoleName, String, Text, Token
 from pycoder.auth.schemas.sessions import ACCESS_TOKEN, REFRESH_TOKEN, CookieTokensSchema
 from pycoder.errors import FieldError
-from pycoder.models.role import ROLE_NAME
 
 INVALID_KEY = FieldError(
     "invalid_key", "Use 8 to 128 visible ASCII characters.", minimum=8, maximum=128
@@ -72,14 +70,7 @@ class ForwardAuthSchema(RequestSchema):
     An unknown parameter may be a misspelt role, so it is refused.
     """
 
-    role = String(
-        load_default=lambda: None,  # a function, so that the document has no default of null
-        validate=validate.Regexp(ROLE_NAME, error=INVALID_ROLE),
-        metadata={
-            "description": "A role that the user needs.",
-            "pattern": r"^[a-z][a-z0-9_.-]{0,39}$",  # JSON Schema has no \Z
-        },
-    )
+    role = RoleName(description="A role that the user needs.")
 
 
 class IdempotencySchema(Schema):

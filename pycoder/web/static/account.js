@@ -94,12 +94,12 @@ async function showEvents() {
 /** @param {any} event @param {number} at */
 function eventRow(event, at) {
   const device = [deviceName(event.user_agent), event.ip].filter(Boolean).join(", ");
-  const from = event.by_admin ? "by an administrator" : device;
+  const others = event.by_admin ? "by an administrator" : !event.ip && "by an operator";
   const row = element("li", { hidden: at >= FEW_EVENTS && !$("all-events").dataset.pressed });
   const { sentence, alarming } = sentenceOf(event.event);
   const text = element(alarming ? "strong" : "span", { className: alarming ? "alarming" : "" }, sentence);
   row.append(element("div", {}, element("p", {}, text),
-    element("span", { className: "about" }, showTime(element("time"), event.at), ` · ${from}`)));
+    element("span", { className: "about" }, showTime(element("time"), event.at), ` · ${others || device}`)));
   return row;
 }
 

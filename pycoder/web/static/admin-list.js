@@ -55,6 +55,7 @@ export function listOf({ path, cells, title }) {
       if (/** @type {any} */ (error).code !== "validation_error") throw error;
       next = null;
       show([]);
+      $("list-title").textContent = "Please correct the filters";
       showError(form, error);
     } finally {
       if (turn === latest) table.ariaBusy = "false";

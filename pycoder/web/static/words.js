@@ -2,14 +2,14 @@
 
 const EVENTS = /** @type {Record<string, string>} */ ({
   "user.registered": "Account created",
-  "user.created": "Account created by an administrator",
+  "user.created": "Account created by an operator",
   "user.invited": "Invitation sent by an administrator",
   "invitation.accepted": "Invitation accepted with a link from an e-mail",
   "user.updated": "Profile changed",
   "user.activated": "Account activated",
   "user.deactivated": "Account deactivated",
-  "user.unlocked": "Sign-in unlocked by an administrator",
-  "password.set": "Password set by an administrator",
+  "user.unlocked": "Sign-in unlocked by an operator",
+  "password.set": "Password set by an operator",
   "password.voided": "Password voided by an administrator; all devices signed out",
   "password.changed": "Password changed",
   "password.reset_asked": "Password reset requested",

@@ -93,6 +93,14 @@ def test_a_remembered_device_needs_no_code(ada, factors, clock):
     assert half(ada)
 
 
+@pytest.mark.parametrize("value", ["true", "false", 1, 0, []])
+def test_only_a_boolean_remembers_a_device(value, ada, factors, clock):
+    authenticator, _ = factors
+    clock.shift(30)
+    answer = second_step(ada, half(ada), code=authenticator.code(), remember_device=value)
+    assert answer.json["error_codes"] == {"remember_device": [{"code": "not_a_boolean"}]}
+
+
 def test_a_login_without_a_factor_asks_for_factors_twice(ada, app):
     """The account is read with them, and they are looked for again under its lock."""
     with executed(app) as statements:

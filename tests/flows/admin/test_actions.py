@@ -170,6 +170,14 @@ def test_the_last_administrator_does_not_leave_the_service(root, bob, act, id_of
     assert root.call("DELETE", "/api/user/", json=body).status_code == 204
 
 
+@pytest.mark.parametrize("value", ["false", "off", "", 0, 1, 1.0, [], {}])
+def test_only_a_boolean_activates_or_deactivates(value, root, bob, act, id_of, events):
+    answer = act("PATCH", f"users/{id_of(bob.email)}/", is_active=value)
+    assert answer.json["error_codes"] == {"is_active": [{"code": "not_a_boolean"}]}
+    assert bob.user().status_code == 200
+    assert events() == []
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [
