@@ -221,11 +221,10 @@ class ReauthenticationRequired(Problem):
     headers = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'}
 
     def __init__(self, *, needs_factor: bool = False, detail: str = ""):
-        super().__init__()
+        super().__init__(detail or (PROOF_NEEDED if needs_factor else ""))
         if needs_factor:
             challenge = self.headers["WWW-Authenticate"]
             self.headers = {"WWW-Authenticate": f'{challenge}, acr_values="aal2"'}
-            self.detail = detail or PROOF_NEEDED
 
 
 PROOF_NEEDED = (

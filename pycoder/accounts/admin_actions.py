@@ -25,8 +25,9 @@ from pycoder.mail import queue
 from pycoder.mail.queue import Template
 from pycoder.models.role import ADMIN, roles_of
 from pycoder.models.session import Session
-from pycoder.models.user import User
+from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import NO_PASSWORD
+from pycoder.ratelimit import limiter
 from pycoder.sessions import devices
 from pycoder.sessions.lifecycle import end_sessions, revoke_all_sessions
 from pycoder.sessions.second_step import lift_pauses
@@ -87,7 +88,7 @@ def reset_factors(
     origins = devices.known_origins(user_id)
     user = _lock_subject(current, proof, user_id)
     if not administration.has_factor(user):
-        raise NotFound
+        raise NotFound("This account has no second factor.")
     administration.remove_factors(user)
     db.session.commit()
     lift_pauses(user_id, origins)
@@ -100,13 +101,16 @@ def void_password(
 
     All sessions, links and proofs end, and known devices are forgotten. No administrator learns or
     chooses a password (ASVS 5.0, 6.4.6). An account that was invited, and has no confirmed address
-    yet, is sent a new invitation. Raises what ``end_all_sessions`` does.
+    yet, is sent a new invitation. Raises what ``end_all_sessions`` does, and ``TooManyRequests``.
     """
     require_reauthentication(current, password, proof)
+    shown = describe_user(user_id)
+    if not (shown.has_password or shown.email_verified):
+        _count_invitation(shown.email)
     user = _lock_subject(current, proof, user_id)
     revoke_links_and_proofs(user)
     revoke_all_sessions(user_id)
-    devices.forget_devices(user_id)
+    devices.forget_devices_of_password(user_id)
     if user.password_hash == NO_PASSWORD and not user.email_verified:
         _send_invitation(user)
     else:
@@ -130,12 +134,22 @@ def invite_user(
     ``InvalidInput`` as a registration does, and what ``end_all_sessions`` does.
     """
     require_reauthentication(current, password, proof)
+    _count_invitation(profile["email"])
     user = registration.add_invited_user(**profile)
     _lock_admin(current, proof)
     replace_roles(user, roles)
     _send_invitation(user)
     db.session.commit()
     return describe_user(user.id)
+
+
+def _count_invitation(email: str) -> None:
+    """Count an invitation of an address. Raises ``TooManyRequests``.
+
+    An invitation replaces the link of the one before, so none may be dropped later.
+    """
+    address = limiter.hash_identifier(normalize_identifier(email))
+    limiter.hit("reset.account", f"invitation/{address}")
 
 
 def _send_invitation(user: User) -> None:

@@ -115,13 +115,14 @@ def check_password_policy(
 def replace_password_hash(user: User, password_hash: str, *, notice: bool = True) -> None:
     """Store the hash of a new password in the caller's transaction.
 
-    Revoke the links and proofs of the user, forget the devices, and queue a notice, which the first
-    password of an account does not need. Raises ``NotFound`` if the account no longer exists.
+    Revoke the links and proofs of the user, forget the devices of the former password, and queue a
+    notice, which the first password of an account does not need. Raises ``NotFound`` if the account
+    no longer exists.
     """
     same = User.id == user.id
     if not execute_in_transaction(update(User).where(same).values(password_hash=password_hash)):
         raise NotFound
     revoke_links_and_proofs(user)
-    devices.forget_devices(user.id)
+    devices.forget_devices_of_password(user.id)
     if notice:
         queue.enqueue(Template.PASSWORD_CHANGED, user.email, user_id=user.id)

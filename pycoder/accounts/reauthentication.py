@@ -83,7 +83,14 @@ def require_proof(current: TokenState, proof: str | None) -> None:
     """Require a proof of the session. Raises ``ReauthenticationRequired``."""
     row = pending.find(PROOF, proof) if proof is not None else None
     if row is None or (row.user_id, row.session_id) != (current.user_id, current.session_id):
-        raise ReauthenticationRequired(needs_factor=_has_factor(current.user_id))
+        needs_factor, detail = _has_factor(current.user_id), PROOF_INVALID if proof else ""
+        raise ReauthenticationRequired(needs_factor=needs_factor, detail=detail)
+
+
+PROOF_INVALID = (
+    "This proof is not one of this session, or has expired. Please confirm again that it is you,"
+    " and send the new proof."
+)
 
 
 def require_reauthentication(current: TokenState, password: str | None, proof: str | None) -> None:

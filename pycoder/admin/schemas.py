@@ -13,6 +13,7 @@ from pycoder.models.role import ROLE_LENGTH, ROLE_NAME
 
 HIGHEST_ID = 2**63 - 1
 MAXIMUM_ROLES = 20  # so that tokens stay small
+NOT_A_LIST = FieldError("not_a_list", "Send a list.")
 TOO_MANY = FieldError("too_many", f"Use at most {MAXIMUM_ROLES} roles.", maximum=MAXIMUM_ROLES)
 
 
@@ -20,9 +21,10 @@ class WholeNumber(fields.Integer):
     """A whole number in a range."""
 
     def __init__(self, minimum: int, maximum: int, **kwargs: Any):
+        bounds = f"from {minimum} to {maximum}" if maximum < HIGHEST_ID else f"from {minimum} on"
         error = FieldError(
             "invalid_number",
-            f"Use a whole number from {minimum} to {maximum}.",
+            f"Use a whole number {bounds}.",
             minimum=minimum,
             maximum=maximum,
         )
@@ -90,10 +92,9 @@ class RoleNames(fields.List[Any]):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         """Return the names. The error of one is an error of the field."""
-        well_formed = isinstance(value, list) and all(
-            isinstance(name, str) and ROLE_NAME.match(name) for name in value
-        )
-        if not well_formed:
+        if not isinstance(value, list):
+            raise ValidationError([NOT_A_LIST])
+        if not all(isinstance(name, str) and ROLE_NAME.match(name) for name in value):
             raise ValidationError([INVALID_ROLE])
         return sorted(set(value))
 

@@ -45,6 +45,9 @@ GIVE_UP_AFTER = timedelta(days=1)
 POLL_INTERVAL = 5.0  # seconds between two looks for mails that other processes queued or left
 SHUTDOWN_TIMEOUT = 20.0  # seconds that an exiting process waits for the mail that it is sending
 
+# The mails that are limited before they are queued, or have no limit.
+LIMITED_BEFORE = (Template.RESET_PASSWORD, Template.PASSWORD_VOIDED, Template.INVITATION)
+
 # The secret is in the fragment, which browsers send to no server.
 LINKS = {
     Template.VERIFY_EMAIL: (Purpose.VERIFY, "/verify-email#token="),
@@ -259,10 +262,9 @@ def _is_over_limit(row: Row[Any]) -> bool:
     The limit keeps an attacker from flooding the mailbox of another person. All mails that the
     person has not asked for share one counter of the address, because accounts can be deleted and
     registered again. The link that undoes a change has its own, so that a thief cannot use it up.
-    Resets are limited when they are requested, or caused by an administrator.
+    Resets and invitations are limited when they are requested, or caused by an administrator.
     """
-    is_reset = row.template in (Template.RESET_PASSWORD, Template.PASSWORD_VOIDED)
-    if row.confirmed or row.tries > 0 or is_reset:
+    if row.confirmed or row.tries > 0 or row.template in LIMITED_BEFORE:
         return False
     kind = "undo" if row.template == Template.UNDO_EMAIL else "unasked"
     address = limiter.hash_identifier(normalize_identifier(row.to))

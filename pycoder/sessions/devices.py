@@ -16,6 +16,7 @@ from pycoder.client_info import current_client, network_of
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, fetch_all, fetch_one
 from pycoder.extensions import db
+from pycoder.mfa import factors
 from pycoder.models.device import Device
 from pycoder.models.session import Session
 from pycoder.ratelimit import limiter
@@ -75,6 +76,19 @@ def is_remembered(user_id: int) -> bool:
 def forget_devices(user_id: int) -> None:
     """Forget all devices of an account in the caller's transaction."""
     execute_in_transaction(delete(Device).where(Device.user_id == user_id))
+
+
+def forget_devices_of_password(user_id: int) -> None:
+    """Forget the devices that a password made known, in the caller's transaction.
+
+    Those of an account with a second factor stay known, and need it again: its owner has signed in
+    there with it. A thief of the mailbox, who can set passwords, could otherwise use up the limits
+    of wrong codes for them.
+    """
+    if factors.methods_of(user_id):
+        factors.forget_remembered_devices(user_id)
+    else:
+        forget_devices(user_id)
 
 
 def forget_other_devices(user_id: int) -> None:

@@ -13,6 +13,7 @@ from pycoder.db.prepared import PreparedStatement
 from pycoder.models.session import Session, TokenBlocklist
 from pycoder.models.user import User
 from pycoder.ratelimit import limiter
+from pycoder.tokens.status_list import LIST_SIZE
 
 
 class TokenSubject(Protocol):
@@ -94,8 +95,16 @@ class TokenState(NamedTuple):
         return not (self.blocklisted_jti or self.is_over() or rotated)
 
     def is_outdated(self, claims: dict[str, Any]) -> bool:
-        """Return whether the roles of the user are not those of an access token any more."""
-        return bool(claims["token_type"] == "access" and claims["roles"] != self.roles)
+        """Return whether the roles have changed since an access token was signed.
+
+        A change gives the session another index in the status lists, so that roles which came back
+        make no token valid again that services refuse. A token that only PyCoder verifies has none.
+        """
+        if claims["token_type"] != "access":
+            return False
+        idx = self.status_idx % LIST_SIZE
+        named = claims["status"]["status_list"]["idx"] if "status" in claims else idx
+        return bool(named != idx or claims["roles"] != self.roles)
 
 
 _SESSION_COLUMNS = [getattr(Session, name) for name in TokenState._fields[2:-1]]

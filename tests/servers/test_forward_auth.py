@@ -110,8 +110,11 @@ def test_the_application_never_sees_the_cookie_of_a_session(nginx, person):
     email, body = person["email"], {"password": PASSWORD, "transport": "cookie"}
     with ApiConnection(nginx) as api:
         answer = api.call("POST", "/api/login/", body | {"email": email})
-    own = re.search(r"pycoder_access=[^;]+", " ".join(answer.headers.get_all("Set-Cookie")))[0]
+    given = " ".join(answer.headers.get_all("Set-Cookie"))
+    own, csrf = (re.search(rf"pycoder_{name}=[^;]+", given)[0] for name in ("access", "csrf"))
     for cookies, rest in (
+        (f"{csrf}; theme=dark; {own}", "theme=dark; "),
+        (f"{own}; {csrf}", None),
         (own, None),
         (f"theme=dark; {own}; x_pycoder_access=1", "theme=dark; x_pycoder_access=1"),
         (f"{own}; theme=dark", "theme=dark"),
@@ -121,6 +124,10 @@ def test_the_application_never_sees_the_cookie_of_a_session(nginx, person):
             _, received = ask(nginx, None, method, Cookie=cookies, **FORGED)
             assert identity(received)[1:] == [email.partition("@")[0], "editor"]
             assert received.get("cookie", "").strip() == (rest or "").strip()
+    names = ("pycoder_access=x", "__Host-pycoder_access=x", "pycoder_csrf=x", "pycoder_csrf\t=x")
+    for planted in names:
+        for cookies in (f"{planted}; {own}; {csrf}", f"{own}; {csrf};\t{planted}"):
+            assert ask(nginx, None, Cookie=cookies)[0].status == 400
 
 
 def test_an_application_behind_a_proxy_is_closed_to_all_others(nginx, person, server):

@@ -7,7 +7,7 @@ import { $, call, client, passkeys, takeReturn } from "./session.js";
 const ENDED = /** @type {Record<string, string>} */ ({
   token_expired: "Your session has expired. Please sign in again.",
   token_revoked:
-    "Your session was ended: on another device, by a new password, or because an old token of it was used again. Please sign in and check your recent activity.",
+    "Your session was ended: on another device, by a new password, by an administrator, or because an old token of it was used again. Please sign in and check your recent activity.",
   token_reused:
     "An old token of your session was used again, so the session was ended to protect you. Please sign in and check your recent activity. If something there was not you, change your password.",
 });

@@ -116,7 +116,9 @@ def test_a_proof_can_be_used_again_because_an_answer_may_be_lost(ada):
 def test_a_proof_is_good_for_five_minutes_and_its_session(name, ada, bob, app):
     proof, others = prove(ada).json["proof"], prove(bob).json["proof"]
     with later(minutes=5):
-        assert problem(call(ada, name, proof=proof)) == WANTED
+        expired = call(ada, name, proof=proof)
+    assert problem(expired) == WANTED
+    assert "expired" in expired.json["detail"]
     for wrong in (others, proof[:-1], "x", "é", PASSWORD):
         assert problem(call(ada, name, proof=wrong)) == WANTED
     other = Caller(app.test_client())

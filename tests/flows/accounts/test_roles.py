@@ -63,6 +63,16 @@ def test_a_change_refuses_the_access_token_at_once_and_signs_nobody_out(
     assert bob.user().status_code == 200
 
 
+def test_roles_that_come_back_make_no_former_token_valid(ada, flask, client, service):
+    former = ada.tokens.access
+    grant(flask, "ada", "editor")
+    assert flask("users", "revoke", "ada", "editor").exit_code == 0
+    assert code(ada.user(former)) == (401, "token_expired")
+    asked = client.post("/api/token/introspect/", json={"token": former}, auth=service)
+    assert asked.json == {"active": False}
+    assert ada.user(ada.refresh().json["access"]).status_code == 200
+
+
 def test_a_former_token_still_logs_out(ada, flask):
     grant(flask, "ada", "editor")
     assert ada.logout(ada.tokens.access).status_code == 204

@@ -205,8 +205,8 @@ def test_an_account_that_does_not_exist_is_not_found(method, path, root, act, ev
         (["editor\n"], "invalid_role"),
         ([None], "invalid_role"),
         ([["admin"]], "invalid_role"),
-        ("admin", "invalid_role"),
-        ({"admin": True}, "invalid_role"),
+        ("admin", "not_a_list"),
+        ({"admin": True}, "not_a_list"),
         ([f"role{number}" for number in range(21)], "too_many"),
     ],
 )

@@ -87,6 +87,29 @@ def test_an_invitation_can_be_sent_again_and_replaces_the_one_before(
     assert "/reset-password#token=" in mail.text
 
 
+def test_an_invitation_over_the_limit_is_refused_and_ends_no_link(
+    eve, invitation, root, act, id_of, mails, trail, clock
+):
+    for _ in range(2):
+        assert act("POST", f"users/{id_of(EVE)}/password-reset/").status_code == 204
+    *_, mail = mails()
+    before = trail()
+    refused = act("POST", f"users/{id_of(EVE)}/password-reset/")
+    assert outcome(refused) == (429, "too_many_requests")
+    assert 0 < int(refused.headers["Retry-After"]) <= 3600
+    assert mails() == []
+    assert trail() == [*before, "limit.reached"]
+    assert accept(eve, mail.token).status_code == 204
+
+
+def test_a_stranger_uses_up_no_invitation(anyone, invitation, root, act, id_of, mails):
+    for _ in range(4):
+        anyone.client.post("/api/password/reset/", json={"email": EVE})
+    mails()
+    assert act("POST", f"users/{id_of(EVE)}/password-reset/").status_code == 204
+    assert ["/accept-invitation" in mail.text for mail in mails()] == [True]
+
+
 def test_a_deactivated_invitation_is_no_way_in(eve, invitation, root, act, id_of):
     assert act("PATCH", f"users/{id_of(EVE)}/", is_active=False).status_code == 200
     assert outcome(accept(eve, invitation)) == (400, "link_invalid")

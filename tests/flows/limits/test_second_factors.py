@@ -97,6 +97,23 @@ def test_a_reset_of_the_password_ends_the_limit_of_a_week_once(ada, app, enrolle
         assert sign_in(app, ada, authenticator) == status
 
 
+def test_a_thief_of_the_mailbox_uses_up_no_codes_of_a_known_device(
+    ada, app, enrolled, clock, mails
+):
+    """The thief resets the password and guesses; then the owner has the mailbox again."""
+    authenticator, _ = enrolled
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    for n in range(12):
+        clock.shift(60 * MINUTE)
+        reset_password(ada, mails)
+        guess_code(app, authenticator, 9, ip=f"203.0.113.{n}", password=ada.password)
+    assert guess_code(app, authenticator, 1, ip="203.0.113.99", password=ada.password) == [429]
+    clock.shift(60 * MINUTE)
+    reset_password(ada, mails)
+    assert sign_in(app, ada, authenticator) == 429
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+
+
 def test_wrong_passwords_and_wrong_codes_count_apart(ada, app, enrolled, clock):
     authenticator, _ = enrolled
     assert guess_code(app, authenticator, 11)[-1] == 429
