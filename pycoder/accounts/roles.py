@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, exists, select, update
 
 from pycoder import audit
 from pycoder.audit import Event
@@ -13,8 +13,10 @@ from pycoder.errors import FieldError, InvalidInput, LastAdmin, NotFound
 from pycoder.extensions import db
 from pycoder.mail import queue
 from pycoder.mail.queue import Template
+from pycoder.models.mfa import Passkey
 from pycoder.models.role import ADMIN, ROLE_NAME, UserRole, roles_of
 from pycoder.models.user import User
+from pycoder.passwords.hashing import NO_PASSWORD
 from pycoder.tokens import status_list
 
 INVALID_ROLE = FieldError(
@@ -99,8 +101,11 @@ def lock_admins() -> None:
 def require_other_admin(user_id: int) -> None:
     """Require an active administrator besides a user, under ``lock_admins``.
 
-    Raises ``LastAdmin``.
+    One that has no way to sign in, because an invitation was not accepted, does not count. Raises
+    ``LastAdmin``.
     """
-    others = select(User.id).join(UserRole).where(UserRole.role == ADMIN, User.is_active)
+    with_passkey = exists().where(Passkey.user_id == User.id)
+    can_sign_in = User.is_active & ((User.password_hash != NO_PASSWORD) | with_passkey)
+    others = select(User.id).join(UserRole).where(UserRole.role == ADMIN, can_sign_in)
     if db.session.scalar(others.where(User.id != user_id).limit(1)) is None:
         raise LastAdmin

@@ -64,10 +64,10 @@ function showRoles() {
 function showActions() {
   const count = user.sessions.length;
   $("factors").textContent = user.factors.map((/** @type {string} */ kind) => FACTORS[kind] ?? kind).join(", ") || "Off.";
-  $("password").textContent = user.has_password ? "Set." : "None yet: a link to set one was mailed.";
+  $("password").textContent = user.has_password ? "Set." : "None: a link to set one was mailed.";
   $("reset-password").textContent = user.has_password ? "Reset…" : "Send the link again…";
   $("devices").textContent = count === 1 ? "Signed in on 1 device." : count ? `Signed in on ${count} devices.` : "Not signed in.";
-  $("access").textContent = user.is_active ? "This account can sign in." : "Nobody can sign in to this account.";
+  $("access").textContent = user.is_active ? "This account is active." : "Nobody can sign in to this account.";
   $("switch").textContent = user.is_active ? "Deactivate…" : "Activate…";
   $("switch").classList.toggle("danger", user.is_active);
   $("switch").disabled = isOwn;

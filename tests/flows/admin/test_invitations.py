@@ -102,6 +102,17 @@ def test_an_invitation_over_the_limit_is_refused_and_ends_no_link(
     assert accept(eve, mail.token).status_code == 204
 
 
+def test_an_administrator_that_was_only_invited_is_no_other_one(eve, root, act, mails):
+    mails()
+    assert act("POST", "users/", email=EVE, roles=["admin"]).status_code == 201
+    [mail] = [mail for mail in mails() if "/accept-invitation" in mail.text]
+    body = {"password": root.password}
+    refused = root.call("DELETE", "/api/user/", json=body)
+    assert outcome(refused) == (409, "last_admin")
+    assert accept(eve, mail.token).status_code == 204
+    assert root.call("DELETE", "/api/user/", json=body).status_code == 204
+
+
 def test_a_stranger_uses_up_no_invitation(anyone, invitation, root, act, id_of, mails):
     for _ in range(4):
         anyone.client.post("/api/password/reset/", json={"email": EVE})
