@@ -187,10 +187,12 @@ def record_separately(
 def forget_clients(user_id: int) -> None:
     """Set when the clients of a deleted account's events are forgotten.
 
-    sessions/pruning.py removes them after that time.
+    So are those of what it did as an administrator. sessions/pruning.py removes them after that
+    time.
     """
-    theirs = update(AuditEvent).where(AuditEvent.user_id == user_id)
-    execute_in_transaction(theirs.values(forget_at=now() + KEEP_CLIENTS))
+    for concerned in (AuditEvent.user_id, AuditEvent.actor_id):
+        theirs = update(AuditEvent).where(concerned == user_id)
+        execute_in_transaction(theirs.values(forget_at=now() + KEEP_CLIENTS))
 
 
 def _row(

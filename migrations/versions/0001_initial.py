@@ -186,6 +186,13 @@ def upgrade():
         sqlite_where=sa.text("forget_at IS NOT NULL"),
         postgresql_where=sa.text("forget_at IS NOT NULL"),
     )
+    op.create_index(
+        "ix_audit_events_actor_id",
+        "audit_events",
+        ["actor_id"],
+        sqlite_where=sa.text("actor_id IS NOT NULL"),
+        postgresql_where=sa.text("actor_id IS NOT NULL"),
+    )
     op.create_index("ix_audit_events_at", "audit_events", ["at"])
     op.create_index("ix_audit_events_user_id_id", "audit_events", ["user_id", "id"])
     op.create_index("ix_audit_events_event_id", "audit_events", ["event", "id"])

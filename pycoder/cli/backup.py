@@ -19,9 +19,9 @@ CONFIRMATION = (
     " the service stopped?"
 )
 REMINDER = (
-    "What changed after the backup is lost: old passwords and addresses are valid again, and"
+    "What changed after the backup is lost: old passwords, addresses and roles are valid again, and"
     " accounts that were deactivated or deleted are active again. Ask users who have changed their"
-    " password since to reset it."
+    " password since to reset it, and look at: flask users list --role admin"
 )
 
 

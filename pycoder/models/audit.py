@@ -11,6 +11,7 @@ from pycoder.clock import now
 from pycoder.db.base import Base, BigId, UTCDateTime
 
 _SET = text("forget_at IS NOT NULL")
+_BY_ADMIN = text("actor_id IS NOT NULL")
 
 
 class AuditEvent(Base):
@@ -26,6 +27,12 @@ class AuditEvent(Base):
         Index("ix_audit_events_user_id_id", "user_id", "id"),
         Index("ix_audit_events_event_id", "event", "id"),
         Index("ix_audit_events_forget_at", "forget_at", sqlite_where=_SET, postgresql_where=_SET),
+        Index(
+            "ix_audit_events_actor_id",
+            "actor_id",
+            sqlite_where=_BY_ADMIN,
+            postgresql_where=_BY_ADMIN,
+        ),
         {"sqlite_autoincrement": True},
     )
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from pycoder.models.audit import AuditEvent
 from pycoder.models.user import User
+from tests.support.clocks import later
 from tests.support.second_factors import confirm_address, enrol
 
 
@@ -252,6 +253,20 @@ def test_what_is_secret_is_in_no_answer(root, bob, app, act, id_of, rows):
         assert not any(hashed in text for hashed in hashes)
         assert "secret" not in text
         assert "refresh_jti" not in text
+
+
+def test_the_clients_of_a_deleted_administrator_are_forgotten_too(root, bob, act, id_of, rows):
+    bob_id, root_id = id_of(bob.email), id_of(root.email)
+    assert act("PATCH", f"users/{bob_id}/", roles=["admin"]).status_code == 200
+    answer = root.call("DELETE", "/api/user/", json={"password": root.password})
+    assert answer.status_code == 204
+    acts = rows(select(AuditEvent).where(AuditEvent.actor_id == root_id))
+    assert {event.user_id for event in acts} >= {bob_id}
+    assert None not in [event.forget_at for event in acts]
+    with later(days=30):
+        bob.login()
+    acts = rows(select(AuditEvent).where(AuditEvent.actor_id == root_id))
+    assert {(event.ip, event.user_agent) for event in acts} == {(None, None)}
 
 
 def test_the_tail_of_the_trail_tells_an_administrator_from_the_user(bob, root, flask):
