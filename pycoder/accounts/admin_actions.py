@@ -154,7 +154,7 @@ def _count_invitation(email: str) -> None:
 
 def _send_invitation(user: User) -> None:
     audit.record(Event.USER_INVITED, user_id=user.id)
-    queue.enqueue(Template.INVITATION, user.email, user_id=user.id)
+    administration.mail_password_link(user)
 
 
 def _lock_subject(current: TokenState, proof: str | None, user_id: int) -> User:

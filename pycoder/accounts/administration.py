@@ -24,7 +24,7 @@ from pycoder.models.device import Device
 from pycoder.models.mfa import Passkey, Totp
 from pycoder.models.role import UserRole
 from pycoder.models.user import User, normalize_identifier
-from pycoder.passwords.hashing import hash_password
+from pycoder.passwords.hashing import NO_PASSWORD, hash_password
 from pycoder.ratelimit import lockout
 from pycoder.sessions.devices import known_origins, lockout_keys
 from pycoder.sessions.lifecycle import revoke_all_sessions
@@ -69,15 +69,27 @@ def set_active(user: User, active: bool) -> None:
 def switch_active(user: User, active: bool) -> None:
     """Activate or deactivate an account in the caller's transaction.
 
-    Its owner is mailed when it is deactivated. The caller holds the lock of the account.
+    Its owner is mailed when it is deactivated, and when it is activated without a password: the
+    account was mailed no link meanwhile. The caller holds the lock of the account.
     """
     execute_in_transaction(update(User).where(User.id == user.id).values(is_active=active))
+    if active and user.password_hash == NO_PASSWORD:
+        mail_password_link(user)
     if not active:
         revoke_all_sessions(user.id)
         revoke_links_and_proofs(user)
         queue.enqueue(Template.ACCOUNT_DEACTIVATED, user.email, user_id=user.id)
     event = Event.USER_ACTIVATED if active else Event.USER_DEACTIVATED
     audit.record(event, user_id=user.id)
+
+
+def mail_password_link(user: User) -> None:
+    """Queue the link by which an account without a password gets one.
+
+    Until the address is confirmed, it is an invitation.
+    """
+    template = Template.PASSWORD_VOIDED if user.email_verified else Template.INVITATION
+    queue.enqueue(template, user.email, user_id=user.id)
 
 
 def set_password(user: User, password: str) -> None:

@@ -96,10 +96,10 @@ PROOF_INVALID = (
 def require_reauthentication(current: TokenState, password: str | None, proof: str | None) -> None:
     """Require the password of the current user, or a proof of the session (RFC 9470).
 
-    The password is not enough for an account with a second factor. Raises
-    ``ReauthenticationRequired``, and what ``verify_current_password`` raises.
+    A proof decides alone, and the password is not enough for an account with a second factor.
+    Raises ``ReauthenticationRequired``, and what ``verify_current_password`` raises.
     """
-    if password is not None and not _has_factor(current.user_id):
+    if password is not None and proof is None and not _has_factor(current.user_id):
         verify_current_password(current, password)
     else:
         require_proof(current, proof)
@@ -144,12 +144,12 @@ def lock_session_owner(current: TokenState) -> User:
 def lock_reauthenticated_owner(current: TokenState, proof: str | None) -> User:
     """Lock the current user after a reauthentication, and return its current state.
 
-    A second factor may have been added while the password was hashed: then the password is not
-    enough, and a proof of before was revoked. Raises ``ReauthenticationRequired`` and
-    ``TokenRevoked``.
+    A second factor may have been added or removed while the password was hashed: then the password
+    is not enough any more, and a proof of before was revoked. Raises ``ReauthenticationRequired``
+    and ``TokenRevoked``.
     """
     user = lock_session_owner(current)
-    if factors.methods_of(user.id):
+    if proof is not None or factors.methods_of(user.id):
         require_proof(current, proof)
     return user
 

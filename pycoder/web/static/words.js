@@ -90,7 +90,7 @@ export function deviceName(agent) {
   if (!agent) return "Unknown device";
   const [browser, system] = [BROWSERS, SYSTEMS].map((names) => names.find(([pattern]) => pattern.test(agent))?.[1]);
   if (browser && system) return `${browser} on ${system}`;
-  return browser ?? agent.slice(0, 60);
+  return browser ?? `“${agent.slice(0, 60)}”`; // anybody can send it, also what looks like an address
 }
 
 /**

@@ -3,7 +3,7 @@
 import bcrypt
 import pytest
 
-from pycoder.accounts import reauthentication
+from pycoder.accounts import passwords, reauthentication
 from tests.support.emails import move, verify, with_link
 from tests.support.second_factors import (
     Authenticator,
@@ -137,6 +137,26 @@ def test_a_password_that_is_hashed_while_a_factor_is_added_is_not_enough(
     answer = ada.call(method, path, json={**SENSITIVE[name], field: ada.password})
     assert (answer.status_code, answer.json["code"]) == (401, "insufficient_user_authentication")
     assert half(ada)
+
+
+def test_a_proof_that_ends_while_the_new_password_is_hashed_is_not_enough(
+    ada, factors, clock, monkeypatch
+):
+    """Else the new session would be as strong as the factor that was removed meanwhile."""
+    clock.shift(30)
+    proof, hash_password = prove(ada, code=factors[0].code()), passwords.hash_password
+
+    def remove_factor_and_hash(new):
+        removed = ada.call("DELETE", "/api/factors/totp/", json={"proof": proof})
+        assert removed.status_code == 204
+        return hash_password(new)
+
+    monkeypatch.setattr(passwords, "hash_password", remove_factor_and_hash)
+    body = {"proof": proof, "new_password": "a new long pass phrase"}
+    answer = ada.call("POST", "/api/password/change/", json=body)
+    assert (answer.status_code, answer.json["code"]) == (401, "insufficient_user_authentication")
+    assert claims_of(ada.refresh().json["access"])["acr"] == "aal1"
+    assert ada.try_login().status_code == 200
 
 
 def test_a_change_of_address_that_was_asked_before_the_factor_does_not_take_effect(

@@ -269,6 +269,19 @@ def test_the_clients_of_a_deleted_administrator_are_forgotten_too(root, bob, act
     assert {(event.ip, event.user_agent) for event in acts} == {(None, None)}
 
 
+@pytest.mark.parametrize("void", [True, False])
+def test_an_account_that_is_activated_without_a_password_is_mailed_a_link(
+    void, root, bob, act, id_of, mails
+):
+    path = f"users/{id_of(bob.email)}/"
+    assert act("PATCH", path, is_active=False).status_code == 200
+    if void:
+        assert act("POST", f"{path}password-reset/").status_code == 204
+    mails()
+    assert act("PATCH", path, is_active=True).status_code == 200
+    assert ["/reset-password" in mail.text for mail in mails()] == [True] * void
+
+
 def test_the_tail_of_the_trail_tells_an_administrator_from_the_user(bob, root, flask):
     ids = {caller: caller.user().json["id"] for caller in (bob, root)}
     change = {"roles": ["editor"], "password": root.password}
