@@ -91,6 +91,7 @@ def upgrade():
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("last_used_at", TIME, nullable=False),
         sa.Column("remembered_until", TIME, nullable=True),
+        sa.Column("reset_at", TIME, nullable=True),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_devices_user_id_users", ondelete="CASCADE"
         ),

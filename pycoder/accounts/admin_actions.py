@@ -110,7 +110,7 @@ def void_password(
     user = _lock_subject(current, proof, user_id)
     revoke_links_and_proofs(user)
     revoke_all_sessions(user_id)
-    devices.forget_devices_of_password(user_id)
+    devices.forget_devices(user_id)
     if user.password_hash == NO_PASSWORD and not user.email_verified:
         _send_invitation(user)
     else:

@@ -1,5 +1,7 @@
 """Passwords of accounts: change, and reset by a mailed link."""
 
+from collections.abc import Callable
+
 from sqlalchemy import update
 
 from pycoder import audit
@@ -96,7 +98,8 @@ def reset_password(token: str, new: str) -> None:
         raise LinkInvalid
     is_first = link.purpose is Purpose.INVITE
     link.user.email_verified = True
-    replace_password_hash(link.user, password_hash, notice=not is_first)
+    forget = devices.forget_devices_after_reset
+    replace_password_hash(link.user, password_hash, notice=not is_first, forget=forget)
     revoke_all_sessions(link.user.id)
     event = Event.INVITATION_ACCEPTED if is_first else Event.PASSWORD_RESET
     audit.record(event, user_id=link.user.id)
@@ -112,17 +115,22 @@ def check_password_policy(
         raise InvalidInput({field: violations})
 
 
-def replace_password_hash(user: User, password_hash: str, *, notice: bool = True) -> None:
+def replace_password_hash(
+    user: User,
+    password_hash: str,
+    *,
+    notice: bool = True,
+    forget: Callable[[int], None] = devices.forget_devices,
+) -> None:
     """Store the hash of a new password in the caller's transaction.
 
-    Revoke the links and proofs of the user, forget the devices of the former password, and queue a
-    notice, which the first password of an account does not need. Raises ``NotFound`` if the account
-    no longer exists.
+    Revoke the links and proofs of the user, ``forget`` the devices, and queue a notice, which the
+    first password of an account does not need. Raises ``NotFound`` if the account no longer exists.
     """
     same = User.id == user.id
     if not execute_in_transaction(update(User).where(same).values(password_hash=password_hash)):
         raise NotFound
     revoke_links_and_proofs(user)
-    devices.forget_devices_of_password(user.id)
+    forget(user.id)
     if notice:
         queue.enqueue(Template.PASSWORD_CHANGED, user.email, user_id=user.id)

@@ -13,7 +13,8 @@ class Device(Base):
     """A device that an account has signed in on, as the SHA-256 of its id.
 
     The id is in the cookie of sessions/devices.py. Until ``remembered_until``, a login on it needs
-    no second factor.
+    no second factor. With ``reset_at``, the password was reset since its last login: it is known
+    for the second step alone, until the next one.
     """
 
     __tablename__ = "devices"
@@ -23,3 +24,4 @@ class Device(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
     last_used_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now, index=True)
     remembered_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    reset_at: Mapped[datetime | None] = mapped_column(UTCDateTime)

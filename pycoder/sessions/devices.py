@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import Integer, bindparam, delete, null, select, update
+from sqlalchemy import Integer, String, bindparam, delete, null, select, update
 
 from pycoder.client_info import current_client, network_of
 from pycoder.clock import now
@@ -33,17 +33,19 @@ def remember_device(user_id: int, *, without_factor: bool = False) -> tuple[str,
     """Remember the client's device in the caller's transaction.
 
     Return the value of the device cookie with this account added as its latest, and whether the
-    device is new to the account. A known device keeps its id. With ``without_factor``, its logins
-    need no second factor for ``REMEMBERED``. The caller holds ``lock_user``, or has added the user
-    in the same transaction.
+    device is new to the account. A known device keeps its id until the password is reset. With
+    ``without_factor``, its logins need no second factor for ``REMEMBERED``. The caller holds
+    ``lock_user``, or has added the user in the same transaction.
     """
     accounts, at = _accounts(), now()
     device = accounts.pop(str(user_id), "")
     known = (Device.digest == _digest(device), Device.user_id == user_id)
-    is_recent = Device.last_used_at > at - LIFETIME
-    used = update(Device).where(*known, is_recent).values(last_used_at=at)
+    is_current = (Device.last_used_at > at - LIFETIME, Device.reset_at.is_(None))
+    used = update(Device).where(*known, *is_current).values(last_used_at=at)
     is_new = not execute_in_transaction(used)
     if is_new:
+        if device:
+            execute_in_transaction(delete(Device).where(*known))
         device = secrets.token_urlsafe(16)
         execute_in_transaction(_SURPLUS, {"user_id": user_id, "kept": MAXIMUM_DEVICES - 1})
         row = Device(digest=_digest(device), user_id=user_id, created_at=at, last_used_at=at)
@@ -78,17 +80,16 @@ def forget_devices(user_id: int) -> None:
     execute_in_transaction(delete(Device).where(Device.user_id == user_id))
 
 
-def forget_devices_of_password(user_id: int) -> None:
-    """Forget the devices that a password made known, in the caller's transaction.
+def forget_devices_after_reset(user_id: int) -> None:
+    """Forget the devices of an account, but for its second step.
 
-    Those of an account with a second factor stay known, and need it again: its owner has signed in
-    there with it. A thief of the mailbox, who can set passwords, could otherwise use up the limits
-    of wrong codes for them.
+    Devices of an account with a second factor were signed in on with it. A thief of the mailbox,
+    who can reset passwords, could otherwise use up the limits of wrong codes for them.
     """
-    if factors.methods_of(user_id):
-        factors.forget_remembered_devices(user_id)
-    else:
+    if not factors.methods_of(user_id):
         forget_devices(user_id)
+    theirs = update(Device).where(Device.user_id == user_id)
+    execute_in_transaction(theirs.values(reset_at=now(), remembered_until=None))
 
 
 def forget_other_devices(user_id: int) -> None:
@@ -105,7 +106,8 @@ def forget_other_devices(user_id: int) -> None:
 def known_origin(user_id: int | None, methods: str = "%") -> str | None:
     """Return the client's device or network if the account knows it, or ``None``.
 
-    A network is known by an active session. ``methods`` is the pattern of its ``amr``. The
+    A network is known by an active session. ``methods`` is the pattern of its ``amr``; with
+    ``WITH_FACTOR``, devices of before a reset of the password count, too. The
     statement is executed without an account, too, so that the answer takes as long.
     """
     origins = known_origins(user_id, methods)
@@ -120,7 +122,11 @@ def lockout_keys(user_id: int) -> list[str]:
 
 _ORIGINS = (
     select(Device.digest, null().label("ip"))
-    .where(Device.user_id == bindparam("user_id"), Device.last_used_at > bindparam("oldest"))
+    .where(
+        Device.user_id == bindparam("user_id"),
+        Device.last_used_at > bindparam("oldest"),
+        Device.reset_at.is_(None) | (bindparam("methods", type_=String) == WITH_FACTOR),
+    )
     .union_all(
         select(null(), Session.ip).where(
             Session.user_id == bindparam("user_id"),

@@ -77,18 +77,19 @@ def guard(user_id: int, method: str) -> Iterator[None]:
 
 
 def lift_pauses_after_reset(user_id: int) -> None:
-    """Forget the wrong second factors of unknown devices, after a password reset.
+    """Forget the wrong second factors of a user, after a password reset.
 
-    A thief of the password may have caused them, and the reset makes the owner's devices unknown.
-    The limit of a week is lifted where it was reached, and once in a week, so that a thief of the
+    A thief of the password may have caused them, also with a copied cookie of a known device. The
+    limit of a week is lifted where it was reached, and once in a week, so that a thief of the
     mailbox gains no more than its guesses again.
     """
-    _reset("second.account", user_id, "")
-    try:
-        limiter.require_room("second.week", f"{user_id}/code/")
-    except TooManyRequests:
-        if limiter.is_first_in_period(f"second.lift/{user_id}", WEEK):
-            _reset("second.week", user_id, "")
+    for origin in ("", *devices.known_origins(user_id, devices.WITH_FACTOR)):
+        _reset("second.account", user_id, origin)
+        try:
+            limiter.require_room("second.week", f"{user_id}/code/{origin}")
+        except TooManyRequests:
+            if limiter.is_first_in_period(f"second.lift/{user_id}/{origin}", WEEK):
+                _reset("second.week", user_id, origin)
 
 
 def lift_pauses(user_id: int, origins: set[str]) -> None:

@@ -114,6 +114,56 @@ def test_a_thief_of_the_mailbox_uses_up_no_codes_of_a_known_device(
     assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
 
 
+@pytest.mark.parametrize("by", ["reset", "change"])
+def test_a_new_password_ends_what_a_copy_of_the_device_cookie_has_counted(
+    by, ada, app, enrolled, clock, mails
+):
+    authenticator, _ = enrolled
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    clock.shift(30)
+    body = {"password": ada.password, "code": authenticator.code()}
+    proof = ada.call("POST", "/api/reauthenticate/", json=body).json["proof"]
+    copy = copied(ada, app)
+    for _ in range(2):
+        ticket = half(copy)
+        for _ in range(5):
+            assert second_step(copy, ticket, code=authenticator.wrong_code()).status_code == 400
+    assert second_step(copy, half(copy), code=authenticator.code()).status_code == 429
+    if by == "reset":
+        reset_password(ada, mails)
+    else:
+        ada.password = "quite another pass phrase"
+        body = {"proof": proof, "new_password": ada.password}
+        assert ada.call("POST", "/api/password/change/", json=body).status_code == 200
+    clock.shift(30)
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+
+
+def copied(owner, app):
+    """A thief that has the password of an account and a copy of its device cookie."""
+    thief = visitor(app, ip="198.51.100.7")
+    cookie = owner.client.get_cookie("device", path="/api/")
+    thief.client.set_cookie("device", cookie.value, path="/api/")
+    thief.password = owner.password
+    return thief
+
+
+def test_the_first_login_after_a_reset_replaces_the_device_cookie(ada, app, enrolled, clock, mails):
+    authenticator, _ = enrolled
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    copy = copied(ada, app)
+    reset_password(ada, mails)
+    clock.shift(30)
+    ada.client.environ_base["REMOTE_ADDR"] = "203.0.113.1"
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    cookies = {one.client.get_cookie("device", path="/api/").value for one in (ada, copy)}
+    assert len(cookies) == 2
+    for _ in range(11):
+        copy.try_login(password="some other pass phrase")
+    clock.shift(30)
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+
+
 def test_wrong_passwords_and_wrong_codes_count_apart(ada, app, enrolled, clock):
     authenticator, _ = enrolled
     assert guess_code(app, authenticator, 11)[-1] == 429
