@@ -27,7 +27,15 @@ def before_statements(app, call):
 
 @contextlib.contextmanager
 def executed(app):
-    """Yield the list of the statements that are executed in a ``with`` block."""
+    """Yield the list of the statements that are executed in a ``with`` block.
+
+    The look for new signing keys is left out: it is due by the clock.
+    """
     statements = []
-    with before_statements(app, statements.append):
+
+    def note(statement):
+        if "signing_keys" not in statement:
+            statements.append(statement)
+
+    with before_statements(app, note):
         yield statements

@@ -127,6 +127,7 @@ def test_a_username_of_any_script_is_ascii_and_reads_back(username, ada):
 
 def test_it_costs_what_the_user_costs(editor, app):
     """One SELECT: each of these calls takes one connection, once."""
+    assert editor.get("/api/user/").status_code == 200  # looks for new keys, if that is due
     taken = []
 
     def note(*_):
