@@ -128,9 +128,9 @@ def undo_email_change(token: str) -> None:
     user, undone = link.user, link.user.email
     _set_email(user, link.email)
     user.password_hash = NO_PASSWORD
-    devices.forget_devices(user.id)
     if not link.had_factor:  # else every change since then has passed the factor
         remove_all_factors(user)
+    devices.forget_devices_after_reset(user.id)
     links.revoke_undo_since(user.id, link.id)
     revoke_all_sessions(user.id)
     queue.enqueue(Template.RESET_PASSWORD, user.email_key)

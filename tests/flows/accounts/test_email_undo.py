@@ -25,6 +25,7 @@ from tests.support.emails import (
     verify,
     with_link,
 )
+from tests.support.login_attempts import visitor
 from tests.support.password_calls import NEW, ask, change, confirm, prove
 from tests.support.requests import problem
 from tests.support.second_factors import enrol, half, second_step
@@ -284,3 +285,24 @@ def test_an_account_that_had_a_factor_keeps_one_also_if_it_was_replaced(ada, app
     enrol(ada, app, proof=prove_both(ada, code=authenticator.code()))
     restore(ada, mails, token, NEW)
     assert half(ada)
+
+
+def test_the_second_step_knows_a_device_after_the_undo(ada, app, mails, clock):
+    """Else a reader of the mailbox before could shut out every device by wrong codes."""
+    authenticator, _ = enrol(ada, app)
+    clock.shift(timedelta(days=7, seconds=1))
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    clock.shift(30)
+    proof = prove_both(ada, code=authenticator.code())
+    token = change_address(ada, THEIRS, mails, proof=proof)
+    restore(ada, mails, token, NEW)
+    stranger = visitor(app, ip="198.51.100.7")
+    stranger.email, stranger.password = ada.email, ada.password
+    for _ in range(2):
+        ticket = half(stranger)
+        for _ in range(5):
+            second_step(stranger, ticket, code=authenticator.wrong_code())
+    clock.shift(30)
+    refused = second_step(stranger, half(stranger), code=authenticator.code())
+    assert refused.status_code == 429
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
