@@ -52,6 +52,11 @@ def arrive(api, email):
     return Guest(email, Tokens(**answer.json["tokens"]))
 
 
+def accounts_in(path):
+    """Dump a database without the counters of attempts, one of which may still have had room."""
+    return [row for row in dump(path) if "rate_limits" not in row]
+
+
 def truncate_log(folder):
     """Wait until the mails are sent, and truncate SQLite's log, which would have room."""
     with closing(sqlite3.connect(folder / "pycoder.db", isolation_level=None)) as database:
@@ -74,7 +79,7 @@ def test_a_full_disk_is_a_503_to_those_who_write_and_nothing_is_half_written(dis
         refreshing, leaving = guests[:3], guests[3:]
         assert api.logout(gone.tokens.access).status == 204
         truncate_log(folder)
-        before = dump(folder / "pycoder.db")
+        before = accounts_in(folder / "pycoder.db")
         with disk.full(server):
             refused = [api.register(email) for email in newcomers]
             refused += [api.login(guest.email) for guest in guests]
@@ -84,7 +89,7 @@ def test_a_full_disk_is_a_503_to_those_who_write_and_nothing_is_half_written(dis
             assert api.user(gone.tokens.access).status == 401
             assert {api.user(guest.tokens.access).status for guest in guests} == {200}
             assert api.call("GET", "/healthz").status == 200
-            assert dump(folder / "pycoder.db") == before
+            assert accounts_in(folder / "pycoder.db") == before
         for email in newcomers:
             arrive(api, email)
         for guest in refreshing:

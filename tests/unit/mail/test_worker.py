@@ -160,7 +160,7 @@ def test_a_mail_is_sent_once_also_by_processes_whose_turns_overlap(
 ):
     monkeypatch.setattr(worker, "LEASE_DURATION", timedelta(0))
     queue(app, 12)
-    mail_server.scripted_replies = [0.05] * 12
+    mail_server.scripted_replies = [0.2] * 12  # long enough to overlap on a busy machine
     while waiting():
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(send, [app] * 4))
