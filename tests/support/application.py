@@ -37,8 +37,8 @@ def migrated(folder, kind=TestingConfig, **settings):
 
 def empty_tables(app):
     """Empty all tables but that of the signing keys, which the application caches."""
-    names = [table.name for table in reversed(Base.metadata.sorted_tables)]
-    statements = [f"DELETE FROM {name}" for name in names if name != "signing_keys"]  # noqa: S608
+    tables = reversed(Base.metadata.sorted_tables)
+    statements = [str(table.delete()) for table in tables if table.name != "signing_keys"]
     with app.app_context(), db.engine.begin() as connection:
         if connection.dialect.name == "postgresql":  # which executes all of them in one round trip
             statements = [";".join(statements)]
