@@ -86,10 +86,11 @@ def forget_devices_after_reset(user_id: int) -> None:
     Devices of an account with a second factor were signed in on with it. A thief of the mailbox,
     who can reset passwords, could otherwise use up the limits of wrong codes for them.
     """
-    if not factors.methods_of(user_id):
+    if factors.methods_of(user_id):
+        theirs = update(Device).where(Device.user_id == user_id)
+        execute_in_transaction(theirs.values(reset_at=now(), remembered_until=None))
+    else:
         forget_devices(user_id)
-    theirs = update(Device).where(Device.user_id == user_id)
-    execute_in_transaction(theirs.values(reset_at=now(), remembered_until=None))
 
 
 def forget_other_devices(user_id: int) -> None:
