@@ -21,6 +21,7 @@ def upgrade():
     op.create_table(
         "users",
         sa.Column("id", ID, nullable=False),
+        sa.Column("external_id", sa.String(255), nullable=True),
         sa.Column("email", sa.String(254), nullable=False),
         sa.Column("email_key", KEY, nullable=False),
         sa.Column("email_verified", sa.Boolean(), server_default=sa.false(), nullable=False),
@@ -33,6 +34,7 @@ def upgrade():
         sa.Column("handle", sa.LargeBinary(), nullable=False),
         sa.Column("date_joined", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
+        sa.UniqueConstraint("external_id", name="uq_users_external_id"),
         sa.UniqueConstraint("email_key", name="uq_users_email_key"),
         sa.UniqueConstraint("username_key", name="uq_users_username_key"),
         sqlite_autoincrement=True,
