@@ -116,7 +116,10 @@ def _firebase(password: bytes, salt: bytes, match: Match, length: int) -> bytes:
 
 
 def _is_affordable(match: Match) -> bool:
-    """Return whether the costs of scrypt are valid and bounded. Patterns bound all others."""
+    """Return whether the costs of scrypt are valid and bounded.
+
+    The patterns bound all other costs.
+    """
     if "r" not in match.groupdict():
         return True
     n, r, p = _scrypt_costs(match)

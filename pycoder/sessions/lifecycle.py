@@ -48,7 +48,7 @@ def create_session(user_id: int, status_idx: int, transport: str, amr: str = "pw
     db.session.add(session)
     db.session.flush()
     named_in_tokens = select(User.roles, User.external_id).where(User.id == user_id)
-    session.roles, session.external_id = db.session.execute(named_in_tokens).one()._tuple()
+    session.roles, session.external_id = db.session.execute(named_in_tokens).one()
     status_list.confirm_index(status_idx)
     _delete_surplus(session)
     pruning.prune_some()

@@ -17,10 +17,11 @@ BATCH = 1000
 
 
 class ImportResult(NamedTuple):
-    """The result of a record: ``added``, ``existing``, ``skipped``, ``ignored`` or ``bad``.
+    """The result of a record.
 
-    ``reason`` says why it is bad, or what of an added user is not taken over. ``unit`` is what
-    ``number`` counts: a ``line`` of the file, or a ``record`` of its array.
+    ``unit`` is what ``number`` counts: a ``line`` of the file, or a ``record`` of its array.
+    ``status`` is ``added``, ``existing``, ``skipped``, ``ignored`` or ``bad``. ``reason`` says why
+    it is bad, or what of an added user is not taken over.
     """
 
     unit: str
@@ -81,7 +82,7 @@ def _read(file: IO[bytes], options: ImportOptions) -> Iterator[Record]:
 
 
 def _check(record: Record, options: ImportOptions) -> Candidate | ImportResult:
-    """Return the account that a record describes, or the result of one that describes none."""
+    """Return the account of a record, or the result of a record that has none."""
     place, columns = (record.unit, record.number), options.columns
     if record.error:
         return _bad(record, record.error)

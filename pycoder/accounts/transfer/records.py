@@ -105,9 +105,9 @@ def _compared(values: dict[str, Any], is_derived: bool) -> list[str]:
 
 
 def _with_typed_ids(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values with an id of digits as a number, and any other text as external id.
+    """Return values with an id of digits as a number.
 
-    Roles in one text, as in CSV, are separated by commas.
+    Any other text is an external id. Roles in one text, as in CSV, are separated by commas.
     """
     key, roles = values.get("id"), values.get("roles")
     if isinstance(key, str):
@@ -120,7 +120,7 @@ def _with_typed_ids(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _load(values: dict[str, Any]) -> dict[str, Any]:
-    """Return valid values in the form in which they are stored. Raises ``InvalidInput``."""
+    """Return values in the form in which they are stored. Raises ``InvalidInput``."""
     try:
         row: dict[str, Any] = _SCHEMA.load(values)
         row["date_joined"] = row.get("date_joined", now()).astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Translate the users of Django, Keycloak, Auth0 and Firebase to PyCoder's columns.
+"""Translate the users that other systems export to PyCoder's columns.
 
 Roles are not taken from other systems, where ``admin`` can mean anything.
 """
@@ -58,7 +58,7 @@ def parse_firebase_parameters(text: str) -> FirebaseParameters:
 
 
 def django_source(columns: ColumnMap) -> Source:
-    """Return the source of JSON as Django's serializers or ``flask users export`` write it.
+    """Return the source of JSON of Django's serializers, or of ``flask users export``.
 
     The user's model is the one with a password, and an address or username. A dump can contain
     other models.
@@ -203,7 +203,7 @@ def _member(value: Any, name: str) -> Any:
 
 
 def _time_of(milliseconds: Any) -> Any:
-    """Return the time of a number of milliseconds since 1970, and anything else as it is."""
+    """Return the time of milliseconds since 1970, and anything else as it is."""
     try:
         return datetime.fromtimestamp(int(milliseconds) / 1000, UTC).isoformat()
     except (ArithmeticError, OSError, TypeError, ValueError):

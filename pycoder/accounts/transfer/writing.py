@@ -80,29 +80,30 @@ class Database:
 
     def _deleted(self, candidates: Iterable[Candidate]) -> dict[Candidate, Errors | None]:
         """Return the errors of accounts that were deleted here, which no import restores."""
-        ids = {one.row["id"]: one for one in candidates if "id" in one.row}
         digests = {
-            external_id_digest(one.row["external_id"]): one
+            one: external_id_digest(one.row["external_id"])
             for one in candidates
             if one.row["external_id"]
         }
-        deleted = select(AuditEvent.user_id, AuditEvent.reason).where(
-            AuditEvent.event == Event.USER_DELETED,
-            or_(AuditEvent.user_id.in_(ids), AuditEvent.reason.in_(digests)),
+        ids = [one.row["id"] for one in candidates if "id" in one.row]
+        rows = db.session.execute(
+            select(AuditEvent.user_id, AuditEvent.reason).where(
+                AuditEvent.event == Event.USER_DELETED,
+                or_(AuditEvent.user_id.in_(ids), AuditEvent.reason.in_(digests.values())),
+            )
         )
-        found = [
-            one
-            for id_, digest in db.session.execute(deleted)
-            for one in (ids.get(id_), digests.get(digest or ""))
-            if one
-        ]
-        return {one: {one.identity: [DELETED]} for one in found}
+        deleted = {value for row in rows for value in row if value is not None}
+        return {
+            one: {one.identity: [DELETED]}
+            for one in candidates
+            if deleted & {one.row.get("id"), digests.get(one)}
+        }
 
 
 class DryRun(Database):
-    """The accounts of this installation, and beside them those that an import would add.
+    """The accounts of this installation, and those that an import would add.
 
-    Only the latter are written, into a database of its own that SQLite keeps in a temporary file.
+    Only the latter are written, to a database of their own, which SQLite keeps in a temporary file.
     So nothing waits for a dry run, however long the file is.
     """
 
@@ -176,7 +177,7 @@ class _Accounts:
 
 
 def _sharing(candidates: Sequence[Candidate]) -> Select[Any]:
-    """Return the SELECT of the accounts that share a unique value with one of the candidates."""
+    """Return the SELECT of the accounts that share a unique value with a candidate."""
     values = {name: {one.row.get(name) for one in candidates} - {None} for name in TAKEN}
     shared = [getattr(User, name).in_(wanted) for name, wanted in values.items() if wanted]
     columns = (*(getattr(User, name) for name in TAKEN), User.date_joined)
@@ -191,7 +192,7 @@ def _insert_rows(
     without_id = [row for row in rows if "id" not in row]
     ids: dict[str, int] = {}
     for group in filter(None, (with_id, without_id)):
-        ids |= dict(connection.execute(insert, group).tuples().all())
+        ids |= {row.email_key: row.id for row in connection.execute(insert, group)}
     return ids
 
 
