@@ -190,6 +190,18 @@ def test_a_deleted_account_is_not_revived(import_lines, flask, rows):
     assert rows(select(User.id)) == [2]
 
 
+def test_keys_of_both_kinds_can_be_in_one_file(import_lines, anyone, rows):
+    lines = [line(40_000), line("x", external_id=None), line(40_001, external_id="y"), line("z")]
+    assert import_lines(*lines)[0] == {"added": 4}
+    assert import_lines(*lines)[0] == {"existing": 4}
+    user = line(50_000, external_id="x")
+    reason = "external_id: It belongs to another account."
+    assert import_lines(user)[1] == {1: reason}
+    given = {user.external_id: user.id for user in rows(select(User))}
+    assert (given[None], given["y"]) == (40_000, 40_001)
+    assert len({*given.values(), anyone.register().json["user"]["id"]}) == 5
+
+
 def test_what_is_exported_can_be_imported_again(app, ada, bob, flask, rows, trail):
     flask("users", "deactivate", "bob")
     without = flask("users", "export").output
