@@ -91,6 +91,8 @@ def is_valid_name(name: str) -> bool:
     It must not change how the text beside it is displayed, as a bidirectional override does, nor
     look like another name. Joiners are valid where a script requires them (RFC 5892, Appendix A).
     """
+    if name.isascii():
+        return len(name) <= NAME_LENGTH and name.isprintable()
     name = unicodedata.normalize("NFC", name)
     kinds = [unicodedata.category(char) for char in name]
     marks = "".join(kind[0] for kind in kinds)

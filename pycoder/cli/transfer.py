@@ -43,7 +43,7 @@ def import_command(file: str, as_json: bool, **options: Any) -> None:
     """
     counts = Counter(added=0, existing=0, without_password=0, skipped=0, ignored=0, bad=0)
     with click.open_file(file, "rb") as stream:
-        for result in _with_progress(import_users(stream, _parse(file, **options)), stream):
+        for result in with_progress(import_users(stream, _parse(file, **options)), stream):
             counts[result.status] += 1
             counts["without_password"] += result.lost_password
             if result.reason:
@@ -73,7 +73,7 @@ def _source(system: str | None, parameters: IO[str] | None) -> sources.Source | 
     return kinds[system]() if system else None
 
 
-def _with_progress(results: Iterator[ImportResult], stream: IO[bytes]) -> Iterator[ImportResult]:
+def with_progress(results: Iterator[ImportResult], stream: IO[bytes]) -> Iterator[ImportResult]:
     """Yield the results, and show how much of a file was read, on a terminal."""
     if not (sys.stderr.isatty() and stream.seekable()):
         yield from results

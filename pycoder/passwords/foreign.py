@@ -106,7 +106,7 @@ def _pbkdf2(password: bytes, salt: bytes, match: Match, length: int) -> bytes:
 
 def _scrypt(password: bytes, salt: bytes, match: Match, length: int) -> bytes:
     n, r, p = _scrypt_costs(match)
-    maximum = 2 * MAXIMUM_MEMORY  # OpenSSL counts more than the 128 * n * r bytes
+    maximum = 2 * MAXIMUM_MEMORY  # OpenSSL counts a little more than 128 * n * r
     return hashlib.scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=maximum, dklen=length)
 
 
@@ -124,7 +124,7 @@ def _is_affordable(match: Match) -> bool:
         return True
     n, r, p = _scrypt_costs(match)
     is_valid = n > 1 and n & (n - 1) == 0 and r > 0 and p > 0
-    return is_valid and 128 * n * r <= MAXIMUM_MEMORY and n * r * p <= MAXIMUM_WORK
+    return is_valid and 128 * r * max(n, p) <= MAXIMUM_MEMORY and n * r * p <= MAXIMUM_WORK
 
 
 def _scrypt_costs(match: Match) -> tuple[int, int, int]:
