@@ -175,7 +175,7 @@ _LN_SCRYPT = rf"ln=(?P<ln>\d\d?),r={_R},p={_P}\${_SALT64}\${_KEY64}"
 _FORMATS: dict[str, Callable[[bytes, Match], bool]] = {
     rf"(bcrypt\$)?{_BCRYPT}": _verify_bcrypt,
     rf"(argon2)?(?P<key>{_ARGON2})": _verify_argon2,
-    r"\$[PH]\$(?P<ln>[5-9A-I])(?P<salt>[./\w]{8})(?P<key>[./\w]{22})": _verify_phpass,
+    r"\$[PH]\$(?P<ln>[5-9A-G])(?P<salt>[./\w]{8})(?P<key>[./\w]{22})": _verify_phpass,
     # Django
     rf"bcrypt_sha256\${_BCRYPT}": _verify_django_bcrypt_sha256,
     rf"pbkdf2_(?P<digest>sha1|sha256)\${_N}\${_TEXT}\${_B64}": _DerivedKey(
