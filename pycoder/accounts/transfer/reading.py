@@ -16,9 +16,7 @@ CHUNK = 256 * 1024  # bytes of an array that are read at once
 MAXIMUM_TOKEN = 4 * 1024 * 1024  # bytes of an array without the end of a token
 DELIMITERS = ",;\t"
 # Up to a bracket or a comma, or to the end of a string. It never backtracks.
-TOKEN = re.compile(
-    rb'[^"{}\[\],]*+(?:[{}\[\],]|(?P<string>"[^"\\]*+(?:\\.[^"\\]*+)*+"))', re.DOTALL
-)
+TOKEN = re.compile(rb'[^"{}\[\],]*+(?:[{}\[\],]|"[^"\\]*+(?:\\.[^"\\]*+)*+")', re.DOTALL)
 
 
 class Record(NamedTuple):

@@ -118,19 +118,19 @@ def auth0_source() -> Source:
 
     def translate(values: Values) -> Values | None:
         oid = _member(values.get("_id"), "$oid")
-        blocked, custom = values.get("blocked"), values.get("custom_password_hash")
+        custom = values.get("custom_password_hash") or {}
         return {
             "external_id": values.get("user_id") or (f"auth0|{oid}" if oid else None),
             "email": values.get("email"),
             "username": values.get("username"),
             "first_name": values.get("given_name"),
             "last_name": values.get("family_name"),
-            "is_active": not blocked if isinstance(blocked, bool) else None,
+            "is_active": _opposite(values.get("blocked")),
             "email_verified": values.get("email_verified"),
             "date_joined": _member(values.get("created_at"), "$date"),
             "password": values.get("passwordHash")
             or values.get("password_hash")
-            or _convert(_auth0_password, custom or {}),
+            or _convert(_auth0_password, custom),
         }
 
     return Source(translate)
@@ -175,12 +175,11 @@ def firebase_source(parameters: FirebaseParameters) -> Source:
         )
 
     def translate(values: Values) -> Values | None:
-        disabled = values.get("disabled")
         return {
             "external_id": values.get("localId"),
             "email": values.get("email"),
             "first_name": values.get("displayName"),
-            "is_active": not disabled if isinstance(disabled, bool) else None,
+            "is_active": _opposite(values.get("disabled")),
             "email_verified": values.get("emailVerified"),
             "date_joined": _time_of(values.get("createdAt")),
             "password": _convert(password, values),
@@ -200,6 +199,11 @@ def _convert(function: Callable[[Any], str], values: Any) -> str:
 def _member(value: Any, name: str) -> Any:
     """Return a member of an object, or the value itself if it is none."""
     return value.get(name) if isinstance(value, dict) else value
+
+
+def _opposite(value: Any) -> Any:
+    """Return the opposite of a boolean, and of anything else what is no boolean either."""
+    return not value if isinstance(value, bool) else value if value is None else [value]
 
 
 def _time_of(milliseconds: Any) -> Any:

@@ -295,6 +295,12 @@ def test_users_of_firebase_without_an_address_or_a_password(from_firebase, rows)
     assert rows(select(User.is_active).order_by(User.id)) == [False, True]
 
 
+def test_no_account_is_active_because_a_value_is_unclear(from_firebase, import_from):
+    unclear = FIREBASE_USER | {"disabled": "true"}
+    assert "is_active: Not a valid boolean" in from_firebase(unclear).stderr
+    assert "is_active: Not a valid boolean" in import_from("auth0", auth0_user(blocked=1)).stderr
+
+
 def test_parameters_of_firebase_that_are_none_are_refused(from_firebase):
     for name in PARAMETERS:
         some = {key: value for key, value in PARAMETERS.items() if key != name}
