@@ -1,12 +1,12 @@
 """The audit trail: security events, written in the transaction of their change."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from pycoder.client_info import current_client, network_of
 from pycoder.clock import now
@@ -100,6 +100,12 @@ def list_events(
     if event is not None:
         newest = newest.where(AuditEvent.event == event)
     return db.session.scalars(newest).all()
+
+
+def count_events(event: Event, reason: str, since: datetime) -> int:
+    """Return the number of events with a reason since a time."""
+    wanted = (AuditEvent.event == event, AuditEvent.reason == reason, AuditEvent.at >= since)
+    return db.session.scalar(select(func.count()).where(*wanted)) or 0
 
 
 def as_shown_to_user(event: dict[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from tests.support.callers import Caller
+from tests.support.callers import Caller, outcome
 from tests.support.ownership_model import Link, OwnershipMachine
 from tests.support.second_factors import STEP, Authenticator, confirm_address
-from tests.support.session_model import DAY, outcome, pick
+from tests.support.session_model import DAY, pick
 
 
 @dataclass

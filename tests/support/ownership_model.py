@@ -11,7 +11,8 @@ from pycoder.keys.store import KeyRingCache
 from pycoder.models.session import Session
 from tests.support import snapshots
 from tests.support.account_model import AccountMachine
-from tests.support.session_model import DAY, Device, Person, outcome, pick
+from tests.support.callers import outcome
+from tests.support.session_model import DAY, Device, Person, pick
 from tests.support.tokens import claims_of
 
 BETWEEN = [

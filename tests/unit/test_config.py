@@ -31,8 +31,8 @@ def test_the_settings_are_the_documented_ones():
     assert list(Config.settings()) == [
         "PYCODER_ENV", "SECRET_KEY", "DATABASE_URL", "PORT", "WEB_CONCURRENCY",
         "JWT_ALGORITHM", "JWT_ACCESS_TOKEN_EXPIRES", "JWT_REFRESH_TOKEN_EXPIRES",
-        "SESSION_LIFETIME", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS", "REGISTRATION_OPEN",
-        "PASSWORD_BLOCKLIST",
+        "SESSION_LIFETIME", "REFRESH_ROTATION", "REFRESH_REUSE_LEEWAY", "BCRYPT_ROUNDS",
+        "REGISTRATION_OPEN", "PASSWORD_BLOCKLIST",
         "PUBLIC_URL", "FRONTEND_URL", "JWT_ISSUER", "JWT_AUDIENCE", "MAIL_URL", "CORS_ORIGINS",
         "TRUSTED_PROXIES", "PROXY_NETWORKS", "RATE_LIMIT_STORAGE", "RATE_LIMITS",
         "AUDIT_RETENTION", "WEB_TRANSPORT", "SECOND_FACTOR", "PASSKEY_RP_ID",
@@ -302,8 +302,9 @@ def test_the_defaults_are_the_documented_ones(tmp_path):
     defaults = {
         "PYCODER_ENV": "development", "PORT": 8000, "WEB_CONCURRENCY": usable_workers().number,
         "JWT_ACCESS_TOKEN_EXPIRES": 3600, "JWT_REFRESH_TOKEN_EXPIRES": 604_800,
-        "SESSION_LIFETIME": 7_776_000, "REFRESH_REUSE_LEEWAY": 0, "BCRYPT_ROUNDS": 12,
-        "REGISTRATION_OPEN": True, "PASSWORD_BLOCKLIST": False, "MAIL_URL": "console:",
+        "SESSION_LIFETIME": 7_776_000, "REFRESH_ROTATION": "strict", "REFRESH_REUSE_LEEWAY": 0,
+        "BCRYPT_ROUNDS": 12, "REGISTRATION_OPEN": True, "PASSWORD_BLOCKLIST": False,
+        "MAIL_URL": "console:",
         "TRUSTED_PROXIES": 0, "RATE_LIMIT_STORAGE": "database",
         "SECOND_FACTOR": "optional", "PASSKEY_RP_ID": "localhost",
     }  # fmt: skip
