@@ -79,7 +79,7 @@ def _orphaned_passkeys() -> list[tuple[str, str, str, str]]:
 
 
 def _rotation_hint() -> list[tuple[str, str, str, str]]:
-    """Return a line on the clients that need another ``REFRESH_ROTATION``, if there may be any."""
+    """Return a line on sessions whose client may need ``until_used``, if any."""
     try:
         count = audit.count_events(Event.SESSION_REUSED, refresh.UNUSED, now() - WEEK)
     except SQLAlchemyError:

@@ -66,7 +66,7 @@ def _use(state: TokenState, jti: str, key_hash: str | None) -> TokenState | None
 
 
 def _may_repeat(state: TokenState, jti: str, key_hash: str | None) -> bool:
-    """Return whether the previous refresh token may be used again, as its successor is unused.
+    """Return whether the token before the newest may be used again.
 
     With ``REFRESH_ROTATION=until_used`` it may. With ``strict``, a client proves by the key of its
     first request that it repeats it, within ``REFRESH_RETRY_WINDOW``. A client that sends no key is
@@ -136,7 +136,7 @@ def _repeat(state: TokenState) -> TokenState | None:
 
 
 def _update(state: TokenState, values: dict[str, Any]) -> bool:
-    """Count a refresh and store its values, unless another request has changed the session."""
+    """Count a refresh and store values, unless the session has changed meanwhile."""
     window_at, window_count = _count_refresh(state)
     former = {
         "session_id": state.session_id,
