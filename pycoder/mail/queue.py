@@ -46,6 +46,7 @@ class Template(StrEnum):
     ADMIN_GRANTED = "admin_granted"
     INVITATION = "invitation"
     PASSWORD_VOIDED = "password_voided"
+    ACCOUNT_RECOVERED = "account_recovered"
     SESSIONS_ENDED = "sessions_ended"
     ACCOUNT_DEACTIVATED = "account_deactivated"
     ACCOUNT_DELETED = "account_deleted"
@@ -54,6 +55,7 @@ class Template(StrEnum):
 SECURITY_NOTICE = 1
 PRIORITIES = {  # lower numbers are sent first; a mail that is not listed is a security notice
     Template.RESET_PASSWORD: 0,
+    Template.ACCOUNT_RECOVERED: 0,
     Template.VERIFY_EMAIL: 2,
     Template.CHANGE_EMAIL: 2,
     Template.INVITATION: 2,
@@ -62,7 +64,7 @@ BEHIND_OTHERS = 10  # added to the priority of a mail that is tried again
 
 WITH_LINK = (
     *(Template.VERIFY_EMAIL, Template.CHANGE_EMAIL, Template.RESET_PASSWORD),
-    *(Template.INVITATION, Template.PASSWORD_VOIDED),
+    *(Template.INVITATION, Template.PASSWORD_VOIDED, Template.ACCOUNT_RECOVERED),
 )
 LINK_MAILS = (*WITH_LINK, Template.UNDO_EMAIL)
 
