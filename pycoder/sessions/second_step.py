@@ -40,15 +40,25 @@ def complete_login(
     if step is None:
         raise TicketInvalid
     user_id, is_half = step.user_id, step.kind == pending.SECOND_STEP
+    with warn_of_guesses(user_id, is_half), guard(user_id, next(iter(factor))):
+        created, codes = _consume_and_create(step.kind, ticket, factor, remember_device)
+    return login_result(*created)._replace(recovery_codes=codes)
+
+
+@contextmanager
+def warn_of_guesses(user_id: int, has_password: bool) -> Iterator[None]:
+    """Mail the owner of a wrong second factor after the password, once a day at most.
+
+    Another person seems to know the password (ASVS 5.0 §6.3.5), unless the device or the network is
+    known.
+    """
     try:
-        with guard(user_id, next(iter(factor))):
-            created, codes = _consume_and_create(step.kind, ticket, factor, remember_device)
+        yield
     except InvalidCredentials:
-        is_unknown = is_half and devices.known_origin(user_id) is None
+        is_unknown = has_password and devices.known_origin(user_id) is None
         if is_unknown and limiter.is_first_in_period(f"second.mail/{user_id}", DAY):
             _warn_owner(user_id)
         raise
-    return login_result(*created)._replace(recovery_codes=codes)
 
 
 @contextmanager
@@ -145,7 +155,6 @@ def record_use(user: User, factor: Mapping[str, Any]) -> None:
 
 
 def _warn_owner(user_id: int) -> None:
-    """Mail the owner that another person seems to know the password (ASVS 5.0 §6.3.5)."""
     if user := db.session.get(User, user_id):
         queue.enqueue(Template.SECOND_STEP_FAILED, user.email, user_id=user_id)
         db.session.commit()

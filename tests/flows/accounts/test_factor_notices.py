@@ -97,6 +97,18 @@ def test_a_stranger_with_a_wrong_recovery_code_is_reported_too(ada, factors, str
     assert subjects(mails) == [(ada.email, FAILED)]
 
 
+def test_a_stranger_who_guesses_at_a_proof_is_reported_too(ada, factors, stranger, mails):
+    """The thief has an access token and the password."""
+    authenticator, _ = factors
+    stranger.tokens = ada.tokens
+    mails()
+    assert prove(stranger, code=authenticator.wrong_code()).json["code"] == "invalid_code"
+    assert prove(stranger, code=authenticator.wrong_code()).json["code"] == "invalid_code"
+    assert subjects(mails) == [(ada.email, FAILED)]
+    assert prove(ada, code=authenticator.wrong_code()).json["code"] == "invalid_code"
+    assert mails() == []
+
+
 def test_the_owner_who_mistypes_a_code_gets_no_mail(ada, app, factors, trail, mails):
     authenticator, _ = factors
     mails()
