@@ -177,6 +177,7 @@ def replace_recovery_codes(current: TokenState, proof: str | None) -> list[str]:
     codes = recovery_codes.replace_codes(user.id)
     session_id = current.session_id
     audit.record(Event.RECOVERY_CODES_CREATED, user_id=user.id, session_id=session_id)
+    queue.enqueue(Template.NEW_RECOVERY_CODES, user.email, user_id=user.id)
     db.session.commit()
     return codes
 

@@ -58,6 +58,7 @@ def create_proof(
         raise InvalidInput({"password": [REQUIRED]})
     if not factor:
         return _create_proof(current, factors.PASSWORD, factor)
+    limiter.hit("second.ip", limiter.client_network())
     has_password, user_id = password is not None, current.user_id
     with warn_of_guesses(user_id, has_password), guard(user_id, next(iter(factor))):
         return _create_proof(current, factors.PASSWORD if has_password else "", factor)

@@ -42,6 +42,7 @@ class Template(StrEnum):
     PASSKEY_COUNTER_FELL = "passkey_counter_fell"
     FACTORS_RESET = "factors_reset"
     RECOVERY_CODE_USED = "recovery_code_used"
+    NEW_RECOVERY_CODES = "new_recovery_codes"
     SECOND_STEP_FAILED = "second_step_failed"
     ADMIN_GRANTED = "admin_granted"
     INVITATION = "invitation"

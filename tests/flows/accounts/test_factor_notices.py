@@ -57,6 +57,18 @@ def test_a_mail_says_how_many_recovery_codes_are_left(ada, factors, mails):
     assert not any(code in text for code in codes for text in texts)
 
 
+def test_the_owner_is_told_of_new_recovery_codes(ada, factors, clock, mails):
+    authenticator, _ = factors
+    clock.shift(30)
+    proof = prove(ada, code=authenticator.code())
+    mails()
+    answer = ada.call("POST", "/api/factors/recovery-codes/", json={"proof": proof})
+    assert answer.status_code == 200
+    [mail] = mails()
+    assert (mail.to, mail.subject) == (ada.email, "New recovery codes were created")
+    assert not any(code in mail.text for code in answer.json["recovery_codes"])
+
+
 def test_two_codes_that_are_used_before_their_mails_are_sent_have_a_mail_each(
     ada, factors, mails, rows
 ):
