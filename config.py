@@ -86,6 +86,7 @@ class Config:
     JWT_ACCESS_TOKEN_EXPIRES = Setting(whole_number(1, 86_400), 3600)
     JWT_REFRESH_TOKEN_EXPIRES = Setting(whole_number(1, 31_536_000), 604_800)
     SESSION_LIFETIME = Setting(whole_number(1, 31_536_000), 7_776_000)
+    REFRESH_ROTATION = Setting(one_of("strict", "until_used"), "strict")
     REFRESH_REUSE_LEEWAY = Setting(whole_number(0, 60), 0)
     BCRYPT_ROUNDS = Setting(whole_number(4, 18), 12)
     REGISTRATION_OPEN = Setting(on_or_off, True)

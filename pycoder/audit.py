@@ -1,12 +1,12 @@
 """The audit trail: security events, written in the transaction of their change."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from pycoder.client_info import current_client, network_of
 from pycoder.clock import now
@@ -102,6 +102,12 @@ def list_events(
     return db.session.scalars(newest).all()
 
 
+def count_events(event: Event, reason: str, since: datetime) -> int:
+    """Return the number of events with a reason since a time."""
+    wanted = (AuditEvent.event == event, AuditEvent.reason == reason, AuditEvent.at >= since)
+    return db.session.scalar(select(func.count()).where(*wanted)) or 0
+
+
 def as_shown_to_user(event: dict[str, Any]) -> dict[str, Any]:
     """Return an event as its user may see it.
 
@@ -154,19 +160,21 @@ def record_all(event: Event, users: Iterable[tuple[int, str]]) -> None:
     db.session.execute(_INSERT, rows)
 
 
-def record_hourly(event: Event, *, user_id: int, session_id: UUID | None = None) -> None:
+def record_hourly(
+    event: Event, *, user_id: int, session_id: UUID | None = None, reason: str | None = None
+) -> None:
     """Record an event that happens often, unless it was recorded lately.
 
-    It is recorded if the account's latest events contain none of the last hour, and of the same
-    session or, without one, of the same network. A client that repeats a call therefore does not
-    push other events out of the activity.
+    It is recorded if the account's latest events contain none of the last hour with the same
+    reason, and of the same session or, without one, of the same network. A client that repeats a
+    call therefore does not push other events out of the activity.
     """
     network = network_of(current_client().ip)
     for row in latest_events(ACTIVITY_LENGTH, user_id):
-        is_repeated = (row.event, row.session_id) == (event, session_id) and row.at > now() - HOUR
-        if is_repeated and (session_id or network_of(row.ip) == network):
+        is_same = (row.event, row.session_id, row.reason) == (event, session_id, reason)
+        if is_same and row.at > now() - HOUR and (session_id or network_of(row.ip) == network):
             return
-    record(event, user_id=user_id, session_id=session_id)
+    record(event, user_id=user_id, session_id=session_id, reason=reason)
 
 
 def record_separately(

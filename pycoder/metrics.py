@@ -32,6 +32,11 @@ BUILD_INFO = Gauge(
     ["version"],
     multiprocess_mode="max",
 )
+SESSIONS_REUSED = Counter(
+    "pycoder_sessions_reused",
+    "Sessions ended by a reused refresh token, by whether its successor was used",
+    ["successor"],
+)
 MAILS = Counter("pycoder_mails", "Attempts to send a mail, by outcome", ["outcome"])
 
 

@@ -215,7 +215,7 @@ def upgrade():
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("email", sa.String(254), nullable=True),
         sa.Column("reserved_key", sa.String(320), nullable=True),
-        sa.Column("had_factor", sa.Boolean(), server_default=sa.false(), nullable=False),
+        sa.Column("keeps_factors", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=True),
         sa.Column("expires_at", TIME, nullable=False),
         sa.ForeignKeyConstraint(

@@ -100,15 +100,15 @@ def _change_email(user: User, email: str) -> None:
     if links.is_reserved(email, user.id):  # its owner has to be able to return
         raise InvalidInput({"email": [EMAIL_RESERVED]})
     old, was_verified = user.email, user.email_verified
-    had_factor = not links.can_undo_factors(user.id, user.email_key)
-    had_factor = had_factor and bool(factors.methods_of(user.id))
+    keeps_factors = not links.can_undo_factors(user.id, user.email_key)
+    keeps_factors = keeps_factors and bool(factors.methods_of(user.id))
     _set_email(user, email)
     former = {link.email: link.id for link in links.undo_links(user.id)}
     if email in former:
         links.revoke_undo_since(user.id, former[email])
         queue.enqueue(Template.EMAIL_CHANGE_UNDONE, old, user_id=user.id, confirmed=was_verified)
     else:
-        links.prepare_undo(user.id, old, reserve=was_verified, had_factor=had_factor)
+        links.prepare_undo(user.id, old, reserve=was_verified, keeps_factors=keeps_factors)
         queue.enqueue(Template.UNDO_EMAIL, old, user_id=user.id, confirmed=was_verified)
         queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)  # tells of that link
     audit.record(Event.EMAIL_CHANGED, user_id=user.id)
@@ -128,12 +128,15 @@ def undo_email_change(token: str) -> None:
     user, undone = link.user, link.user.email
     _set_email(user, link.email)
     user.password_hash = NO_PASSWORD
-    if not link.had_factor:  # else every change since then has passed the factor
-        remove_all_factors(user)
+    # If it keeps them, every change since then has passed the factor.
+    factors_removed = not link.keeps_factors and remove_all_factors(user)
+    if factors_removed:
+        audit.record(Event.FACTORS_UNDONE, user_id=user.id)
     devices.forget_devices_after_reset(user.id)
     links.revoke_undo_since(user.id, link.id)
     revoke_all_sessions(user.id)
-    queue.enqueue(Template.RESET_PASSWORD, user.email_key)
+    template = Template.ACCOUNT_RECOVERED
+    queue.enqueue(template, user.email, user_id=user.id, factors_removed=int(factors_removed))
     queue.enqueue(Template.EMAIL_CHANGE_UNDONE, undone, user_id=user.id)
     audit.record(Event.EMAIL_CHANGE_UNDONE, user_id=user.id)
     db.session.commit()

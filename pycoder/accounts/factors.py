@@ -126,7 +126,7 @@ def record_removal(user: User, current: TokenState, event: Event, kind: str | No
     A session that was authenticated by the last of a kind goes on as one of the password alone.
     """
     if factors.end_without_factor(user.id):
-        links.revoke(user.id, Purpose.UNDO_FACTORS)
+        links.end_with_factors(user.id)
     factors.lower_session(user.id, current.session_id)
     record_change(user, current, event, kind)
 
@@ -177,6 +177,7 @@ def replace_recovery_codes(current: TokenState, proof: str | None) -> list[str]:
     codes = recovery_codes.replace_codes(user.id)
     session_id = current.session_id
     audit.record(Event.RECOVERY_CODES_CREATED, user_id=user.id, session_id=session_id)
+    queue.enqueue(Template.NEW_RECOVERY_CODES, user.email, user_id=user.id)
     db.session.commit()
     return codes
 
@@ -207,7 +208,7 @@ def undo_factors(token: str) -> None:
     devices.forget_devices(user.id)
     revoke_links_and_proofs(user)
     revoke_all_sessions(user.id)
-    queue.enqueue(Template.RESET_PASSWORD, user.email_key)
+    queue.enqueue(Template.ACCOUNT_RECOVERED, user.email, user_id=user.id, factors_removed=1)
     audit.record(Event.FACTORS_UNDONE, user_id=user.id)
     db.session.commit()
 
@@ -219,7 +220,12 @@ UNDO_INVALID = (
 )
 
 
-def remove_all_factors(user: User) -> None:
-    """Remove all second factors in the caller's transaction, and revoke their link."""
+def remove_all_factors(user: User) -> bool:
+    """Remove all second factors in the caller's transaction, and revoke their link.
+
+    Return whether there were any.
+    """
+    had_any = bool(factors.methods_of(user.id))
     factors.remove_all(user.id)
-    links.revoke(user.id, Purpose.UNDO_FACTORS)
+    links.end_with_factors(user.id)
+    return had_any

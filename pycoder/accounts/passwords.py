@@ -101,6 +101,7 @@ def reset_password(token: str, new: str) -> None:
     forget = devices.forget_devices_after_reset
     replace_password_hash(link.user, password_hash, notice=not is_first, forget=forget)
     revoke_all_sessions(link.user.id)
+    devices.know_network_of_reset(link.user.id)
     event = Event.INVITATION_ACCEPTED if is_first else Event.PASSWORD_RESET
     audit.record(event, user_id=link.user.id)
     db.session.commit()

@@ -31,7 +31,7 @@ from pycoder.models.session import Session, is_active_session
 from pycoder.models.user import User, lock_user
 from pycoder.passwords.hashing import verify_password
 from pycoder.ratelimit import limiter, lockout
-from pycoder.sessions.second_step import guard, record_use
+from pycoder.sessions.second_step import guard, record_use, warn_of_guesses
 from pycoder.tokens.state import TokenState
 
 PROOF = "proof"  # the kind of pending authentication
@@ -58,9 +58,10 @@ def create_proof(
         raise InvalidInput({"password": [REQUIRED]})
     if not factor:
         return _create_proof(current, factors.PASSWORD, factor)
-    first = "" if password is None else factors.PASSWORD
-    with guard(current.user_id, next(iter(factor))):
-        return _create_proof(current, first, factor)
+    limiter.hit("second.ip", limiter.client_network())
+    has_password, user_id = password is not None, current.user_id
+    with warn_of_guesses(user_id, has_password), guard(user_id, next(iter(factor))):
+        return _create_proof(current, factors.PASSWORD if has_password else "", factor)
 
 
 def _create_proof(current: TokenState, amr: str, factor: Mapping[str, Any]) -> str:

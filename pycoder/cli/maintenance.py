@@ -1,5 +1,6 @@
 """``flask tokens``, ``mail``, ``audit`` and ``doctor``: maintain an installation."""
 
+from datetime import timedelta
 from importlib.metadata import version
 
 import click
@@ -10,15 +11,18 @@ from sqlalchemy.exc import SQLAlchemyError
 import config as settings
 from pycoder import audit
 from pycoder.accounts import administration
+from pycoder.audit import Event
 from pycoder.cli.base import ProblemGroup, as_json, fail, show
+from pycoder.clock import now
 from pycoder.db import files
 from pycoder.mail import worker
 from pycoder.mfa import passkeys
-from pycoder.sessions import pruning
+from pycoder.sessions import pruning, refresh
 
 tokens = ProblemGroup("tokens", help="Maintain the tables of sessions and tokens.")
 mail = ProblemGroup("mail", help="Send queued mails.")
 audit_group = ProblemGroup("audit", help="Read the audit trail.")
+WEEK = timedelta(days=7)
 
 EVENT_FIELDS = (
     *("id", "at", "event", "reason", "user_id", "actor_id", "session_id"),
@@ -74,6 +78,16 @@ def _orphaned_passkeys() -> list[tuple[str, str, str, str]]:
     ]
 
 
+def _rotation_hint() -> list[tuple[str, str, str, str]]:
+    """Return a line on sessions whose client may need ``until_used``, if any."""
+    try:
+        count = audit.count_events(Event.SESSION_REUSED, refresh.UNUSED, now() - WEEK)
+    except SQLAlchemyError:
+        return []
+    text = f"{count} sessions ended in 7 days whose client may need REFRESH_ROTATION=until_used"
+    return [("session.reused", text, "database", "")] if count else []
+
+
 @click.command("doctor")
 @as_json
 @with_appcontext
@@ -82,11 +96,12 @@ def doctor(as_json: bool) -> None:
 
     With an unsafe setting, every command prints this list and exits. Names that look like a
     misspelt setting, exposed files, and passkeys of another ``PASSKEY_RP_ID`` are listed, too;
-    then this command exits with status 1.
+    then this command exits with status 1. Sessions whose client may need another
+    ``REFRESH_ROTATION`` are counted.
     """
     config = current_app.extensions["pycoder.config"]
     report = [("version", version("pycoder"), "package", ""), *config.report()]
-    report += _orphaned_passkeys()
+    report += _orphaned_passkeys() + _rotation_hint()
     exposed = [
         (str(path), mode, "file", f"every user can open it; run chmod o-rwx {path}")
         for path, mode in files.exposed_files(config)

@@ -60,7 +60,7 @@ class ConsumedLink(NamedTuple):
     id: int
     purpose: Purpose
     email: str | None
-    had_factor: bool
+    keeps_factors: bool
 
 
 def issue(
@@ -87,17 +87,17 @@ def _lifetime(purpose: Purpose) -> timedelta:
     return timedelta(seconds=current_app.config[LIFETIMES[purpose]])
 
 
-def prepare_undo(user_id: int, email: str, *, reserve: bool, had_factor: bool = False) -> None:
+def prepare_undo(user_id: int, email: str, *, reserve: bool, keeps_factors: bool = False) -> None:
     """Add the right of a former address to undo a change of address.
 
     Call it in the transaction of the change: its rank among others and its lifetime count from
     there. ``issue_undo`` creates the secret when the mail is sent. With ``reserve``, no other
-    account can get the address meanwhile. ``had_factor`` is whether the account has a factor that
-    stays after an undo.
+    account can get the address meanwhile. ``keeps_factors`` is whether the account has a factor
+    that stays after an undo.
     """
     _delete_undo(user_id, OneTimeToken.email == email)  # an expired one
     key = normalize_identifier(email) if reserve else None
-    values = {"email": email, "reserved_key": key, "had_factor": had_factor}
+    values = {"email": email, "reserved_key": key, "keeps_factors": keeps_factors}
     _store(user_id, Purpose.UNDO, secrets.token_urlsafe(32), **values)
 
 
@@ -108,6 +108,19 @@ def prepare_factors_undo(user_id: int, email: str) -> None:
     """
     revoke(user_id, Purpose.UNDO_FACTORS)
     _store(user_id, Purpose.UNDO_FACTORS, secrets.token_urlsafe(32), email=email)
+
+
+def end_with_factors(user_id: int) -> None:
+    """Adapt the rights of owners, in the transaction that removes the last factor.
+
+    The link that removes the factors is revoked. A link that undoes a change of address removes
+    what is added from now on: a thief of the password needs no proof for it.
+    """
+    revoke(user_id, Purpose.UNDO_FACTORS)
+    changes = update(OneTimeToken).where(OneTimeToken.user_id == user_id)
+    execute_in_transaction(
+        changes.where(OneTimeToken.purpose == Purpose.UNDO).values(keeps_factors=False)
+    )
 
 
 def can_undo_factors(user_id: int, email_key: str) -> bool:
@@ -180,7 +193,7 @@ def consume(secret: str, *purposes: Purpose) -> ConsumedLink | None:
     if not (user and row):
         return None
     purpose = Purpose(row.purpose)
-    return ConsumedLink(user, row.id, purpose, row.email, row.had_factor)
+    return ConsumedLink(user, row.id, purpose, row.email, row.keeps_factors)
 
 
 def revoke(user_id: int, *purposes: Purpose) -> None:

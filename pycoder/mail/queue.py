@@ -42,10 +42,12 @@ class Template(StrEnum):
     PASSKEY_COUNTER_FELL = "passkey_counter_fell"
     FACTORS_RESET = "factors_reset"
     RECOVERY_CODE_USED = "recovery_code_used"
+    NEW_RECOVERY_CODES = "new_recovery_codes"
     SECOND_STEP_FAILED = "second_step_failed"
     ADMIN_GRANTED = "admin_granted"
     INVITATION = "invitation"
     PASSWORD_VOIDED = "password_voided"
+    ACCOUNT_RECOVERED = "account_recovered"
     SESSIONS_ENDED = "sessions_ended"
     ACCOUNT_DEACTIVATED = "account_deactivated"
     ACCOUNT_DELETED = "account_deleted"
@@ -54,6 +56,7 @@ class Template(StrEnum):
 SECURITY_NOTICE = 1
 PRIORITIES = {  # lower numbers are sent first; a mail that is not listed is a security notice
     Template.RESET_PASSWORD: 0,
+    Template.ACCOUNT_RECOVERED: 0,
     Template.VERIFY_EMAIL: 2,
     Template.CHANGE_EMAIL: 2,
     Template.INVITATION: 2,
@@ -62,7 +65,7 @@ BEHIND_OTHERS = 10  # added to the priority of a mail that is tried again
 
 WITH_LINK = (
     *(Template.VERIFY_EMAIL, Template.CHANGE_EMAIL, Template.RESET_PASSWORD),
-    *(Template.INVITATION, Template.PASSWORD_VOIDED),
+    *(Template.INVITATION, Template.PASSWORD_VOIDED, Template.ACCOUNT_RECOVERED),
 )
 LINK_MAILS = (*WITH_LINK, Template.UNDO_EMAIL)
 

@@ -46,7 +46,10 @@ POLL_INTERVAL = 5.0  # seconds between two looks for mails that other processes 
 SHUTDOWN_TIMEOUT = 20.0  # seconds that an exiting process waits for the mail that it is sending
 
 # The mails that are limited before they are queued, or have no limit.
-LIMITED_BEFORE = (Template.RESET_PASSWORD, Template.PASSWORD_VOIDED, Template.INVITATION)
+LIMITED_BEFORE = (
+    *(Template.RESET_PASSWORD, Template.PASSWORD_VOIDED),
+    *(Template.ACCOUNT_RECOVERED, Template.INVITATION),
+)
 
 # The secret is in the fragment, which browsers send to no server.
 LINKS = {
@@ -54,6 +57,7 @@ LINKS = {
     Template.CHANGE_EMAIL: (Purpose.CHANGE, "/verify-email#token="),
     Template.RESET_PASSWORD: (Purpose.RESET, "/reset-password#token="),
     Template.PASSWORD_VOIDED: (Purpose.RESET, "/reset-password#token="),
+    Template.ACCOUNT_RECOVERED: (Purpose.RESET, "/reset-password#token="),
     Template.INVITATION: (Purpose.INVITE, "/accept-invitation#token="),
     Template.UNDO_EMAIL: (Purpose.UNDO, "/undo-email#token="),
     Template.FIRST_FACTOR_ADDED: (Purpose.UNDO_FACTORS, "/undo-factors#token="),

@@ -17,9 +17,9 @@ class OneTimeToken(Base):
 
     ``email`` is the new address of a change of address, the old one that a link restores, which
     ``reserved_key`` reserves, or the one of the account when its first factor was added.
-    ``had_factor`` is whether the account had a second factor when its address was changed that the
-    link does not remove. With a ``session_id``, the link is worth nothing once that session
-    has ended.
+    ``keeps_factors`` is whether the account has had a second factor since before its address was
+    changed, which the link does not remove. With a ``session_id``, the link is worth nothing once
+    that session has ended.
     """
 
     __tablename__ = "one_time_tokens"
@@ -30,7 +30,7 @@ class OneTimeToken(Base):
     digest: Mapped[str] = mapped_column(String(64), unique=True)
     email: Mapped[str | None] = mapped_column(String(EMAIL_LENGTH))
     reserved_key: Mapped[str | None] = mapped_column(String(320), index=True)
-    had_factor: Mapped[bool] = mapped_column(default=False, server_default=false())
+    keeps_factors: Mapped[bool] = mapped_column(default=False, server_default=false())
     session_id: Mapped[UUID | None] = mapped_column(Uuid)
     expires_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 

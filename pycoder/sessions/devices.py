@@ -16,14 +16,16 @@ from pycoder.client_info import current_client, network_of
 from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, fetch_all, fetch_one
 from pycoder.extensions import db
-from pycoder.mfa import factors
+from pycoder.mfa import factors, pending
 from pycoder.models.device import Device
+from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.session import Session
 from pycoder.ratelimit import limiter
 from pycoder.secret_key import derive_key
 
 REMEMBERED = timedelta(days=30)  # without a second factor, from the login that asked for it
 LIFETIME = timedelta(days=180)  # without a login, after which a device is forgotten
+RESET, RESET_LIFETIME = "password_reset", timedelta(days=1)
 WITH_FACTOR = "%mfa"  # the pattern of amr
 MAXIMUM_DEVICES = 10  # remembered for one account
 MAXIMUM_ACCOUNTS = 5  # remembered by one browser
@@ -93,6 +95,15 @@ def forget_devices_after_reset(user_id: int) -> None:
         forget_devices(user_id)
 
 
+def know_network_of_reset(user_id: int) -> None:
+    """Know the client's network for a day, in the caller's transaction.
+
+    A reset forgets the devices and ends the sessions. A stranger that goes on guessing could
+    otherwise keep the owner out. The second step does not know it: the link proves no factor.
+    """
+    pending.create(RESET, user_id, RESET_LIFETIME, origin=limiter.client_network())
+
+
 def forget_other_devices(user_id: int) -> None:
     """Forget all devices of an account but the client's, in the caller's transaction.
 
@@ -107,9 +118,10 @@ def forget_other_devices(user_id: int) -> None:
 def known_origin(user_id: int | None, methods: str = "%") -> str | None:
     """Return the client's device or network if the account knows it, or ``None``.
 
-    A network is known by an active session. ``methods`` is the pattern of its ``amr``; with
-    ``WITH_FACTOR``, devices of before a reset of the password count, too. The
-    statement is executed without an account, too, so that the answer takes as long.
+    A network is known by an active session, or for a day by a reset of the password. ``methods`` is
+    the pattern of the ``amr``; with ``WITH_FACTOR``, devices of before a reset count, too, and
+    its network does not. The statement is executed without an account, too, so that the answer
+    takes as long.
     """
     origins = known_origins(user_id, methods)
     device = _digest(_accounts().get(str(user_id), ""))
@@ -134,13 +146,19 @@ _ORIGINS = (
             Session.revoked_at.is_(None),
             Session.expires_at > bindparam("at"),
             Session.amr.like(bindparam("methods")),
-        )
+        ),
+        select(PendingAuthentication.origin, null()).where(
+            PendingAuthentication.user_id == bindparam("user_id"),
+            PendingAuthentication.kind == RESET,
+            PendingAuthentication.expires_at > bindparam("at"),
+            bindparam("methods", type_=String) != WITH_FACTOR,
+        ),
     )
 )
 
 
 def known_origins(user_id: int | None, methods: str = "%") -> set[str]:
-    """Return the devices of an account, and the networks of its active sessions."""
+    """Return the devices that an account knows, and its networks."""
     at = now()
     values = {"user_id": user_id, "oldest": at - LIFETIME, "at": at, "methods": methods}
     rows = fetch_all(_ORIGINS, values)

@@ -40,44 +40,72 @@ def complete_login(
     if step is None:
         raise TicketInvalid
     user_id, is_half = step.user_id, step.kind == pending.SECOND_STEP
-    try:
-        with guard(user_id, next(iter(factor))):
-            created, codes = _consume_and_create(step.kind, ticket, factor, remember_device)
-    except InvalidCredentials:
-        is_unknown = is_half and devices.known_origin(user_id) is None
-        if is_unknown and limiter.is_first_in_period(f"second.mail/{user_id}", DAY):
-            _warn_owner(user_id)
-        raise
+    with warn_of_guesses(user_id, is_half), guard(user_id, next(iter(factor))):
+        created, codes = _consume_and_create(step.kind, ticket, factor, remember_device)
     return login_result(*created)._replace(recovery_codes=codes)
 
 
 @contextmanager
-def guard(user_id: int, method: str) -> Iterator[None]:
-    """Limit the attempts at the second factor of a user in a ``with`` block.
+def warn_of_guesses(user_id: int, has_password: bool) -> Iterator[None]:
+    """Mail the owner of a wrong second factor after the password, once a day at most.
 
-    Each method counts by itself. Failures count for a known device, or a network that was signed in
-    from with a second factor, and not for a session: the password alone makes any number of
-    sessions and of networks on a remembered device. ``second.week`` bounds the guesses at codes of
-    an attacker that knows the password and is patient (NIST SP 800-63B-4 §3.2.2). Recovery codes
-    and passkeys cannot be guessed, so it does not count them.
+    Another person seems to know the password (ASVS 5.0 §6.3.5), unless the device or the network is
+    known.
     """
-    key = f"{user_id}/{method}/{devices.known_origin(user_id, devices.WITH_FACTOR) or ''}"
-    refusal = Event.SECOND_REFUSED, f"wrong {method}"
-    if method == "code":
-        limiter.require_room("second.week", key)
     try:
-        with warn_of_copy(user_id), lockout.guard("second.account", key, *refusal, user_id):
+        yield
+    except InvalidCredentials:
+        is_unknown = has_password and devices.known_origin(user_id) is None
+        if is_unknown and limiter.is_first_in_period(f"second.mail/{user_id}", DAY):
+            _warn_owner(user_id)
+        raise
+
+
+@contextmanager
+def guard(user_id: int, method: str) -> Iterator[None]:
+    """Record failed attempts at the second factor of a user, and limit those at codes of an app.
+
+    Recovery codes and passkeys cannot be guessed. They are not limited for the account, so that a
+    thief of the password does not keep the owner from using them.
+    """
+    with warn_of_copy(user_id), _limited(user_id) if method == "code" else _noted(user_id, method):
+        yield
+
+
+@contextmanager
+def _limited(user_id: int) -> Iterator[None]:
+    """Limit the attempts at codes in a ``with`` block.
+
+    Failures count for a known device, or a network that was signed in from with a second factor,
+    and not for a session: the password alone makes any number of sessions and of networks on a
+    remembered device. ``second.week`` bounds the guesses of an attacker that knows the password and
+    is patient (NIST SP 800-63B-4 §3.2.2).
+    """
+    key = f"{user_id}/code/{devices.known_origin(user_id, devices.WITH_FACTOR) or ''}"
+    limiter.require_room("second.week", key)
+    try:
+        with lockout.guard("second.account", key, Event.SECOND_REFUSED, "wrong code", user_id):
             yield
     except InvalidCode:
-        if method == "code" and limiter.count("second.week", key) == limiter.amount_of(
-            "second.week"
-        ):
+        if limiter.count("second.week", key) == limiter.amount_of("second.week"):
             audit.record_separately(Event.LIMIT_REACHED, user_id=user_id, reason="second.week")
         raise
 
 
+@contextmanager
+def _noted(user_id: int, method: str) -> Iterator[None]:
+    """Record a failure in a ``with`` block, once an hour for each network."""
+    try:
+        yield
+    except InvalidCredentials:
+        db.session.rollback()
+        audit.record_hourly(Event.SECOND_REFUSED, user_id=user_id, reason=f"wrong {method}")
+        db.session.commit()
+        raise
+
+
 def lift_pauses_after_reset(user_id: int) -> None:
-    """Forget the wrong second factors of a user, after a password reset.
+    """Forget the wrong codes of a user, after a password reset.
 
     A thief of the password may have caused them, also with a copied cookie of a known device. The
     limit of a week is lifted where it was reached, and once in a week, so that a thief of the
@@ -93,15 +121,14 @@ def lift_pauses_after_reset(user_id: int) -> None:
 
 
 def lift_pauses(user_id: int, origins: set[str]) -> None:
-    """Forget the wrong second factors of a user on all devices."""
+    """Forget the wrong codes of a user on all devices."""
     for origin in ("", *origins):
         for limit in ("second.account", "second.week"):
             _reset(limit, user_id, origin)
 
 
 def _reset(limit: str, user_id: int, origin: str) -> None:
-    for method in ("code", "recovery_code", "passkey"):
-        lockout.reset(limit, f"{user_id}/{method}/{origin}")
+    lockout.reset(limit, f"{user_id}/code/{origin}")
 
 
 def _consume_and_create(
@@ -145,7 +172,6 @@ def record_use(user: User, factor: Mapping[str, Any]) -> None:
 
 
 def _warn_owner(user_id: int) -> None:
-    """Mail the owner that another person seems to know the password (ASVS 5.0 §6.3.5)."""
     if user := db.session.get(User, user_id):
         queue.enqueue(Template.SECOND_STEP_FAILED, user.email, user_id=user_id)
         db.session.commit()

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+from flask import current_app
 from sqlalchemy import bindparam, select
 
 from pycoder import audit
@@ -99,8 +100,17 @@ class TokenState(NamedTuple):
 
     def is_valid(self, claims: dict[str, Any]) -> bool:
         """Return whether a token of this session is neither revoked nor rotated."""
-        rotated = claims["token_type"] == "refresh" and claims["jti"] != self.refresh_jti
+        rotated = claims["token_type"] == "refresh" and claims["jti"] not in self.refresh_jtis()
         return not (self.blocklisted_jti or self.is_over() or rotated)
+
+    def refresh_jtis(self) -> tuple[str | None, ...]:
+        """Return the jtis of the valid refresh tokens.
+
+        With ``REFRESH_ROTATION=until_used`` the previous one is valid until its successor is used.
+        """
+        if current_app.config["REFRESH_ROTATION"] == "until_used":
+            return self.refresh_jti, self.previous_jti
+        return (self.refresh_jti,)
 
     def is_outdated(self, claims: dict[str, Any]) -> bool:
         """Return whether the roles have changed since an access token was signed.

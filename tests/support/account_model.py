@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from tests.support.session_model import Device, SessionMachine, outcome, pick
+from tests.support.callers import outcome
+from tests.support.session_model import Device, SessionMachine, pick
 
 PROOF_LIFETIME = 5 * 60
 MOST_PROOFS = 5  # of an account

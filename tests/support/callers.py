@@ -62,3 +62,10 @@ class Caller:
         headers = {"Authorization": f"Bearer {access}"} if access else {}
         body = {"refresh": refresh} if refresh else None
         return self.client.post("/api/logout/", json=body, headers=headers)
+
+
+def outcome(answer):
+    """Return the status of a success, or the code of a problem."""
+    if answer.status_code == 401:
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    return answer.json["code"] if answer.status_code >= 400 else answer.status_code

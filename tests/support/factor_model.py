@@ -5,10 +5,10 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from tests.support.callers import Caller
+from tests.support.callers import Caller, outcome
 from tests.support.ownership_model import Link, OwnershipMachine
 from tests.support.second_factors import STEP, Authenticator, confirm_address
-from tests.support.session_model import DAY, outcome, pick
+from tests.support.session_model import DAY, pick
 
 
 @dataclass
@@ -86,13 +86,19 @@ class FactorMachine(OwnershipMachine):
         """No factor lasts while the address of the first one can undo it."""
         return self.of(person).app is not None and not self.can_be_undone(person)
 
+    def without_factors(self, person):
+        """Return no factors. What is added from now on needs no proof by former ones."""
+        for undo in self.undos:
+            undo.keeps_factors &= undo.person is not person
+        return Factors()
+
     def can_be_undone(self, person):
         undo = self.of(person).undo
         return bool(undo) and self.at < undo.expires and undo.email == person.caller.email
 
     def change_was_undone(self, person, undo):
-        if not undo.had_factor:
-            self.factors[id(person)] = Factors()
+        if not undo.keeps_factors:
+            self.factors[id(person)] = self.without_factors(person)
 
     @rule(who=pick)
     def undo_the_factors(self, who):
@@ -105,7 +111,7 @@ class FactorMachine(OwnershipMachine):
         for expected in (204 if good else "link_invalid", "link_invalid"):
             assert outcome(self.post(person, "factors/undo", token=undo.token)) == expected
         if good:
-            self.factors[id(person)] = Factors()
+            self.factors[id(person)] = self.without_factors(person)
             self.forget_secrets(person)
             for device in person.devices:
                 device.revoked = True
@@ -184,7 +190,7 @@ class FactorMachine(OwnershipMachine):
         if not self.password_is_enough(device.person):
             answer = self.call(device, "DELETE", "factors/totp", **self.prove_now(device))
             assert answer.status_code == 204
-            self.change(device, Factors())
+            self.change(device, self.without_factors(device.person))
 
     def call(self, device, method, path, **fields):
         token = device.access[-1].token

@@ -11,7 +11,8 @@ from pycoder.keys.store import KeyRingCache
 from pycoder.models.session import Session
 from tests.support import snapshots
 from tests.support.account_model import AccountMachine
-from tests.support.session_model import DAY, Device, Person, outcome, pick
+from tests.support.callers import outcome
+from tests.support.session_model import DAY, Device, Person, pick
 from tests.support.tokens import claims_of
 
 BETWEEN = [
@@ -36,7 +37,7 @@ class Link:
     email: str
     device: Device | None = None
     dead: bool = False
-    had_factor: bool = False  # of a change: whether its undo keeps the factors
+    keeps_factors: bool = False  # of a change: whether its undo keeps the factors
 
 
 class OwnershipMachine(AccountMachine):
@@ -123,11 +124,11 @@ class OwnershipMachine(AccountMachine):
         answer = self.post(person, "email/verify", token=change.token)
         assert outcome(answer) == (204 if good else "link_invalid")
         if good:
-            had_factor = self.has_lasting_factor(person)
+            keeps_factors = self.has_lasting_factor(person)
             before, person.caller.email = person.caller.email, change.email
             self.forget_secrets(person)
             [token] = [mail.token for mail in self.mails() if mail.to == before]
-            undo = Link(person, token, self.at + 7 * DAY, before, had_factor=had_factor)
+            undo = Link(person, token, self.at + 7 * DAY, before, keeps_factors=keeps_factors)
             self.undos.append(undo)
 
     @precondition(lambda self: self.undos)

@@ -32,6 +32,7 @@ from tests.support.second_factors import enrol, half, second_step
 from tests.support.second_factors import prove as prove_both
 
 HOME, THEIRS = "ada@example.com", "thief@example.org"
+CHOOSE = "Choose a new password for your account"
 UNDONE = "The change of your e-mail address was undone"
 RESERVED = "An account had this e-mail address until a few days ago, and can still return to it."
 TAKEN = "An account with this e-mail address exists already."
@@ -75,7 +76,9 @@ def test_the_link_restores_the_address_and_ends_all_that_a_thief_may_have(ada, a
         answer = ada.try_login(email=email)
         assert problem(answer) == (400, "invalid_credentials")
     told = mails()
-    assert said(told) == [(HOME, "Choose a new password"), (THEIRS, UNDONE)]
+    assert said(told) == [(HOME, CHOOSE), (THEIRS, UNDONE)]
+    assert "the password is no longer valid" in told[0].text
+    assert "factors were removed" not in told[0].text
     assert confirm(ada, told[0].token).status_code == 204
     user = ada.try_login(email=HOME, password=NEW).json["user"]
     assert (user["email"], user["email_verified"]) == (HOME, True)
@@ -135,7 +138,7 @@ def test_the_undo_of_a_later_address_does_not_stop_that_of_an_earlier_one(ada, t
     second = change_address(ada, "thief@example.net", mails)
     assert undo(ada, second).status_code == 204
     assert undo(ada, taken).status_code == 204
-    assert said(mails())[0] == (HOME, "Choose a new password")
+    assert said(mails())[0] == (HOME, CHOOSE)
 
 
 def test_a_change_before_the_mail_was_sent_does_not_stop_it(ada, mails, mail_server):
@@ -264,12 +267,19 @@ def restore(ada, mails, token, password):
     ada.email, ada.password = HOME, password
 
 
-def test_a_factor_that_a_thief_has_added_ends_with_the_change(ada, app, taken, mails, clock):
+def test_a_factor_that_a_thief_has_added_ends_with_the_change(ada, app, taken, mails, clock, trail):
     thief = Caller(app.test_client(), THEIRS)
     thief.login()
     enrol(thief, app)
     assert half(thief)
-    restore(ada, mails, taken, NEW)
+    mails()
+    assert undo(ada, taken).status_code == 204
+    assert {Event.FACTORS_UNDONE, Event.EMAIL_CHANGE_UNDONE} <= {*trail()}
+    told = mails()[0]
+    assert (told.to, told.subject) == (HOME, CHOOSE)
+    assert "second factors were removed" in " ".join(told.text.split())
+    assert confirm(ada, told.token, NEW).status_code == 204
+    ada.email, ada.password = HOME, NEW
     assert ada.try_login().status_code == 200
     assert ada.get("/api/factors/").json["recovery_codes_left"] == 0
 
@@ -285,6 +295,25 @@ def test_an_account_that_had_a_factor_keeps_one_also_if_it_was_replaced(ada, app
     enrol(ada, app, proof=prove_both(ada, code=authenticator.code()))
     restore(ada, mails, token, NEW)
     assert half(ada)
+
+
+def test_an_account_that_was_without_a_factor_meanwhile_keeps_none(ada, app, mails, clock):
+    """A thief of the password needs no proof by a former factor to add the next one."""
+    authenticator, _ = enrol(ada, app)
+    clock.shift(timedelta(days=7, seconds=1))
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    clock.shift(30)
+    proof = prove_both(ada, code=authenticator.code())
+    token = change_address(ada, THEIRS, mails, proof=proof)
+    clock.shift(30)
+    proof = prove_both(ada, code=authenticator.code())
+    removed = ada.call("DELETE", "/api/factors/totp/", json={"proof": proof})
+    assert removed.status_code == 204
+    thief = Caller(app.test_client(), THEIRS)
+    thief.login()
+    enrol(thief, app)
+    restore(ada, mails, token, NEW)
+    assert ada.try_login().status_code == 200
 
 
 def test_the_second_step_knows_a_device_after_the_undo(ada, app, mails, clock):

@@ -57,6 +57,18 @@ def test_a_mail_says_how_many_recovery_codes_are_left(ada, factors, mails):
     assert not any(code in text for code in codes for text in texts)
 
 
+def test_the_owner_is_told_of_new_recovery_codes(ada, factors, clock, mails):
+    authenticator, _ = factors
+    clock.shift(30)
+    proof = prove(ada, code=authenticator.code())
+    mails()
+    answer = ada.call("POST", "/api/factors/recovery-codes/", json={"proof": proof})
+    assert answer.status_code == 200
+    [mail] = mails()
+    assert (mail.to, mail.subject) == (ada.email, "New recovery codes were created")
+    assert not any(code in mail.text for code in answer.json["recovery_codes"])
+
+
 def test_two_codes_that_are_used_before_their_mails_are_sent_have_a_mail_each(
     ada, factors, mails, rows
 ):
@@ -95,6 +107,20 @@ def test_a_stranger_with_a_wrong_recovery_code_is_reported_too(ada, factors, str
     wrong = second_step(stranger, half(stranger), recovery_code="0000-0000-0000-0000-0000-0000")
     assert wrong.json["code"] == "invalid_code"
     assert subjects(mails) == [(ada.email, FAILED)]
+
+
+def test_a_stranger_who_guesses_at_a_proof_is_reported_too(ada, factors, stranger, mails):
+    """The thief has an access token and the password."""
+    authenticator, _ = factors
+    stranger.tokens = ada.tokens
+    mails()
+    wrong = {"password": ada.password, "code": authenticator.wrong_code()}
+    for caller in (stranger, stranger, ada):
+        answer = caller.call("POST", "/api/reauthenticate/", json=wrong)
+        assert answer.json["code"] == "invalid_code"
+    [mail] = mails()
+    assert (mail.to, mail.subject) == (ada.email, FAILED)
+    assert f"From: {STRANGER}" in mail.text
 
 
 def test_the_owner_who_mistypes_a_code_gets_no_mail(ada, app, factors, trail, mails):

@@ -187,7 +187,9 @@ def test_it_ends_all_that_a_thief_may_have_prepared(ada, app, thief, passkey, to
     assert rows(select(OneTimeToken)) == []
     mine = PendingAuthentication.user_id.is_not(None)
     assert rows(select(PendingAuthentication.kind).where(mine)) == []
-    assert said(mails()) == [(HOME, "Choose a new password")]
+    [mail] = mails()
+    assert said([mail]) == [(HOME, "Choose a new password for your account")]
+    assert "factors were removed" in mail.text
 
 
 # --- the link

@@ -76,7 +76,7 @@ def test_the_right_to_undo_a_first_factor_outlives_the_loss(restored, app, ada, 
     assert restored().exit_code == 0
     answer = ada.client.post("/api/factors/undo/", json={"token": token})
     assert answer.status_code == 204
-    assert [mail.subject for mail in mails()] == ["Choose a new password"]
+    assert [mail.subject for mail in mails()] == ["Choose a new password for your account"]
 
 
 KEPT = {

@@ -72,6 +72,21 @@ def test_every_pause_of_an_account_is_lifted_with_it(lift, ada, app, flask, mail
             assert caller.try_login(password=password).status_code == 200
 
 
+def test_a_stranger_that_goes_on_guessing_does_not_shut_out_the_owner_after_a_reset(
+    ada, app, mails, clock
+):
+    """The reset has forgotten the devices and ended the sessions, so the network stands in."""
+    ada.password = reset(ada, None, mails)
+    guesses(11, app, ip=AWAY)
+    assert visitor(app, ip="203.0.113.10").try_login(password=NEW).status_code == 429
+    assert [guess(app, ip=HOME).status_code for _ in range(2)] == [400] * 2
+    assert ada.try_login().status_code == 200
+    ada.logout(access=ada.tokens.access)
+    clock.shift(86_401)
+    guesses(11, app, ip=AWAY)
+    assert visitor(app, ip=HOME).try_login(password=NEW).status_code == 429
+
+
 def test_a_login_executes_the_same_statements_for_an_account_that_nobody_has(ada, app):
     work = []
     for email in ("ada@example.com", "nobody@example.com"):

@@ -25,14 +25,6 @@ def change_profile(caller, n):
     return caller.call("PATCH", "/api/user/", json={"first_name": f"Grace {n}"})
 
 
-def retry(caller, n):
-    if n == 0:
-        first = caller.tokens.refresh
-        assert caller.refresh(key=KEY).status_code == 200
-        caller.retried = first
-    return caller.refresh(caller.retried, key=KEY)
-
-
 def revoke_access_token(caller, n):
     return caller.revoke(visitor(caller.client.application, caller.email).login().access)
 
@@ -55,7 +47,6 @@ def export_account(caller, n):
 WRITES = {
     export_account: 200,
     change_profile: 200,
-    retry: 200,
     revoke_access_token: 200,
     end_session: 404,
     end_other_sessions: 204,

@@ -119,7 +119,7 @@ def test_two_hundred_refreshes_of_twenty_sessions_leave_as_many_rows_as_before(a
                     answer = ada.refresh(token, key=key)
                 assert answer.status_code == 200
                 chain[i] = answer.json["refresh"]
-    assert tables() == before | {"rate_limits": before["rate_limits"] + 1}  # counts the repetitions
+    assert tables() == before
 
 
 def test_a_reuse_is_one_row_of_the_trail_and_one_mail_however_often_it_is_tried(ada, tables):
