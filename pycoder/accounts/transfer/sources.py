@@ -202,7 +202,7 @@ def _member(value: Any, name: str) -> Any:
 
 
 def _opposite(value: Any) -> Any:
-    """Return the opposite of a boolean, and of anything else what is no boolean either."""
+    """Return the opposite of a boolean. Anything else stays invalid."""
     return not value if isinstance(value, bool) else value if value is None else [value]
 
 
