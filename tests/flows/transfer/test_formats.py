@@ -146,6 +146,13 @@ def test_columns_of_json_are_mapped_and_unknown_ones_ignored(import_lines, rows)
     ]
 
 
+def test_a_mapped_column_is_no_unknown_one(import_lines, import_file):
+    user = json.dumps({"id": 1, "mail": "ada@example.com"})
+    assert import_lines(user, options=("--map", "email=mail"))[0] == {"added": 1}
+    done = import_file("id,mail\n1,ada@example.com\n", "--map", "email=mail", name="users.csv")
+    assert done.output == f"{report(existing=1)}\n"
+
+
 def test_users_without_an_id_get_one_and_are_recognized_by_their_address(import_file, anyone, rows):
     text = "id,email\nx1,Ada@example.com\n,bob@example.com\n"
     for counts in ({"added": 2}, {"existing": 2}):

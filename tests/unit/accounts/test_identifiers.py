@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 from email_validator import EmailNotValidError, validate_email
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pycoder.accounts.identifiers import (
@@ -64,6 +64,8 @@ DOMAINS = st.sampled_from(
 
 
 @settings(max_examples=300, deadline=None)
+@example(local="x" * 64, domain="example.com")
+@example(local="x" * 65, domain="example.com")
 @given(local=st.lists(LETTERS, max_size=6).map("".join), domain=DOMAINS)
 def test_an_address_is_valid_exactly_where_it_is_for_email_validator(local, domain):
     def library(email):
