@@ -34,9 +34,9 @@ def upgrade():
         sa.Column("handle", sa.LargeBinary(), nullable=False),
         sa.Column("date_joined", TIME, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
-        sa.UniqueConstraint("external_id", name="uq_users_external_id"),
         sa.UniqueConstraint("email_key", name="uq_users_email_key"),
         sa.UniqueConstraint("username_key", name="uq_users_username_key"),
+        sa.UniqueConstraint("external_id", name="uq_users_external_id"),
         sqlite_autoincrement=True,
     )
     op.create_index(
