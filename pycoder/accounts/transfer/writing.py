@@ -44,7 +44,7 @@ class Database:
         """
         outcomes = self._deleted(candidates)
         pending = [one for one in candidates if one not in outcomes]
-        added: dict[int, list[str]] = {}  # the roles by id
+        added: dict[int, Sequence[str]] = {}  # the roles by id
         for _ in range(ROUNDS):
             new, known = _Accounts(self._find(pending)).sort(pending)
             outcomes |= known
@@ -68,7 +68,7 @@ class Database:
         _advance_id_sequence(max((row.get("id", 0) for row in rows), default=0))
         return _insert_rows(db.session.connection(), insert_into(User), rows)
 
-    def _commit(self, added: dict[int, list[str]]) -> None:
+    def _commit(self, added: dict[int, Sequence[str]]) -> None:
         granted = [(id_, role) for id_, roles in added.items() for role in sorted({*roles})]
         if granted:
             rows = [{"user_id": id_, "role": role, "granted_at": now()} for id_, role in granted]
@@ -126,7 +126,7 @@ class DryRun(Database):
     def _insert(self, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
         return _insert_rows(self._added, sqlite.insert(User), rows)
 
-    def _commit(self, added: dict[int, list[str]]) -> None:
+    def _commit(self, added: dict[int, Sequence[str]]) -> None:
         self._added.commit()
         db.session.rollback()
 

@@ -90,6 +90,7 @@ BAD_LINES = [
     (line(1, date_joined="yesterday"), "date_joined: Not a valid datetime"),
     (line(1, date_joined="0001-01-01T00:00:00+14:00"), "date_joined: Not a valid datetime"),
     (line(1, is_active="perhaps"), "is_active: Not a valid boolean"),
+    *[(line(1, roles=bad), "roles: Not a") for bad in (["Editor"], [5], {}, 5, "a b", [["a"]])],
     (line(1, shoe_size=42), "shoe_size: Unknown field"),
     (line(1, **{"\x1b[2J\n": 1}), "?[2J?: Unknown field"),
     (line(1, password=5), "password: Not a valid string"),
