@@ -26,12 +26,14 @@ from config_parsers import (
     frontend_url,
     in_clear,
     is_local,
+    is_weak_secret,
     issuer,
     limit_storage,
     limits,
     mail_url,
     masked,
     networks,
+    off_in_production,
     on_or_off,
     one_of,
     origins,
@@ -46,7 +48,6 @@ from config_parsers import (
 MINIMUM_PRODUCTION_ROUNDS = 12
 EXTRAS = {"DATABASE_URL": ("postgresql", "psycopg"), "RATE_LIMIT_STORAGE": ("redis", "redis")}
 NEW_SECRET = "generate one: openssl rand -base64 48"
-PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
 OWN_NAME = re.compile(r"(PYCODER|JWT)_(?!(SERVICE|PORT)(_|$))")  # Kubernetes sets PYCODER_PORT_…
 
 
@@ -90,6 +91,7 @@ class Config:
     BCRYPT_ROUNDS = Setting(whole_number(4, 18), 12)
     REGISTRATION_OPEN = Setting(on_or_off, True)
     PASSWORD_BLOCKLIST = Setting(on_or_off, False)
+    EMAIL_DOMAINS_SPECIAL = Setting(on_or_off, False)
     PUBLIC_URL = Setting(web_url, lambda config: f"http://localhost:{config.PORT}")
     FRONTEND_URL = Setting(frontend_url, follows="PUBLIC_URL")
     JWT_ISSUER = Setting(issuer, follows="PUBLIC_URL")
@@ -305,6 +307,7 @@ class ProductionConfig(Config):
     """The production environment. An unsafe setting prevents the start."""
 
     PASSWORD_BLOCKLIST = Setting(on_or_off, True)
+    EMAIL_DOMAINS_SPECIAL = Setting(off_in_production, False)
     SECOND_FACTOR = Setting(one_of("optional", "admins", "required"), "admins")
     COOKIE_SECURE = True
     JWT_ACCESS_COOKIE_NAME = "__Host-pycoder_access"
@@ -353,11 +356,6 @@ class ProductionConfig(Config):
         if self.MAIL_URL == "console:":
             reasons["MAIL_URL"] = "is required in production, and must not be console:"
         return {name: reason for name, reason in reasons.items() if reason}
-
-
-def is_weak_secret(secret: str) -> bool:
-    """Return whether a secret has few distinct characters or contains a known word."""
-    return len(set(secret)) < 10 or any(word in secret.lower() for word in PLACEHOLDERS)
 
 
 def format_report(report: list[tuple[str, str, str, str]]) -> str:

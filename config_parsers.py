@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qs, parse_qsl, urlsplit
 
 from fido2.rpid import suffixes
 
+PLACEHOLDERS = ("change", "secret", "password", "example", "pycoder", "12345678")
 MINIMUM_SECRET_BYTES = 32
 WIDEST_NETWORK = 8  # bits; a wider one would believe every client
 SHOWN = ("host=", "hostaddr=", "port=", "service=", "sslmode=", "tls=")  # others may be secret
@@ -73,6 +74,11 @@ def whole_number(lowest: int, highest: int) -> Callable[[str], int]:
     return read
 
 
+def is_weak_secret(secret: str) -> bool:
+    """Return whether a secret has few distinct characters or contains a known word."""
+    return len(set(secret)) < 10 or any(word in secret.lower() for word in PLACEHOLDERS)
+
+
 def on_or_off(text: str) -> bool:
     """Parse a boolean."""
     if text.lower() in ("1", "true", "yes", "on"):
@@ -80,6 +86,13 @@ def on_or_off(text: str) -> bool:
     if text.lower() in ("0", "false", "no", "off"):
         return False
     raise ValueError("must be on or off")
+
+
+def off_in_production(text: str) -> bool:
+    """Parse a boolean that must not be true."""
+    if on_or_off(text):
+        raise ValueError("must be off in production")
+    return False
 
 
 def one_of(*choices: str) -> Callable[[str], str]:

@@ -21,6 +21,7 @@ def upgrade():
     op.create_table(
         "users",
         sa.Column("id", ID, nullable=False),
+        sa.Column("external_id", sa.String(255), nullable=True),
         sa.Column("email", sa.String(254), nullable=False),
         sa.Column("email_key", KEY, nullable=False),
         sa.Column("email_verified", sa.Boolean(), server_default=sa.false(), nullable=False),
@@ -35,6 +36,7 @@ def upgrade():
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.UniqueConstraint("email_key", name="uq_users_email_key"),
         sa.UniqueConstraint("username_key", name="uq_users_username_key"),
+        sa.UniqueConstraint("external_id", name="uq_users_external_id"),
         sqlite_autoincrement=True,
     )
     op.create_index(

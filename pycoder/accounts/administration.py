@@ -23,7 +23,7 @@ from pycoder.mfa import factors, pending, recovery_codes
 from pycoder.models.device import Device
 from pycoder.models.mfa import Passkey, Totp
 from pycoder.models.role import UserRole
-from pycoder.models.user import User, normalize_identifier
+from pycoder.models.user import User, external_id_digest, normalize_identifier
 from pycoder.passwords.hashing import NO_PASSWORD, hash_password
 from pycoder.ratelimit import lockout
 from pycoder.sessions.devices import known_origins, lockout_keys
@@ -185,7 +185,8 @@ def delete_user(user: User) -> None:
     theirs = User.id == user.id
     if not execute_in_transaction(update(User).where(theirs).values(is_active=False)):  # the lock
         raise NotFound
-    audit.record(Event.USER_DELETED, user_id=user.id)
+    digest = external_id_digest(user.external_id) if user.external_id else None
+    audit.record(Event.USER_DELETED, user_id=user.id, reason=digest)
     addresses = [user.email, *(link.email for link in links.undo_links(user.id) if link.email)]
     queue.cancel(user, *LINK_MAILS)
     for address in addresses:

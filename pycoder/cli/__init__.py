@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from pycoder.cli import transfer  # noqa: F401 - adds its commands to users
 from pycoder.cli.backup import backup, restored
 from pycoder.cli.clients import services
 from pycoder.cli.keys import keys

@@ -1,30 +1,24 @@
-"""``flask users``: manage, import and export accounts."""
+"""``flask users``: manage accounts."""
 
-import sys
-from collections import Counter
 from datetime import datetime
 from typing import Any
 
 import click
-from flask import json
 
-from pycoder.accounts import administration, registration, roles, transfer
+from pycoder.accounts import administration, registration, roles
 from pycoder.cli.base import ProblemGroup, as_json, identifier_argument, new_password, show
 from pycoder.models.user import User
-
-LEFT_OUT = (
-    "{} of these accounts have a second factor, which is not exported: where they are imported, the"
-    " password alone signs in. A backup keeps the factors (flask backup)."
-)
 
 users = ProblemGroup("users", help="Manage accounts.")
 
 
-def _fields(user: User) -> dict[str, Any]:
+def account_fields(user: User) -> dict[str, Any]:
+    """Return what commands show of an account."""
     names = ("id", "email", "username", "first_name", "last_name", "is_active", "email_verified")
     return {name: getattr(user, name) for name in names} | {
         "date_joined": user.date_joined.isoformat(),
         "roles": user.roles,
+        "external_id": user.external_id,
     }
 
 
@@ -37,7 +31,7 @@ def _fields(user: User) -> dict[str, Any]:
 @as_json
 def create(as_json: bool, **profile: str) -> None:
     """Create an account."""
-    show(_fields(registration.create_user(**profile)), as_json)
+    show(account_fields(registration.create_user(**profile)), as_json)
 
 
 @users.command("list")
@@ -46,7 +40,7 @@ def create(as_json: bool, **profile: str) -> None:
 def list_users(role: str | None, as_json: bool) -> None:
     """List all accounts, one per line."""
     for user, has_factor in administration.list_users(role):
-        show(_fields(user) | {"second_factor": has_factor}, as_json)
+        show(account_fields(user) | {"second_factor": has_factor}, as_json)
 
 
 @users.command("show")
@@ -55,7 +49,7 @@ def list_users(role: str | None, as_json: bool) -> None:
 def show_user(identifier: str, as_json: bool) -> None:
     """Show an account."""
     user = administration.find_user(identifier)
-    show(_fields(user) | {"second_factor": administration.has_factor(user)}, as_json)
+    show(account_fields(user) | {"second_factor": administration.has_factor(user)}, as_json)
 
 
 @users.command("grant")
@@ -179,47 +173,3 @@ def delete(identifier: str, yes: bool) -> None:
         click.confirm(f"Delete {user.email} permanently?", abort=True)
     administration.delete_user(user)
     click.echo(f"Deleted {user.email} and all its sessions.")
-
-
-@users.command("import")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--csv", "as_csv", is_flag=True, help="Read CSV with a header. Default for *.csv.")
-@as_json
-def import_users(file: str, as_csv: bool, as_json: bool) -> None:
-    """Import users from a file, one per line, or from standard input (-).
-
-    Invalid lines are reported with a reason, and the command exits with status 1. All other lines
-    are imported. Importing the same file again adds nothing.
-    """
-    counts = Counter(added=0, existing=0, bad=0)
-    with click.open_file(file, "rb") as lines:
-        as_csv = as_csv or file.endswith(".csv")
-        for result in transfer.import_users(lines, as_csv=as_csv):
-            counts[result.status] += 1
-            if result.reason:
-                click.echo(f"line {result.line}: {result.reason}", err=True)
-                if as_json:
-                    show({"line": result.line, "reason": result.reason}, as_json)
-    show(dict(counts), as_json)
-    sys.exit(1 if counts["bad"] else 0)
-
-
-@users.command("export")
-@click.option(
-    "--with-password-hashes",
-    "hashes",
-    is_flag=True,
-    help="Include the password hashes. Keep the file secret.",
-)
-def export_users(hashes: bool) -> None:
-    """Write all users as JSON lines, as import reads them.
-
-    Second factors are left out, and counted on standard error.
-    """
-    left_out = 0
-    for user, has_factor in transfer.export_users(with_hashes=hashes):
-        password = {"password": user.password_hash} if hashes else {}
-        click.echo(json.dumps(_fields(user) | password))
-        left_out += has_factor
-    if left_out:
-        click.echo(LEFT_OUT.format(left_out), err=True)

@@ -1,6 +1,7 @@
 """The models of sessions, revoked tokens, and the indexes of the status lists."""
 
 from datetime import datetime
+from typing import cast
 from uuid import UUID, uuid4
 
 from sqlalchemy import BigInteger, ColumnElement, ForeignKey, String, Uuid, exists
@@ -44,6 +45,7 @@ class Session(Base):
 
     current = False  # whether it is the session of the request; not stored
     roles = list[str]()  # of its user, when it was created; not stored
+    external_id = cast(str | None, None)  # of its user; not stored
 
     @property
     def session_id(self) -> UUID:

@@ -4,6 +4,7 @@ import secrets
 import unicodedata
 from contextlib import suppress
 from datetime import datetime
+from hashlib import sha256
 
 import idna
 from sqlalchemy import ColumnElement, Index, LargeBinary, String, false, select, text, true, update
@@ -16,6 +17,7 @@ from pycoder.extensions import db
 from pycoder.models.role import ROLES, UserRole
 
 EMAIL_LENGTH = 254
+EXTERNAL_ID_LENGTH = 255
 LABEL_LENGTH = 63  # characters between two dots of a domain (RFC 1035 §2.3.4)
 
 
@@ -23,6 +25,7 @@ class User(Base):
     """An account.
 
     ``email`` is stored in lower case and NFC. The unique ``_key`` columns are normalized.
+    ``external_id`` is the key that an imported account had elsewhere, if it was no number.
     ``handle`` names the account to authenticators of passkeys (WebAuthn Level 3 §5.4.3). ``roles``
     are those of when the row was read: under a lock, use ``roles_of``.
     """
@@ -39,6 +42,7 @@ class User(Base):
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    external_id: Mapped[str | None] = mapped_column(String(EXTERNAL_ID_LENGTH), unique=True)
     email: Mapped[str] = mapped_column(String(EMAIL_LENGTH))
     email_key: Mapped[str] = mapped_column(code_points(320), unique=True)
     email_verified: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -88,6 +92,11 @@ def _domain_to_ascii(domain: str) -> str:
         with suppress(UnicodeError):
             return idna.encode(domain, uts46=True).decode()
     return _fold(domain)
+
+
+def external_id_digest(external_id: str) -> str:
+    """Return the digest by which the audit trail knows a deleted account."""
+    return sha256(external_id.encode()).hexdigest()[:40]
 
 
 def lock_user(condition: ColumnElement[bool]) -> User | None:

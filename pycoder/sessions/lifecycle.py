@@ -15,7 +15,6 @@ from pycoder.clock import now
 from pycoder.db.queries import execute_in_transaction, insert_into
 from pycoder.errors import NotFound, TokenRevoked
 from pycoder.extensions import db
-from pycoder.models.role import roles_of
 from pycoder.models.session import Session, TokenBlocklist, is_active_session
 from pycoder.models.user import User, lock_user
 from pycoder.ratelimit import limiter
@@ -48,7 +47,8 @@ def create_session(user_id: int, status_idx: int, transport: str, amr: str = "pw
     )
     db.session.add(session)
     db.session.flush()
-    session.roles = roles_of(user_id)
+    named_in_tokens = select(User.roles, User.external_id).where(User.id == user_id)
+    session.roles, session.external_id = db.session.execute(named_in_tokens).one()
     status_list.confirm_index(status_idx)
     _delete_surplus(session)
     pruning.prune_some()

@@ -37,6 +37,7 @@ ACCESS_CLAIMS = {
     "acr": str,
     "roles": list,
 }
+OPTIONAL_CLAIMS = {"external_id"}  # of access tokens: the key of an imported account elsewhere
 PUBLISHED_CLAIMS = {**ACCESS_CLAIMS, "status": dict}  # of tokens that services can verify
 
 
@@ -66,6 +67,7 @@ def create_claims(
     }
     if token_type == "refresh":
         return claims
+    external = {"external_id": session.external_id} if session.external_id else {}
     return claims | {
         "aud": settings["JWT_AUDIENCE"],
         "client_id": CLIENT_ID,
@@ -73,6 +75,7 @@ def create_claims(
         "amr": session.amr.split(),
         "acr": acr_of(session.amr.split()),
         "roles": session.roles,
+        **external,
     }
 
 
@@ -97,15 +100,16 @@ def validate_claim_types(header: dict[str, Any], claims: Any) -> None:
     """Check that a token has exactly the expected claims, with valid types and values.
 
     A missing claim is never given a default (RFC 8725 §3.8 to §3.12). A number must be an integer:
-    PyJWT alone would also accept the string ``"9_999"``. A token signed with HS256 has no
-    ``status``, because services cannot verify it. The signature vouches for ``iat``, so a clock
-    that was corrected by less than ``CLOCK_STEP`` makes no token invalid. Raises
-    ``InvalidTokenError``.
+    PyJWT alone would also accept the string ``"9_999"``. Only access tokens of an imported account
+    have an ``external_id``. A token signed with HS256 has no ``status``, because services cannot
+    verify it. The signature vouches for ``iat``, so a clock that was corrected by less than
+    ``CLOCK_STEP`` makes no token invalid. Raises ``InvalidTokenError``.
     """
     is_access = header["typ"] == ACCESS_TYP
     published = ACCESS_CLAIMS if header["alg"] == "HS256" else PUBLISHED_CLAIMS
     expected = published if is_access else REFRESH_CLAIMS
-    if type(claims) is not dict or claims.keys() != expected.keys():
+    optional = OPTIONAL_CLAIMS if is_access else set()
+    if type(claims) is not dict or claims.keys() - optional != expected.keys():
         raise InvalidTokenError("a claim is missing or unknown")
     if "status" in claims and not is_status_claim(claims["status"]):
         raise InvalidTokenError("invalid status claim")
@@ -139,4 +143,5 @@ def _are_access_claims(claims: dict[str, Any]) -> bool:
         and all(type(method) is str for method in claims["amr"])
         and claims["acr"] == acr_of(claims["amr"])
         and all(type(role) is str for role in claims["roles"])
+        and type(claims.get("external_id", "x")) is str
     )

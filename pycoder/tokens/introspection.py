@@ -18,6 +18,7 @@ from pycoder.errors import InvalidClient, InvalidInput
 from pycoder.extensions import db
 from pycoder.models.oauth_client import OAuthClient
 from pycoder.ratelimit import limiter
+from pycoder.tokens.claims import OPTIONAL_CLAIMS
 from pycoder.tokens.jwt import decode_token
 from pycoder.tokens.state import load_token_state, record_token_misuse
 
@@ -94,7 +95,8 @@ def introspect_token(token: str) -> dict[str, Any]:
     if state.transport == "cookie":
         record_token_misuse(Event.TOKEN_MISPLACED, claims)
         return {"active": False}
-    response = {name: claims[name] for name in INTROSPECTED_CLAIMS}
+    names = (*INTROSPECTED_CLAIMS, *(OPTIONAL_CLAIMS & claims.keys()))
+    response = {name: claims[name] for name in names}
     username = state.user.username
     return {"active": True, "token_type": "Bearer", "username": username, **response}
 

@@ -40,6 +40,8 @@ class TokenSubject(Protocol):
     def amr(self) -> str: ...
     @property
     def roles(self) -> list[str]: ...
+    @property
+    def external_id(self) -> str | None: ...
 
 
 class UserState(NamedTuple):
@@ -54,6 +56,7 @@ class UserState(NamedTuple):
     is_active: bool
     date_joined: datetime
     roles: list[str]
+    external_id: str | None
 
 
 class TokenState(NamedTuple):
@@ -85,6 +88,11 @@ class TokenState(NamedTuple):
     def roles(self) -> list[str]:
         """The roles of the user, sorted."""
         return self.user.roles
+
+    @property
+    def external_id(self) -> str | None:
+        """The key that the user had elsewhere."""
+        return self.user.external_id
 
     def is_over(self) -> bool:
         """Return whether the session was revoked, has expired, or its user is deactivated."""

@@ -1,6 +1,7 @@
 """Dump the users of a real Django, with a password hash of each algorithm.
 
-``python earlier_platform.py PASSWORD`` writes the output of ``manage.py dumpdata --format jsonl``.
+``python earlier_platform.py PASSWORD FORMAT ALGORITHM…`` writes the output of ``manage.py dumpdata
+--format FORMAT``, with all models.
 """
 
 import sys
@@ -14,7 +15,7 @@ settings.configure(
     DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
     PASSWORD_HASHERS=[
         f"django.contrib.auth.hashers.{kind}PasswordHasher"
-        for kind in ("PBKDF2", "BCryptSHA256", "BCrypt", "Argon2")
+        for kind in ("PBKDF2", "PBKDF2SHA1", "Scrypt", "BCryptSHA256", "BCrypt", "Argon2")
     ],
 )
 django.setup()
@@ -23,9 +24,9 @@ call_command("migrate", verbosity=0)
 from django.contrib.auth.hashers import make_password  # noqa: E402 - not before the set-up
 from django.contrib.auth.models import User  # noqa: E402 - the same
 
-for algorithm in ("pbkdf2_sha256", "bcrypt_sha256", "bcrypt", "argon2"):
+for algorithm in sys.argv[3:]:
     user = User(username=algorithm, email=f"{algorithm}@Example.com", first_name="Zoë")
     user.password = make_password(sys.argv[1], hasher=algorithm)
     user.save()
 User.objects.create_user("nobody", "nobody@example.com")  # without a password
-call_command("dumpdata", "auth.user", format="jsonl")
+call_command("dumpdata", format=sys.argv[2])

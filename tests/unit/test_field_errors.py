@@ -11,8 +11,8 @@ from tests.support.parameters import table
 
 CODE = ROOT / "pycoder"
 # What these raise is shown on the command line only.
-COMMANDS = {"accounts/administration.py", "accounts/transfer.py", "keys/rotation.py"}
-COMMANDS |= {"tokens/introspection.py"}
+COMMANDS = {"accounts/administration.py", "keys/rotation.py", "tokens/introspection.py"}
+COMMANDS |= {str(path.relative_to(CODE)) for path in CODE.glob("accounts/transfer/*.py")}
 REQUESTS = (base.RequestSchema, tokens.IdempotencySchema)
 SCHEMAS = {
     name: schema

@@ -40,6 +40,11 @@ class UserSchema(Schema):
     last_name = fields.String(required=True)
     date_joined = fields.DateTime("iso", required=True)
     roles = fields.List(fields.String(), required=True)
+    external_id = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "The key that an imported account had elsewhere, such as a UUID."},
+    )
 
 
 class EventSchema(Schema):

@@ -62,6 +62,9 @@ class IntrospectionSchema(Schema):
     amr = fields.List(fields.String(), metadata={"description": "The methods (RFC 8176)."})
     acr = fields.String(metadata={"description": "aal1: one factor (NIST SP 800-63B)."})
     roles = fields.List(fields.String())
+    external_id = fields.String(
+        metadata={"description": "Only of an imported account: its key elsewhere."}
+    )
 
 
 class ForwardAuthSchema(RequestSchema):

@@ -48,6 +48,7 @@ def test_a_lower_cost_is_raised_and_a_current_hash_is_kept(ada, stored, setting)
         "$2b$04$short",
         "$bcrypt-sha256$v=2,t=2b,r=4$damaged",
         "argon2$argon2id$x",
+        "scrypt:1048576:8:1$salt$00",
         "argon2$argon2id$v=19$m=64,t=1,p=8$x$y",
         "pbkdf2_sha256$99999999999$salt$digest",
     ],

@@ -22,7 +22,7 @@ def test_registration_answers_with_the_user_and_a_pair(anyone, rows, trail):
     user = response.json["user"]
     assert list(user) == [
         "id", "email", "email_verified", "username", "first_name", "last_name", "date_joined",
-        "roles",
+        "roles", "external_id",
     ]  # fmt: skip
     assert user["email"] == "ada@example.com"
     assert (user["username"], user["first_name"], user["last_name"]) == ("ada", "Ada", "Lovelace")

@@ -285,7 +285,7 @@ def test_what_is_secret_is_never_in_an_answer(document):
 
     assert names("User") == {
         "id", "email", "email_verified", "username", "first_name", "last_name", "date_joined",
-        "roles",
+        "roles", "external_id",
     }  # fmt: skip
     assert names("TokenPair") == {"access", "refresh"}
     assert names("LoginResult") == {"user", "tokens", "expires_in", "csrf_token"}

@@ -45,6 +45,7 @@ CODES = {
     "email": [
         ("", {"code": "not_an_email"}),
         ("bob@example.com", {"code": "taken"}),
+        ("eve@mail.test", {"code": "special_use_domain", "domain": "test"}),
         ("a\0@example.com", {"code": "invalid_characters"}),
     ],
     "username": [

@@ -1,8 +1,19 @@
-"""Names: which are valid."""
+"""Addresses and names: which are valid."""
+
+import unicodedata
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
-from pycoder.accounts.identifiers import is_valid_name, suggest_usernames
+from pycoder.accounts.identifiers import (
+    is_valid_name,
+    normalize_email,
+    suggest_usernames,
+    trim_identifier,
+)
+from pycoder.errors import InvalidInput
 
 
 @pytest.mark.parametrize(
@@ -38,3 +49,35 @@ def test_names_that_forge_or_hide_are_not(name):
 @pytest.mark.parametrize("email", ["42@example.com", "12345@example.com", "٤٢٤٢@example.com"])
 def test_no_suggested_username_is_a_number(email):
     assert not [name for name in suggest_usernames(email) if name.isdigit()]
+
+
+LETTERS = st.sampled_from(
+    [*"aZ09.-_+!#%'@ \"\\()[]<>,;:=?", "..", "xn--", "é", "ﬁ", "\u200b", "x" * 30]
+)
+DOMAINS = st.sampled_from(
+    [
+        "example.com", "EXAMPLE.com", "a-b.example.org", "faß.de", "xn--fa-hia.de", "example",
+        "x.onion", "-a.com", "a..com", "a.com.", "1.2.3.4", "a_b.com", f"{'a' * 64}.com", "é.com",
+        "x.c", "",
+    ]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@example(local="x" * 64, domain="example.com")
+@example(local="x" * 65, domain="example.com")
+@given(local=st.lists(LETTERS, max_size=6).map("".join), domain=DOMAINS)
+def test_an_address_is_valid_exactly_where_it_is_for_email_validator(local, domain):
+    def library(email):
+        checked = validate_email(unicodedata.normalize("NFKC", email), check_deliverability=False)
+        return unicodedata.normalize("NFC", checked.normalized.lower())
+
+    def outcome(function, email):
+        try:
+            return function(email)
+        except (EmailNotValidError, InvalidInput):
+            return None
+
+    email = f"{local}@{domain}"
+    if trim_identifier(email) == email and "=?" not in unicodedata.normalize("NFKC", email):
+        assert outcome(normalize_email, email) == outcome(library, email)

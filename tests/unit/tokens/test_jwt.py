@@ -27,10 +27,11 @@ def test_a_thousand_tokens_have_ids_of_their_own_of_128_bits(app_without_tables)
         authenticated_at: datetime
         amr: str
         roles: list[str]
+        external_id: str | None
 
     now = datetime.now(UTC)
     ends = now + timedelta(days=7)
-    subject = Subject(uuid4(), 7, new_jti(), now, None, ends, now, "pwd", [])
+    subject = Subject(uuid4(), 7, new_jti(), now, None, ends, now, "pwd", [], None)
     with app_without_tables.app_context():
         said = [read(issue_tokens(subject).access)[1] for _ in range(1000)]
     assert len({claims["jti"] for claims in said} | {subject.refresh_jti}) == 1001

@@ -4,7 +4,7 @@
  *
  * @typedef {{ access?: string, refresh?: string, expires_in?: number, csrf_token?: string }} Tokens
  * @typedef {{ id: number, email: string, email_verified: boolean, username: string,
- *   first_name: string, last_name: string, date_joined: string }} User
+ *   first_name: string, last_name: string, date_joined: string, external_id: string | null }} User
  * @typedef {{ email?: string, username?: string, password: string }} Credentials
  * @typedef {{ ticket: string, code?: string, recovery_code?: string, passkey?: object,
  *   remember_device?: boolean }} SecondStep with one factor; for `passkey`, see passkeys.js

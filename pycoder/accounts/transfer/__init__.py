@@ -1,0 +1,1 @@
+"""Import accounts from other systems, and export them."""
