@@ -21,6 +21,7 @@ from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import NO_PASSWORD
 from pycoder.ratelimit import limiter
 from pycoder.sessions import devices
+from pycoder.sessions.enrolment import announce_first_factor
 from pycoder.sessions.lifecycle import revoke_all_sessions
 from pycoder.tokens.state import TokenState
 
@@ -103,15 +104,32 @@ def _change_email(user: User, email: str) -> None:
     keeps_factors = not links.can_undo_factors(user.id, user.email_key)
     keeps_factors = keeps_factors and bool(factors.methods_of(user.id))
     _set_email(user, email)
-    former = {link.email: link.id for link in links.undo_links(user.id)}
+    former = {link.email: (link.id, link.keeps_factors) for link in links.undo_links(user.id)}
     if email in former:
-        links.revoke_undo_since(user.id, former[email])
+        link_id, keeps_factors = former[email]
+        links.revoke_undo_since(user.id, link_id)
+        if not keeps_factors:
+            _announce_added_factors(user)
         queue.enqueue(Template.EMAIL_CHANGE_UNDONE, old, user_id=user.id, confirmed=was_verified)
     else:
         links.prepare_undo(user.id, old, reserve=was_verified, keeps_factors=keeps_factors)
         queue.enqueue(Template.UNDO_EMAIL, old, user_id=user.id, confirmed=was_verified)
         queue.enqueue(Template.EMAIL_CHANGED, email, user_id=user.id)  # tells of that link
     audit.record(Event.EMAIL_CHANGED, user_id=user.id)
+
+
+def _announce_added_factors(user: User) -> None:
+    """Mail a returned address a link that removes factors which were added meanwhile.
+
+    The link that would have undone the change, and removed them, is gone. Otherwise a thief of the
+    password could end the right of the mailbox by two changes.
+    """
+    methods = factors.methods_of(user.id)
+    if methods and not links.can_undo_factors(user.id, user.email_key):
+        has_app = "code" in methods
+        announce_first_factor(
+            user, Template.FIRST_FACTOR_ADDED if has_app else Template.FIRST_PASSKEY_ADDED
+        )
 
 
 def undo_email_change(token: str) -> None:

@@ -33,7 +33,7 @@ from pycoder.sessions.enrolment import (
     end_other_authentications,
 )
 from pycoder.sessions.lifecycle import revoke_all_sessions
-from pycoder.sessions.second_step import guard
+from pycoder.sessions.second_step import NEW_CODE, guard
 from pycoder.tokens.state import TokenState
 
 TOTP_SETUP, SETUP_LIFETIME = "totp_setup", timedelta(minutes=10)
@@ -86,9 +86,9 @@ def confirm_totp(current: TokenState, code: str) -> list[str]:
     """
     user_id = current.user_id
     setup = pending.find_of_session(TOTP_SETUP, current.session_id)
-    if setup is None:  # outside the guard: nothing was guessed at
+    if setup is None:
         raise InvalidCode(NO_SETUP)
-    with guard(user_id, "code"):
+    with guard(user_id, NEW_CODE):
         user = lock_session_owner(current)
         if not pending.take_found(setup):  # another request was first
             raise InvalidCode(NO_SETUP)

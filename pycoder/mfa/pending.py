@@ -48,10 +48,11 @@ _LIVE = (
     PendingAuthentication.kind == bindparam("of_kind"),
     PendingAuthentication.expires_at > bindparam("at"),
 )
-_FIND = select(_TABLE).where(*_LIVE)
+_USABLE = (*_LIVE, PendingAuthentication.tries < MAXIMUM_TRIES)
+_FIND = select(_TABLE).where(*_USABLE)
 _TRY = (
     update(_TABLE)  # type: ignore[arg-type]
-    .where(*_LIVE, PendingAuthentication.tries < MAXIMUM_TRIES)
+    .where(*_USABLE)
     .values(tries=PendingAuthentication.tries + 1)
     .returning(_TABLE)
 )
@@ -65,7 +66,7 @@ _TAKE = delete(PendingAuthentication).where(*_LIVE)
 
 
 def find(kind: str, value: str) -> Row[Any] | None:
-    """Return a pending authentication that has not expired, outside any transaction."""
+    """Return a pending authentication that can still be used, outside any transaction."""
     return fetch_one(_FIND, _values(kind, value))
 
 

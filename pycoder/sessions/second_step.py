@@ -20,6 +20,7 @@ from pycoder.sessions.login import Created, LoginResult, create_login, login_res
 from pycoder.sessions.passkey_login import warn_of_copy
 from pycoder.tokens import status_list
 
+NEW_CODE = "new code"  # of an authenticator app that is being added
 DAY = 86_400  # seconds in which one mail at most says that a second step failed
 WEEK = 7 * DAY
 
@@ -40,7 +41,8 @@ def complete_login(
     if step is None:
         raise TicketInvalid
     user_id, is_half = step.user_id, step.kind == pending.SECOND_STEP
-    with warn_of_guesses(user_id, is_half), guard(user_id, next(iter(factor))):
+    method = next(iter(factor)) if is_half else NEW_CODE
+    with warn_of_guesses(user_id, is_half), guard(user_id, method):
         created, codes = _consume_and_create(step.kind, ticket, factor, remember_device)
     return login_result(*created)._replace(recovery_codes=codes)
 
@@ -63,10 +65,11 @@ def warn_of_guesses(user_id: int, has_password: bool) -> Iterator[None]:
 
 @contextmanager
 def guard(user_id: int, method: str) -> Iterator[None]:
-    """Record failed attempts at the second factor of a user, and limit those at codes of an app.
+    """Record failed attempts at a second factor, and limit those at codes of an app.
 
-    Recovery codes and passkeys cannot be guessed. They are not limited for the account, so that a
-    thief of the password does not keep the owner from using them.
+    Recovery codes and passkeys cannot be guessed, and the first code of a new app protects nothing.
+    They are not limited for the account, so that a thief of the password does not keep the owner
+    from using them.
     """
     with warn_of_copy(user_id), _limited(user_id) if method == "code" else _noted(user_id, method):
         yield

@@ -155,6 +155,21 @@ def test_a_link_serves_again_when_the_account_has_its_address_again(
     choose_password(ada, mails)
 
 
+def test_two_changes_do_not_end_the_right_of_the_mailbox(ada, app, thief, mails):
+    """The thief adds the factor between the changes, and the owner confirms the second one."""
+    change_address(thief, THEIRS, mails)
+    passkey, _ = add(thief, app)
+    mails()
+    move(thief, HOME, proof=prove_by(thief, passkey))
+    [link] = [mail.token for mail in mails() if mail.to == HOME]
+    assert verify(thief, link).status_code == 204
+    [(to, token)] = [(mail.to, mail.token) for mail in mails() if PATH in mail.text]
+    assert to == HOME
+    assert undo(ada, token).status_code == 204
+    assert log_in(thief, passkey).json["code"] == "passkey_unknown"
+    choose_password(ada, mails)
+
+
 def test_the_address_of_a_thief_cannot_remove_what_was_added_before(ada, thief, app, mails):
     """The first factor of the thief is undone from the thief's address, not from another."""
     back = change_address(thief, THEIRS, mails)

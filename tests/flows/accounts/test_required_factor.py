@@ -8,6 +8,7 @@ from pycoder.models.mfa import RecoveryCode, Totp
 from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.session import Session
 from tests.support.callers import Caller
+from tests.support.login_attempts import visitor
 from tests.support.second_factors import (
     Authenticator,
     confirm_address,
@@ -111,6 +112,21 @@ def test_a_ticket_has_five_tries_and_ten_minutes(ada, clock, rows):
     clock.shift(600)
     assert code_of(second_step(ada, ticket, code=authenticator.code())) == (400, "ticket_invalid")
     assert rows(select(Totp.user_id)) == []
+
+
+def test_a_thief_of_the_password_stops_no_enrolment_of_the_owner(ada, app, clock):
+    """Wrong codes of an app that the thief adds are no guesses at a secret."""
+    thief = visitor(app, ip="203.0.113.8")
+    for _ in range(11):
+        ticket = half(thief)
+        wrong = set_up(thief, ticket).wrong_code()
+        for _ in range(5):
+            assert code_of(second_step(thief, ticket, code=wrong)) == (400, "invalid_code")
+        asked = thief.client.post("/api/login/enrol/", json={"ticket": ticket})
+        assert code_of(asked) == (400, "ticket_invalid")
+    owner = visitor(app, ip="198.51.100.7")
+    ticket = half(owner)
+    assert second_step(owner, ticket, code=set_up(owner, ticket).code()).status_code == 200
 
 
 def test_a_ticket_of_one_kind_is_none_of_the_other(ada, app, clock, setting):
