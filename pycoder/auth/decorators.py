@@ -25,6 +25,8 @@ from pycoder.errors import (
     TooManyRequests,
 )
 from pycoder.http.openapi import ACCESS_TOKEN_PROBLEMS
+from pycoder.takeover.tokens import is_earlier_token
+from pycoder.takeover.trade import trade
 from pycoder.tokens.introspection import authenticate_client
 from pycoder.tokens.jwt import current_token_state, decode_token
 from pycoder.tokens.state import record_token_misuse
@@ -85,6 +87,21 @@ def refresh_token_required(view: View) -> View:
 
     documented = bp.doc(security=[{}, {"refresh_cookie": []}])(wrapper)
     return bp.errors(*ACCESS_TOKEN_PROBLEMS, TokenReused)(documented)
+
+
+def earlier_tokens_traded(view: View) -> View:
+    """Trade a refresh token of another platform in the body, while a takeover runs.
+
+    Every other token, and without a takeover every token, is left to the view.
+    """
+
+    @wraps(view)
+    def wrapper(body: dict[str, str], *args: Any) -> Any:
+        token = body.get("refresh", "")
+        pair = trade(token) if is_earlier_token(token) else None
+        return view(body, *args) if pair is None else pair
+
+    return wrapper
 
 
 def same_origin_required(view: View) -> View:

@@ -1,0 +1,167 @@
+"""Trade a live refresh token of the platform for a session, once.
+
+There are two kinds of clients. One stores the new refresh token, and does not show the old one
+again. The other keeps the old one, and shows it whenever its access token has expired: it gets a
+new access token and the same refresh token, until that refresh token is used. From then on the old
+token is a reused one, and ends the session (RFC 9700 §4.14).
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, exists, select, update
+
+from pycoder import audit
+from pycoder.audit import Event
+from pycoder.clock import now
+from pycoder.db.queries import execute, execute_in_transaction, fetch_one, insert_into
+from pycoder.errors import TokenRevoked
+from pycoder.extensions import db
+from pycoder.keys.ring import current_ring
+from pycoder.mail import queue
+from pycoder.mail.queue import Template
+from pycoder.mfa import factors
+from pycoder.models.takeover import AdoptedToken, Takeover, TakeoverClosed, TakeoverToken
+from pycoder.models.user import User, lock_user
+from pycoder.ratelimit import limiter
+from pycoder.sessions.lifecycle import create_session
+from pycoder.sessions.refresh import rotate_refresh_token
+from pycoder.takeover.configuration import RunningTakeover, running_takeover
+from pycoder.takeover.tokens import EXPIRED, SIGNATURE, AdoptionRefused, EarlierToken, verify
+from pycoder.tokens import status_list
+from pycoder.tokens.jwt import TokenPair, issue_tokens
+from pycoder.tokens.state import load_token_state
+
+AMR = "takeover"  # the platform does not say how the user authenticated
+EPOCH = datetime.fromtimestamp(0, UTC)
+HOUR = timedelta(hours=1)
+
+
+def trade(token: str) -> TokenPair | None:
+    """Return a token pair for a refresh token of the platform, or ``None`` without a takeover.
+
+    Of simultaneous trades of one token, one creates the session, and the others repeat it. Raises
+    ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``, ``TokenReused`` and ``TooManyRequests``.
+    """
+    takeover = running_takeover()
+    if takeover is None:
+        return None
+    try:
+        earlier = verify(takeover, token)
+        session_id = _require_tradable(takeover, earlier)
+        if session_id is None and (pair := _adopt(takeover, earlier)):
+            return pair
+        return _repeat(earlier, session_id or _require_tradable(takeover, earlier))
+    except AdoptionRefused as refused:
+        db.session.rollback()
+        _record_refusal(takeover, refused)
+        raise refused.problem from None
+
+
+_STANDING = select(
+    User.id,
+    User.is_active,
+    factors.has_factor().label("has_factor"),
+    exists().where(TakeoverClosed.user_id == User.id).label("is_closed"),
+    exists()
+    .where(TakeoverToken.jti == bindparam("jti"), TakeoverToken.user_id == User.id)
+    .label("is_listed"),
+    select(AdoptedToken.session_id)
+    .where(AdoptedToken.jti == bindparam("jti"))
+    .scalar_subquery()
+    .label("session_id"),
+).where(User.id == bindparam("user_id"))
+
+
+def _require_tradable(takeover: RunningTakeover, earlier: EarlierToken) -> UUID | None:
+    """Require that a token may be traded. Return the session that it was traded for before.
+
+    An account with a second factor is never signed in by such a token. A user that was closed keeps
+    a session that is still active, and gets no new one. Raises ``AdoptionRefused``.
+    """
+    row = fetch_one(_STANDING, {"jti": earlier.jti, "user_id": earlier.user_id})
+    reason = _rejection_reason(takeover, row)
+    if reason:
+        raise AdoptionRefused(reason, TokenRevoked, earlier.user_id if row else None)
+    session_id: UUID | None = row and row.session_id
+    return session_id
+
+
+def _rejection_reason(takeover: RunningTakeover, row: Any) -> str | None:
+    """Return why a token is not traded, as the audit trail names it, or ``None``."""
+    if row is None:
+        return "unknown account"
+    if not row.is_active:
+        return "deactivated account"
+    if row.has_factor:
+        return "second factor"
+    if row.session_id:
+        return None
+    if takeover.listed and not row.is_listed:
+        return "not in the list"
+    return "closed" if row.is_closed else None
+
+
+def _adopt(takeover: RunningTakeover, earlier: EarlierToken) -> TokenPair | None:
+    """Create the session of a token, and return its pair.
+
+    Returns ``None`` if another request has traded the token meanwhile. What was checked before is
+    checked again under the lock. Raises ``AdoptionRefused`` and ``TooManyRequests``.
+    """
+    user_id = earlier.user_id
+    limiter.hit("account.writes", f"takeover/{user_id}", user_id)
+    current_ring()  # fails before there is a session for which no token can be signed
+    status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
+    user = lock_user(User.id == user_id)
+    if user is None or _require_tradable(takeover, earlier):
+        db.session.rollback()
+        return None
+    session = create_session(user_id, status_idx, "body", AMR)
+    session.authenticated_at = max(user.date_joined, EPOCH)  # some time after
+    row = {"jti": earlier.jti, "session_id": session.id, "expires_at": earlier.expires_at}
+    if not execute_in_transaction(insert_into(AdoptedToken).values(row).on_conflict_do_nothing()):
+        db.session.rollback()
+        return None
+    audit.record(Event.TOKEN_ADOPTED, user_id=user_id, session_id=session.id)
+    if not takeover.listed:
+        queue.enqueue(Template.NEW_DEVICE, user.email, user_id=user_id)
+    db.session.commit()
+    return issue_tokens(session)
+
+
+def _repeat(earlier: EarlierToken, session_id: UUID | None) -> TokenPair:
+    """Return a new access token and the same refresh token, or end the session.
+
+    To rotation, a token of the platform is the one before the first refresh token of its session.
+    """
+    state = None
+    if session_id:
+        claims = {"jti": "", "sid": str(session_id), "user_id": earlier.user_id}
+        state = load_token_state(claims)
+    return rotate_refresh_token(state, earlier.jti, idempotency_key=None)
+
+
+def _record_refusal(takeover: RunningTakeover, refused: AdoptionRefused) -> None:
+    """Record a refused token: for each user, and for all wrong signatures, once an hour."""
+    is_due = _is_forgery_due if refused.reason == SIGNATURE else _is_refusal_due
+    if refused.reason != EXPIRED and is_due(takeover, refused):
+        event = Event.TOKEN_ADOPTION_REFUSED
+        audit.record_separately(event, user_id=refused.user_id, reason=refused.reason)
+
+
+def _is_forgery_due(takeover: RunningTakeover, refused: AdoptionRefused) -> bool:
+    """Return whether no wrong signature was recorded in the last hour.
+
+    Anybody can send one, so that it must not cost a write each time.
+    """
+    if takeover.forged_at and takeover.forged_at > now() - HOUR:
+        return False
+    due = Takeover.forged_at.is_(None) | (Takeover.forged_at <= now() - HOUR)
+    return bool(execute(update(Takeover).where(due).values(forged_at=now()), {}))
+
+
+def _is_refusal_due(takeover: RunningTakeover, refused: AdoptionRefused) -> bool:
+    """Return whether no refused token of a user was recorded in the last hour."""
+    key = f"{Event.TOKEN_ADOPTION_REFUSED}/{refused.user_id or 'unknown'}"
+    return limiter.is_first_in_period(key, int(HOUR.total_seconds()))
