@@ -1,4 +1,4 @@
-"""``flask takeover``: take over the signed-in users of a django-simplejwt platform."""
+"""``flask takeover``: take over signed-in users of django-simplejwt."""
 
 import re
 import sys

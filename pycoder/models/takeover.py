@@ -1,4 +1,4 @@
-"""The models of a takeover: the refresh tokens of the platform that PyCoder replaces."""
+"""The models of a takeover of the refresh tokens of another platform."""
 
 from datetime import datetime
 from uuid import UUID

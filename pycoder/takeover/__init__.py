@@ -1,1 +1,1 @@
-"""Take over the signed-in users of a platform that issued its tokens by django-simplejwt."""
+"""Take over the signed-in users of a platform that uses django-simplejwt."""

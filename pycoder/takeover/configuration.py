@@ -26,7 +26,7 @@ from pycoder.secret_key import decrypt, encrypt
 
 ALGORITHMS = [
     *("HS256", "HS384", "HS512", "RS256", "RS384", "RS512"),
-    *("ES256", "ES384", "ES512", "EdDSA"),
+    *("PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"),
 ]
 LONGEST = timedelta(days=60)  # that a takeover runs
 LONGEST_LIFETIME = timedelta(days=365)  # of a refresh token of the platform
@@ -159,7 +159,7 @@ def _check_key(algorithm: str, key: str) -> None:
         reason = len(verifier) < SHORTEST_SECRET and "A secret has at least 32 bytes."
         reason = reason or (key == current_app.config["SECRET_KEY"] and OURS)
     else:
-        reason = algorithm.startswith("RS") and verifier.key_size < SHORTEST_RSA
+        reason = algorithm.startswith(("RS", "PS")) and verifier.key_size < SHORTEST_RSA
         reason = (reason and "An RSA key has at least 2048 bits.") or (
             _is_published(algorithm, verifier) and OURS
         )

@@ -20,7 +20,7 @@ MEMBERS = {"jti", "user_id", "exp"}
 
 
 class ImportResult(NamedTuple):
-    """How many tokens a batch added, how many existed, and the reasons of its bad lines."""
+    """How many tokens of a batch are new or existed, and its bad lines with reasons."""
 
     added: int
     existing: int

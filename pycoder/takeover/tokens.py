@@ -16,7 +16,7 @@ from pycoder.keys.key import jws
 from pycoder.keys.ring import COMPACT_JWS
 from pycoder.keys.store import CLOCK_SKEW
 from pycoder.strict_json import strict_loads
-from pycoder.takeover.configuration import RunningTakeover
+from pycoder.takeover.configuration import ALGORITHMS, RunningTakeover
 
 JTI = re.compile(r"[\w.-]{1,255}", re.ASCII)
 LONGEST_ID = 18  # digits, so that the number fits the column
@@ -25,7 +25,10 @@ EXPIRED = "expired"  # the reason that is no security event
 
 
 class AdoptionRefused(Exception):
-    """A token that is not traded, the reason for the audit trail, and the problem to report."""
+    """A token that is not traded.
+
+    ``reason`` is for the audit trail, and ``problem`` for the client.
+    """
 
     def __init__(
         self, reason: str, problem: type[TokenProblem] = TokenInvalid, user_id: int | None = None
@@ -43,20 +46,22 @@ class EarlierToken(NamedTuple):
 
 
 def is_earlier_token(token: str) -> bool:
-    """Return whether a token may come from the platform: its header names no key.
+    """Return whether a token may come from the platform, by its header alone.
 
     Nothing is verified, and no statement is executed.
     """
-    return COMPACT_JWS.fullmatch(token) is not None and "kid" not in _header(token)
+    return COMPACT_JWS.fullmatch(token) is not None and _algorithm(token) in ALGORITHMS
 
 
-def _header(token: str) -> dict[str, Any]:
-    """Return the header of a token. One that cannot be read has the ``kid`` of no key."""
+def _algorithm(token: str) -> str | None:
+    """Return the algorithm of a header as PyJWT writes it by default, or ``None``."""
     try:
         header = strict_loads(base64.urlsafe_b64decode(token.partition(".")[0] + "==="))
     except ValueError:
-        return {"kid": None}
-    return header if type(header) is dict else {"kid": None}
+        return None
+    is_plain = type(header) is dict and header.keys() == {"alg", "typ"} and header["typ"] == "JWT"
+    algorithm: str | None = header["alg"] if is_plain else None
+    return algorithm
 
 
 def verify(takeover: RunningTakeover, token: str) -> EarlierToken:
@@ -65,7 +70,7 @@ def verify(takeover: RunningTakeover, token: str) -> EarlierToken:
     The algorithm is the one that the operator has named, never that of the token (RFC 8725 §3.1).
     Raises ``AdoptionRefused``.
     """
-    if _header(token) != {"alg": takeover.algorithm, "typ": "JWT"}:
+    if _algorithm(token) != takeover.algorithm:
         raise AdoptionRefused(SIGNATURE)
     try:
         signed = jws.decode_complete(token, takeover.key, algorithms=[takeover.algorithm])

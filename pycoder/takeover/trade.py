@@ -39,9 +39,9 @@ HOUR = timedelta(hours=1)
 
 
 def trade(token: str) -> TokenPair | None:
-    """Return a token pair for a refresh token of the platform, or ``None`` without a takeover.
+    """Return a token pair for a refresh token of the platform.
 
-    Of simultaneous trades of one token, one creates the session, and the others repeat it. Raises
+    Without a takeover, return ``None``. Of simultaneous trades of one token, one creates the session, and the others repeat it. Raises
     ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``, ``TokenReused`` and ``TooManyRequests``.
     """
     takeover = running_takeover()
