@@ -6,6 +6,7 @@ new access token and the same refresh token, until that refresh token is used. F
 token is a reused one, and ends the session (RFC 9700 §4.14).
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -41,18 +42,19 @@ HOUR = timedelta(hours=1)
 def trade(token: str) -> TokenPair | None:
     """Return a token pair for a refresh token of the platform.
 
-    Without a takeover, return ``None``. Of simultaneous trades of one token, one creates the session, and the others repeat it. Raises
-    ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``, ``TokenReused`` and ``TooManyRequests``.
+    Without a takeover, return ``None``. Of simultaneous trades of one token, one creates the
+    session, and the others repeat it. Raises ``TokenInvalid``, ``TokenExpired``, ``TokenRevoked``,
+    ``TokenReused`` and ``TooManyRequests``.
     """
     takeover = running_takeover()
     if takeover is None:
         return None
     try:
         earlier = verify(takeover, token)
-        session_id = _require_tradable(takeover, earlier)
+        session_id = _traded_session(takeover, earlier, fetch_one)
         if session_id is None and (pair := _adopt(takeover, earlier)):
             return pair
-        return _repeat(earlier, session_id or _require_tradable(takeover, earlier))
+        return _repeat(earlier, session_id or _traded_session(takeover, earlier, fetch_one))
     except AdoptionRefused as refused:
         db.session.rollback()
         _record_refusal(takeover, refused)
@@ -74,18 +76,28 @@ _STANDING = select(
 ).where(User.id == bindparam("user_id"))
 
 
-def _require_tradable(takeover: RunningTakeover, earlier: EarlierToken) -> UUID | None:
-    """Require that a token may be traded. Return the session that it was traded for before.
+def _traded_session(
+    takeover: RunningTakeover, earlier: EarlierToken, fetch: Callable[[Any, Any], Any]
+) -> UUID | None:
+    """Return the session that a token was traded for, or ``None`` if it may be traded now.
 
     An account with a second factor is never signed in by such a token. A user that was closed keeps
     a session that is still active, and gets no new one. Raises ``AdoptionRefused``.
     """
-    row = fetch_one(_STANDING, {"jti": earlier.jti, "user_id": earlier.user_id})
-    reason = _rejection_reason(takeover, row)
-    if reason:
+    row = fetch(_STANDING, {"jti": earlier.jti, "user_id": earlier.user_id})
+    if reason := _rejection_reason(takeover, row):
         raise AdoptionRefused(reason, TokenRevoked, earlier.user_id if row else None)
-    session_id: UUID | None = row and row.session_id
+    session_id: UUID | None = row.session_id
     return session_id
+
+
+def _fetch_under_lock(statement: Any, values: Any) -> Any:
+    """Return the first row, in the transaction that has the lock.
+
+    It needs no second connection, for which it could wait in vain: those that the pool has given
+    out may all wait for the lock.
+    """
+    return db.session.execute(statement, values).first()
 
 
 def _rejection_reason(takeover: RunningTakeover, row: Any) -> str | None:
@@ -114,7 +126,7 @@ def _adopt(takeover: RunningTakeover, earlier: EarlierToken) -> TokenPair | None
     current_ring()  # fails before there is a session for which no token can be signed
     status_idx = status_list.allocate_index()  # in a transaction of its own, before this one writes
     user = lock_user(User.id == user_id)
-    if user is None or _require_tradable(takeover, earlier):
+    if user is None or _traded_session(takeover, earlier, _fetch_under_lock):
         db.session.rollback()
         return None
     session = create_session(user_id, status_idx, "body", AMR)

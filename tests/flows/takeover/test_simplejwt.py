@@ -35,14 +35,11 @@ PRIVATE = {
 }
 SECRET = KEY + KEY[:14]  # as long as HS512 wants it
 OTHERS = {"uuid": "c0ffee00-0000-4000-8000-000000000000", "address": "person501@example.com"}
+CHOICES = [(version, True, True) for version in VERSIONS]  # with rotation, with the blacklist
+CHOICES += [("5.2.2", False, False), ("5.5.1", False, True), ("5.5.1", True, False)]
 PLATFORMS = {
-    f"{version} {'with' if rotation else 'without'} rotation, "
-    f"{'with' if blacklist else 'without'} blacklist": (version, rotation, blacklist)
-    for version in VERSIONS
-    for rotation, blacklist in [(False, False), (True, True)]
-} | {
-    f"{VERSIONS[-1]} with rotation, without blacklist": (VERSIONS[-1], True, False),
-    f"{VERSIONS[-1]} without rotation, with blacklist": (VERSIONS[-1], False, True),
+    f"{version}{' rotation' * rotation}{' blacklist' * blacklist}": (version, rotation, blacklist)
+    for version, rotation, blacklist in CHOICES
 }
 LISTED = {name: choice for name, choice in PLATFORMS.items() if choice[2]}
 
