@@ -39,7 +39,10 @@ class UtcTime(click.DateTime):
 
 
 def _read_key(ctx: click.Context, option: click.Parameter, from_stdin: bool) -> str:
-    """Return the key from standard input: a key in an argument could be seen by other users."""
+    """Return the key from standard input.
+
+    Other users of the machine can see the arguments of a command.
+    """
     if not from_stdin:
         raise click.UsageError("Send the key by standard input, with --key-stdin.", ctx)
     return sys.stdin.read().rstrip("\r\n")

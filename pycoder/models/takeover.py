@@ -48,7 +48,7 @@ class TakeoverToken(Base):
 
 
 class AdoptedToken(Base):
-    """A refresh token of the platform that was traded, and the session it was traded for.
+    """A refresh token of the platform that was traded, and its session.
 
     The row outlives its session, so that the token is not traded again.
     """

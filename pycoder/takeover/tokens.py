@@ -91,9 +91,9 @@ def verify(takeover: RunningTakeover, token: str) -> EarlierToken:
 
 
 def account_id(claimed: Any) -> int | None:
-    """Return the id of the account that a claim names, or ``None`` if it can be of none.
+    """Return the id of the account that a claim names.
 
-    simplejwt wrote numbers before 5.5, and writes text since then. Accounts keep their ids when
+    Return ``None`` if it is the id of none. simplejwt wrote numbers before 5.5, and writes text since then. Accounts keep their ids when
     they are imported.
     """
     text = str(claimed) if type(claimed) is int else claimed

@@ -79,9 +79,9 @@ _STANDING = select(
 def _traded_session(
     takeover: RunningTakeover, earlier: EarlierToken, fetch: Callable[[Any, Any], Any]
 ) -> UUID | None:
-    """Return the session that a token was traded for, or ``None`` if it may be traded now.
+    """Return the session that a token was traded for before.
 
-    An account with a second factor is never signed in by such a token. A user that was closed keeps
+    Return ``None`` if it may be traded now. An account with a second factor is never signed in by such a token. A user that was closed keeps
     a session that is still active, and gets no new one. Raises ``AdoptionRefused``.
     """
     row = fetch(_STANDING, {"jti": earlier.jti, "user_id": earlier.user_id})
