@@ -111,10 +111,11 @@ def _show_status(as_json: bool) -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @as_json
 def import_tokens(file: str, as_json: bool) -> None:
-    """Import the list of outstanding tokens, one JSON object per line, or from standard input (-).
+    """Import the list of outstanding tokens from a file, or from standard input (-).
 
-    Invalid lines are reported with a reason, and the command exits with status 1. All other lines
-    are imported. Importing the same file again adds nothing.
+    Each line is a JSON object with jti, user_id and exp, and never with the token itself. Invalid
+    lines are reported with a reason, and the command exits with status 1. All other lines are
+    imported. Importing the same file again adds nothing.
     """
     counts = Counter(added=0, existing=0, bad=0)
     with click.open_file(file, "rb") as lines:

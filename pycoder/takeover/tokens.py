@@ -93,8 +93,8 @@ def verify(takeover: RunningTakeover, token: str) -> EarlierToken:
 def account_id(claimed: Any) -> int | None:
     """Return the id of the account that a claim names.
 
-    Return ``None`` if it is the id of none. simplejwt wrote numbers before 5.5, and writes text since then. Accounts keep their ids when
-    they are imported.
+    Return ``None`` if it is the id of none. simplejwt wrote numbers before 5.5, and writes text
+    since then. Accounts keep their ids when they are imported.
     """
     text = str(claimed) if type(claimed) is int else claimed
     if type(text) is str and re.fullmatch(rf"[1-9][0-9]{{0,{LONGEST_ID - 1}}}", text):

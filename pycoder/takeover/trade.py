@@ -6,7 +6,8 @@ new access token and the same refresh token, until that refresh token is used. F
 token is a reused one, and ends the session (RFC 9700 §4.14).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -34,6 +35,7 @@ from pycoder.tokens import status_list
 from pycoder.tokens.jwt import TokenPair, issue_tokens
 from pycoder.tokens.state import load_token_state
 
+NO_SESSION = UUID(int=0)  # of a token that was used up by a logout
 AMR = "takeover"  # the platform does not say how the user authenticated
 EPOCH = datetime.fromtimestamp(0, UTC)
 HOUR = timedelta(hours=1)
@@ -49,16 +51,34 @@ def trade(token: str) -> TokenPair | None:
     takeover = running_takeover()
     if takeover is None:
         return None
-    try:
+    with _refusals_recorded(takeover):
         earlier = verify(takeover, token)
         session_id = _traded_session(takeover, earlier, fetch_one)
         if session_id is None and (pair := _adopt(takeover, earlier)):
             return pair
         return _repeat(earlier, session_id or _traded_session(takeover, earlier, fetch_one))
-    except AdoptionRefused as refused:
-        db.session.rollback()
-        _record_refusal(takeover, refused)
-        raise refused.problem from None
+
+
+def claims_to_log_out(token: str) -> dict[str, Any] | None:
+    """Return the claims that name the session of a token of the platform.
+
+    A token that was not traded is used up, and names a session that does not exist. Without a
+    takeover, return ``None``. Raises ``TokenInvalid``, ``TokenExpired`` and ``TooManyRequests``.
+    """
+    takeover = running_takeover()
+    if takeover is None:
+        return None
+    with _refusals_recorded(takeover):
+        earlier = verify(takeover, token)
+    limiter.hit("account.writes", f"takeover/{earlier.user_id}", earlier.user_id)
+    if _store(earlier, NO_SESSION):
+        audit.record(Event.SESSION_ENDED, user_id=earlier.user_id, reason="before its trade")
+    db.session.commit()
+    row = fetch_one(_ADOPTED, {"jti": earlier.jti})
+    return {"sid": str(row.session_id if row else NO_SESSION), "user_id": earlier.user_id}
+
+
+_ADOPTED = select(AdoptedToken.session_id).where(AdoptedToken.jti == bindparam("jti"))
 
 
 _STANDING = select(
@@ -69,10 +89,7 @@ _STANDING = select(
     exists()
     .where(TakeoverToken.jti == bindparam("jti"), TakeoverToken.user_id == User.id)
     .label("is_listed"),
-    select(AdoptedToken.session_id)
-    .where(AdoptedToken.jti == bindparam("jti"))
-    .scalar_subquery()
-    .label("session_id"),
+    _ADOPTED.scalar_subquery().label("session_id"),
 ).where(User.id == bindparam("user_id"))
 
 
@@ -81,8 +98,9 @@ def _traded_session(
 ) -> UUID | None:
     """Return the session that a token was traded for before.
 
-    Return ``None`` if it may be traded now. An account with a second factor is never signed in by such a token. A user that was closed keeps
-    a session that is still active, and gets no new one. Raises ``AdoptionRefused``.
+    Return ``None`` if it may be traded now. An account with a second factor is never signed in by
+    such a token. A user that was closed keeps a session that is still active, and gets no new one.
+    Raises ``AdoptionRefused``.
     """
     row = fetch(_STANDING, {"jti": earlier.jti, "user_id": earlier.user_id})
     if reason := _rejection_reason(takeover, row):
@@ -131,8 +149,7 @@ def _adopt(takeover: RunningTakeover, earlier: EarlierToken) -> TokenPair | None
         return None
     session = create_session(user_id, status_idx, "body", AMR)
     session.authenticated_at = max(user.date_joined, EPOCH)  # some time after
-    row = {"jti": earlier.jti, "session_id": session.id, "expires_at": earlier.expires_at}
-    if not execute_in_transaction(insert_into(AdoptedToken).values(row).on_conflict_do_nothing()):
+    if not _store(earlier, session.id):
         db.session.rollback()
         return None
     audit.record(Event.TOKEN_ADOPTED, user_id=user_id, session_id=session.id)
@@ -140,6 +157,16 @@ def _adopt(takeover: RunningTakeover, earlier: EarlierToken) -> TokenPair | None
         queue.enqueue(Template.NEW_DEVICE, user.email, user_id=user_id)
     db.session.commit()
     return issue_tokens(session)
+
+
+def _store(earlier: EarlierToken, session_id: UUID) -> bool:
+    """Store that a token was traded, and return whether it was not before.
+
+    Of simultaneous trades, one succeeds.
+    """
+    row = {"jti": earlier.jti, "session_id": session_id, "expires_at": earlier.expires_at}
+    insert = insert_into(AdoptedToken).values(row).on_conflict_do_nothing()
+    return bool(execute_in_transaction(insert))
 
 
 def _repeat(earlier: EarlierToken, session_id: UUID | None) -> TokenPair:
@@ -154,8 +181,22 @@ def _repeat(earlier: EarlierToken, session_id: UUID | None) -> TokenPair:
     return rotate_refresh_token(state, earlier.jti, idempotency_key=None)
 
 
+@contextmanager
+def _refusals_recorded(takeover: RunningTakeover) -> Iterator[None]:
+    """Record a token that is refused, and raise its problem."""
+    try:
+        yield
+    except AdoptionRefused as refused:
+        db.session.rollback()
+        _record_refusal(takeover, refused)
+        raise refused.problem from None
+
+
 def _record_refusal(takeover: RunningTakeover, refused: AdoptionRefused) -> None:
-    """Record a refused token: for each user, and for all wrong signatures, once an hour."""
+    """Record a refused token.
+
+    Those of a user are recorded once an hour, and so are all wrong signatures together.
+    """
     is_due = _is_forgery_due if refused.reason == SIGNATURE else _is_refusal_due
     if refused.reason != EXPIRED and is_due(takeover, refused):
         event = Event.TOKEN_ADOPTION_REFUSED

@@ -200,6 +200,34 @@ def test_a_wrong_signature_costs_one_statement(app, ada, ada_id, takeover):
 def test_the_tokens_of_the_platform_open_nothing_else(app, ada, token):
     traded(ada, token)
     assert code(ada.user(token)) == code(ada.verify(token)) == "token_invalid"
-    assert code(ada.logout(refresh=token)) == "token_invalid"
     assert ada.revoke(token).status_code == 200
     assert Caller(app.test_client()).refresh(token).status_code == 200
+
+
+@on_sqlite
+def test_a_logout_by_the_old_token_ends_its_session(app, ada, token, sessions):
+    pair = traded(ada, token)
+    assert Caller(app.test_client()).logout(access="x", refresh=token).status_code == 204
+    assert sessions() == []
+    assert code(ada.user(pair.access)) == code(ada.refresh(token)) == "token_revoked"
+
+
+def test_a_logout_by_a_token_that_was_not_traded_uses_it_up(app, ada, ada_id, token, trail, rows):
+    stranger = Caller(app.test_client())
+    for _ in range(2):
+        assert stranger.logout(refresh=token).status_code == 204
+    assert trail().count(Event.SESSION_ENDED) == 1
+    assert code(ada.refresh(token)) == "token_revoked"
+    assert code(ada.user()) == 200
+    assert len(rows(select(AdoptedToken.jti))) == 1
+
+
+@on_sqlite
+def test_a_logout_by_a_forged_or_expired_token_ends_nothing(ada, ada_id, token, flask, sessions):
+    traded(ada, token)
+    assert code(ada.logout(refresh=earlier_token(ada_id, key="x" * 50))) == "token_invalid"
+    with later(days=2):
+        assert code(ada.logout(refresh=token)) == "token_expired"
+    flask("takeover", "stop")
+    assert code(ada.logout(refresh=token)) == "token_invalid"
+    assert len(sessions()) == 1
