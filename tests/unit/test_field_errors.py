@@ -12,7 +12,7 @@ from tests.support.parameters import table
 CODE = ROOT / "pycoder"
 # What these raise is shown on the command line only.
 COMMANDS = {"accounts/administration.py", "accounts/transfer.py", "keys/rotation.py"}
-COMMANDS |= {"tokens/introspection.py"}
+COMMANDS |= {"tokens/introspection.py", "takeover/configuration.py", "takeover/outstanding.py"}
 REQUESTS = (base.RequestSchema, tokens.IdempotencySchema)
 SCHEMAS = {
     name: schema
