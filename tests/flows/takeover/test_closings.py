@@ -90,6 +90,13 @@ def test_one_call_closes_one_user(ada, bob, ada_id, token, rows):
 
 
 @on_sqlite
+def test_a_deactivated_account_is_refused_by_that_name(scene, ada, token, reasons):
+    scene.command("deactivate", ada.email)
+    assert code(ada.refresh(token)) == "token_revoked"
+    assert reasons() == ["deactivated account"]
+
+
+@on_sqlite
 def test_without_a_takeover_nobody_is_closed(ada, rows):
     ada.call("DELETE", "/api/sessions/")
     assert rows(select(func.count(TakeoverClosed.user_id))) == [0]

@@ -35,8 +35,9 @@ def test_a_token_is_traded_for_a_session(ada, token, trail, sessions):
     assert Event.TOKEN_ADOPTED in trail()
 
 
-def test_the_new_session_claims_no_recent_authentication(ada, ada_id, token, rows):
-    joined = rows(select(User.date_joined).where(User.id == ada_id))[0]
+def test_the_new_session_claims_no_recent_authentication(app, ada, token):
+    joined = datetime(2020, 2, 29, 12, tzinfo=UTC)
+    change(app, User.__table__.update().values(date_joined=joined))
     claims = claims_of(traded(ada, token).access)
     assert (claims["amr"], claims["acr"]) == (["takeover"], "aal1")
     assert claims["auth_time"] == int(joined.timestamp())
