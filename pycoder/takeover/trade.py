@@ -70,15 +70,29 @@ def claims_to_log_out(token: str) -> dict[str, Any] | None:
         return None
     with _refusals_recorded(takeover):
         earlier = verify(takeover, token)
+    session_id = _session_of(earlier) or _use_up(earlier)
+    return {"sid": str(session_id), "user_id": earlier.user_id}
+
+
+_ADOPTED = select(AdoptedToken.session_id).where(AdoptedToken.jti == bindparam("jti"))
+
+
+def _session_of(earlier: EarlierToken) -> UUID | None:
+    """Return the session that a token was traded for, or ``None``."""
+    row = fetch_one(_ADOPTED, {"jti": earlier.jti})
+    return row.session_id if row else None
+
+
+def _use_up(earlier: EarlierToken) -> UUID:
+    """Use up a token that was not traded.
+
+    Return the session that it was traded for meanwhile, or ``NO_SESSION``.
+    """
     limiter.hit("account.writes", f"takeover/{earlier.user_id}", earlier.user_id)
     if _store(earlier, NO_SESSION):
         audit.record(Event.SESSION_ENDED, user_id=earlier.user_id, reason="before its trade")
     db.session.commit()
-    row = fetch_one(_ADOPTED, {"jti": earlier.jti})
-    return {"sid": str(row.session_id if row else NO_SESSION), "user_id": earlier.user_id}
-
-
-_ADOPTED = select(AdoptedToken.session_id).where(AdoptedToken.jti == bindparam("jti"))
+    return _session_of(earlier) or NO_SESSION
 
 
 _STANDING = select(

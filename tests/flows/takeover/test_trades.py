@@ -224,6 +224,15 @@ def test_a_logout_by_a_token_that_was_not_traded_uses_it_up(app, ada, ada_id, to
 
 
 @on_sqlite
+def test_a_traded_session_is_logged_out_without_a_limit(ada, ada_id, token, sessions):
+    traded(ada, token)
+    spent = [code(ada.logout(refresh=earlier_token(ada_id))) for _ in range(60)]
+    assert spent == [204] * 59 + ["too_many_requests"]
+    assert ada.logout(refresh=token).status_code == 204
+    assert sessions() == []
+
+
+@on_sqlite
 def test_a_logout_by_a_forged_or_expired_token_ends_nothing(ada, ada_id, token, flask, sessions):
     traded(ada, token)
     assert code(ada.logout(refresh=earlier_token(ada_id, key="x" * 50))) == "token_invalid"
