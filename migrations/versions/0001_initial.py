@@ -294,10 +294,54 @@ def upgrade():
         sa.Column("created_at", TIME, nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_oauth_clients"),
     )
+    op.create_table(
+        "takeover",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("algorithm", sa.String(8), nullable=False),
+        sa.Column("encrypted_key", sa.LargeBinary(), nullable=False),
+        sa.Column("claim", sa.String(255), nullable=False),
+        sa.Column("audience", sa.String(255), nullable=True),
+        sa.Column("issuer", sa.String(255), nullable=True),
+        sa.Column("refresh_lifetime", sa.Integer(), nullable=False),
+        sa.Column("listed", sa.Boolean(), nullable=False),
+        sa.Column("started_at", TIME, nullable=False),
+        sa.Column("until", TIME, nullable=False),
+        sa.Column("last_expiry", TIME, nullable=False),
+        sa.Column("forged_at", TIME, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_takeover"),
+    )
+    op.create_table(
+        "takeover_tokens",
+        sa.Column("jti", sa.String(255), nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("jti", name="pk_takeover_tokens"),
+    )
+    op.create_index("ix_takeover_tokens_expires_at", "takeover_tokens", ["expires_at"])
+    op.create_table(
+        "adopted_tokens",
+        sa.Column("jti", sa.String(255), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("expires_at", TIME, nullable=False),
+        sa.PrimaryKeyConstraint("jti", name="pk_adopted_tokens"),
+    )
+    op.create_index("ix_adopted_tokens_expires_at", "adopted_tokens", ["expires_at"])
+    op.create_table(
+        "takeover_closed",
+        sa.Column("user_id", ID, autoincrement=False, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["users.id"], name="fk_takeover_closed_user_id_users", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("user_id", name="pk_takeover_closed"),
+    )
 
 
 def downgrade():
     for table in (
+        "takeover_closed",
+        "adopted_tokens",
+        "takeover_tokens",
+        "takeover",
         "oauth_clients",
         "signing_keys",
         "leases",

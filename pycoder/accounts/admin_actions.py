@@ -24,12 +24,11 @@ from pycoder.extensions import db
 from pycoder.mail import queue
 from pycoder.mail.queue import Template
 from pycoder.models.role import ADMIN, roles_of
-from pycoder.models.session import Session
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import NO_PASSWORD
 from pycoder.ratelimit import limiter
 from pycoder.sessions import devices
-from pycoder.sessions.lifecycle import end_sessions, revoke_all_sessions
+from pycoder.sessions.lifecycle import revoke_all_sessions
 from pycoder.sessions.second_step import lift_pauses
 from pycoder.tokens.state import TokenState
 
@@ -70,7 +69,7 @@ def end_all_sessions(
     """
     require_reauthentication(current, password, proof)
     user = _lock_subject(current, proof, user_id)
-    if end_sessions(Session.user_id == user_id):
+    if revoke_all_sessions(user_id):
         queue.enqueue(Template.SESSIONS_ENDED, user.email, user_id=user_id)
     audit.record(Event.SESSIONS_ALL_ENDED, user_id=user_id)
     db.session.commit()

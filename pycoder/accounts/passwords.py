@@ -19,6 +19,7 @@ from pycoder.keys.ring import current_ring
 from pycoder.mail import links, queue
 from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
+from pycoder.mfa import factors
 from pycoder.models.user import User, normalize_identifier
 from pycoder.passwords.hashing import hash_password
 from pycoder.passwords.policy import policy_violations
@@ -48,7 +49,8 @@ def change_password(
     user = lock_reauthenticated_owner(current, proof)
     replace_password_hash(user, password_hash)
     revoke_all_sessions(user.id)
-    session = create_session(user.id, status_idx, current.transport, current.amr)
+    amr = factors.PASSWORD if proof is None else current.amr
+    session = create_session(user.id, status_idx, current.transport, amr)
     if proof is not None:  # the user authenticated when it was created
         session.authenticated_at = current.authenticated_at
     audit.record(Event.PASSWORD_CHANGED, user_id=user.id, session_id=session.id)

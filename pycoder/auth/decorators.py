@@ -21,10 +21,13 @@ from pycoder.errors import (
     InvalidInput,
     TokenInvalid,
     TokenMissing,
+    TokenProblem,
     TokenReused,
     TooManyRequests,
 )
 from pycoder.http.openapi import ACCESS_TOKEN_PROBLEMS
+from pycoder.takeover.tokens import is_earlier_token
+from pycoder.takeover.trade import claims_to_log_out, trade
 from pycoder.tokens.introspection import authenticate_client
 from pycoder.tokens.jwt import current_token_state, decode_token
 from pycoder.tokens.state import record_token_misuse
@@ -85,6 +88,21 @@ def refresh_token_required(view: View) -> View:
 
     documented = bp.doc(security=[{}, {"refresh_cookie": []}])(wrapper)
     return bp.errors(*ACCESS_TOKEN_PROBLEMS, TokenReused)(documented)
+
+
+def earlier_tokens_traded(view: View) -> View:
+    """Trade a refresh token of another platform in the body, while a takeover runs.
+
+    Every other token, and without a takeover every token, is left to the view.
+    """
+
+    @wraps(view)
+    def wrapper(body: dict[str, str], *args: Any) -> Any:
+        token = body.get("refresh", "")
+        pair = trade(token) if is_earlier_token(token) else None
+        return view(body, *args) if pair is None else pair
+
+    return wrapper
 
 
 def same_origin_required(view: View) -> View:
@@ -188,12 +206,19 @@ def claims_from_request(refresh: str | None) -> list[dict[str, Any]]:
     for token_type, read in sources.items():
         try:
             if token := read():
-                claims.append(decode_token(token, token_type))
-        except (InvalidTokenError, TokenMissing, TokenInvalid) as error:
+                claims.append(_claims_of(token, token_type))
+        except (InvalidTokenError, TokenProblem) as error:
             errors.append(error)
     if errors and not claims:
         raise errors[0]
     return claims or _claims_from_cookie()
+
+
+def _claims_of(token: str, token_type: str) -> dict[str, Any]:
+    """Return the claims of a token, or those of a refresh token of another platform."""
+    if token_type == "refresh" and is_earlier_token(token):
+        return claims_to_log_out(token) or decode_token(token, token_type)
+    return decode_token(token, token_type)
 
 
 def _claims_from_cookie() -> list[dict[str, Any]]:

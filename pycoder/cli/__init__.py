@@ -7,11 +7,12 @@ from pycoder.cli.backup import backup, restored
 from pycoder.cli.clients import services
 from pycoder.cli.keys import keys
 from pycoder.cli.maintenance import audit_group, doctor, mail, tokens
+from pycoder.cli.takeover import takeover
 from pycoder.cli.users import users
 
 
 def init_app(app: Flask) -> None:
     """Register the commands."""
-    groups = (users, tokens, keys, mail, services, audit_group)
+    groups = (users, tokens, keys, mail, services, audit_group, takeover)
     for command in (*groups, doctor, backup, restored):
         app.cli.add_command(command)

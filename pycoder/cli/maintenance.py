@@ -18,6 +18,7 @@ from pycoder.db import files
 from pycoder.mail import worker
 from pycoder.mfa import passkeys
 from pycoder.sessions import pruning, refresh
+from pycoder.takeover import configuration
 
 tokens = ProblemGroup("tokens", help="Maintain the tables of sessions and tokens.")
 mail = ProblemGroup("mail", help="Send queued mails.")
@@ -88,6 +89,18 @@ def _rotation_hint() -> list[tuple[str, str, str, str]]:
     return [("session.reused", text, "database", "")] if count else []
 
 
+def _running_takeover() -> list[tuple[str, str, str, str]]:
+    """Return a complaint for a takeover that runs."""
+    try:
+        found = configuration.describe()
+    except SQLAlchemyError:
+        return []
+    if found is None or found.state != configuration.RUNS:
+        return []
+    complaint = f"the key of another platform signs users in until {found.until:%Y-%m-%d %H:%M}"
+    return [("takeover", found.mode, "database", f"{complaint}; see flask takeover status")]
+
+
 @click.command("doctor")
 @as_json
 @with_appcontext
@@ -101,7 +114,7 @@ def doctor(as_json: bool) -> None:
     """
     config = current_app.extensions["pycoder.config"]
     report = [("version", version("pycoder"), "package", ""), *config.report()]
-    report += _orphaned_passkeys() + _rotation_hint()
+    report += _orphaned_passkeys() + _rotation_hint() + _running_takeover()
     exposed = [
         (str(path), mode, "file", f"every user can open it; run chmod o-rwx {path}")
         for path, mode in files.exposed_files(config)

@@ -12,11 +12,10 @@ from pycoder.mail import links, queue
 from pycoder.mail.links import Purpose
 from pycoder.mail.queue import Template
 from pycoder.mfa import factors, pending, recovery_codes, totp
-from pycoder.models.session import Session
 from pycoder.models.user import User
 from pycoder.ratelimit import limiter
 from pycoder.sessions import devices
-from pycoder.sessions.lifecycle import end_sessions
+from pycoder.sessions.lifecycle import revoke_all_sessions
 
 
 def show_setup(ticket: str) -> dict[str, str]:
@@ -76,7 +75,7 @@ def end_other_authentications(user: User, session_id: UUID | None = None) -> Non
     end, in the caller's transaction. All devices but the client's are forgotten: an attacker may
     have signed in on one by the password alone, and would have a counter of wrong codes of its own.
     """
-    end_sessions((Session.user_id == user.id) & (Session.id != session_id))
+    revoke_all_sessions(user.id, but=session_id)
     devices.forget_other_devices(user.id)
     pending.revoke(user.id)
     links.revoke(user.id, Purpose.CHANGE)

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Integer, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, Integer, bindparam, delete, exists, literal, select, update
 
 from pycoder import audit
 from pycoder.audit import Event
@@ -16,6 +16,7 @@ from pycoder.db.queries import execute_in_transaction, insert_into
 from pycoder.errors import NotFound, TokenRevoked
 from pycoder.extensions import db
 from pycoder.models.session import Session, TokenBlocklist, is_active_session
+from pycoder.models.takeover import Takeover, TakeoverClosed
 from pycoder.models.user import User, lock_user
 from pycoder.ratelimit import limiter
 from pycoder.sessions import pruning
@@ -174,7 +175,7 @@ def revoke_other_sessions(current: TokenState) -> None:
     lock_user(User.id == user_id)
     if not db.session.scalar(select(is_active_session(session_id))):
         raise TokenRevoked
-    if end_sessions((Session.user_id == user_id) & (Session.id != session_id)):
+    if revoke_all_sessions(user_id, but=session_id):
         audit.record(Event.SESSIONS_ENDED, user_id=user_id, session_id=session_id)
     db.session.commit()
 
@@ -187,9 +188,22 @@ def _count_revocation(current: TokenState, kind: str) -> None:
     limiter.hit("account.writes", f"revoke/{kind}/{current.session_id}", current.user_id)
 
 
-def revoke_all_sessions(user_id: int) -> None:
-    """Revoke every session of a user in the caller's transaction."""
-    end_sessions(Session.user_id == user_id)
+def revoke_all_sessions(user_id: int, *, but: UUID | None = None) -> int:
+    """Revoke every session of a user, or every one but one, and return their number.
+
+    Tokens of another platform that were not traded for a session yet end, too: during a takeover,
+    the user is closed (takeover/trade.py). It is part of the caller's transaction, which holds the
+    lock of the user.
+    """
+    execute_in_transaction(_close(user_id))
+    theirs = Session.user_id == user_id
+    return end_sessions(theirs if but is None else theirs & (Session.id != but))
+
+
+def _close(user_id: int) -> Any:
+    """Return the INSERT that closes a user, if there is a takeover."""
+    closed = select(literal(user_id)).where(exists(select(Takeover.id)))
+    return insert_into(TakeoverClosed).from_select(["user_id"], closed).on_conflict_do_nothing()
 
 
 def end_sessions(condition: ColumnElement[bool]) -> int:

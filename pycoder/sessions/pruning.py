@@ -17,6 +17,7 @@ from pycoder.models.audit import AuditEvent
 from pycoder.models.device import Device
 from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.session import PendingIndex, Session, TokenBlocklist
+from pycoder.models.takeover import AdoptedToken, Takeover, TakeoverClosed, TakeoverToken
 from pycoder.sessions import devices
 
 BATCH = 20  # rows of a table that an ordinary write deletes at most
@@ -33,6 +34,10 @@ _EXPIRED = (
         PendingAuthentication.expires_at <= bindparam("expired"),
     ),
     (AuditEvent, AuditEvent.id, AuditEvent.at < bindparam("oldest")),
+    (Takeover, Takeover.id, Takeover.last_expiry <= bindparam("expired")),
+    (TakeoverToken, TakeoverToken.jti, TakeoverToken.expires_at <= bindparam("expired")),
+    (AdoptedToken, AdoptedToken.jti, AdoptedToken.expires_at <= bindparam("expired")),
+    (TakeoverClosed, TakeoverClosed.user_id, ~exists(select(Takeover.id))),
 )
 _FORGOTTEN = AuditEvent.forget_at <= bindparam("due")
 _IS_ANY_EXPIRED = select(

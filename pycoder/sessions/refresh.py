@@ -70,9 +70,10 @@ def _may_repeat(state: TokenState, jti: str, key_hash: str | None) -> bool:
 
     With ``REFRESH_ROTATION=until_used`` it may. With ``strict``, a client proves by the key of its
     first request that it repeats it, within ``REFRESH_RETRY_WINDOW``. A client that sends no key is
-    believed for ``REFRESH_REUSE_LEEWAY`` seconds.
+    believed for ``REFRESH_REUSE_LEEWAY`` seconds. A session whose first refresh token is unused has
+    no other one but that which takeover/trade.py traded for it.
     """
-    if jti in state.refresh_jtis():
+    if jti in state.refresh_jtis() or state.previous_jti is None:
         return True
     if jti != state.previous_jti or state.rotated_at is None:
         return False
@@ -131,8 +132,17 @@ def _rotate(state: TokenState, key_hash: str | None) -> TokenState | None:
 
 
 def _repeat(state: TokenState) -> TokenState | None:
-    """Count a repeated refresh, if the successor is still unused."""
-    return state if _update(state, {"last_used_at": now()}) else None
+    """Count a repeated refresh, if the successor is still unused.
+
+    If it is the first token of its session, the session goes on from now: a token of another
+    platform may be valid for longer than ours.
+    """
+    at = now()
+    if state.previous_jti is None:
+        expires_at = lifecycle.session_expiry(at, created_at=state.created_at)
+        state = state._replace(rotated_at=at, expires_at=expires_at)
+    values = {"rotated_at": state.rotated_at, "expires_at": state.expires_at}
+    return state if _update(state, {"last_used_at": at, **values}) else None
 
 
 def _update(state: TokenState, values: dict[str, Any]) -> bool:

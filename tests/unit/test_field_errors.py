@@ -12,6 +12,7 @@ from tests.support.parameters import table
 CODE = ROOT / "pycoder"
 # What these raise is shown on the command line only.
 COMMANDS = {"accounts/administration.py", "keys/rotation.py", "tokens/introspection.py"}
+COMMANDS |= {"takeover/configuration.py", "takeover/outstanding.py"}
 COMMANDS |= {str(path.relative_to(CODE)) for path in CODE.glob("accounts/transfer/*.py")}
 REQUESTS = (base.RequestSchema, tokens.IdempotencySchema)
 SCHEMAS = {

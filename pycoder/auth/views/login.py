@@ -54,7 +54,7 @@ def login(credentials: dict[str, Any]) -> dict[str, Any]:
 @bp.post("/logout/")
 @bp.arguments(LogoutSchema, required=False)
 @bp.response(204, headers=SETS_COOKIES)
-@bp.errors(TokenMissing, TokenInvalid, TokenExpired)
+@bp.errors(TokenMissing, TokenInvalid, TokenExpired, TooManyRequests)
 @bp.doc(security=[{"bearer": []}, {"cookie": []}, {}])
 def logout(body: dict[str, str]) -> None:
     """End the session of an access token, a refresh token, or both.

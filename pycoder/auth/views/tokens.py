@@ -9,6 +9,7 @@ from pycoder.auth.cookies import token_pair_response
 from pycoder.auth.decorators import (
     client_auth_required,
     current_jti,
+    earlier_tokens_traded,
     refresh_token_required,
 )
 from pycoder.auth.schemas.base import EmptySchema
@@ -32,10 +33,11 @@ from pycoder.tokens.jwt import current_token_state, decode_token, token_in_block
 @bp.post("/token/refresh/")
 @bp.arguments(RefreshSchema, required=False)
 @bp.arguments(IdempotencySchema, location="headers")
-@refresh_token_required
 @bp.response(200, RefreshResultSchema, headers=SETS_COOKIES)
 @bp.links("")
 @bp.errors(TooManyRequests)
+@earlier_tokens_traded
+@refresh_token_required
 def refresh(body: dict[str, str], headers: dict[str, str | None]) -> Any:
     """Exchange a refresh token for a new token pair.
 

@@ -45,6 +45,11 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "sessions.all_ended": "All devices signed out by an administrator",
   "token.misplaced": "Token rejected because it was sent in the wrong place",
   "token.revoked": "Access token revoked",
+  "token.adopted": "Sign-in taken over from the platform before",
+  "token.adoption_refused": "A sign-in on the platform before was not taken over",
+  "takeover.started": "Takeover of sign-ins of another platform started",
+  "takeover.stopped": "Takeover of sign-ins of another platform stopped",
+  "takeover.listed": "Sign-ins of another platform listed for the takeover",
   "limit.reached": "Too many attempts; paused for a while",
   "user.deleted": "Account deleted",
   "users.imported": "Accounts imported",
@@ -59,7 +64,7 @@ const EVENTS = /** @type {Record<string, string>} */ ({
   "mail.given_up": "A mail could not be delivered to this account's address",
 });
 
-const ALARMING = /^(login\.(second_)?refused|proof\.refused|passkey\.(refused|counter_fell)|csrf\.refused|session\.reused|service\.refused|token\.misplaced|limit\.reached)$/;
+const ALARMING = /^(login\.(second_)?refused|proof\.refused|passkey\.(refused|counter_fell)|csrf\.refused|session\.reused|service\.refused|token\.(misplaced|adoption_refused)|limit\.reached)$/;
 
 /** The names of all events, with their sentences. @type {[string, string][]} */
 export const ALL_EVENTS = Object.entries(EVENTS);

@@ -88,6 +88,8 @@ KEPT = {
     "recovery_codes": "as passwords that were changed since, they are what they were",
     "passkeys": "accounts are as they were",
     "signing_keys": "replaced",
+    "adopted_tokens": "as no takeover runs any more, none of them is traded",
+    "takeover_closed": "as no takeover runs any more, nobody needs it",
     "status_counter": "advanced",
     "token_blocklist": "refers to tokens of replaced keys",
     "oauth_clients": "services have their secrets",

@@ -1,0 +1,1 @@
+"""Take over the signed-in users of a platform that uses django-simplejwt."""
