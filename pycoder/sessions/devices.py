@@ -7,6 +7,7 @@ owner out. Neither grants access.
 import secrets
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 
 from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer
@@ -36,26 +37,26 @@ def remember_device(user_id: int, *, without_factor: bool = False) -> tuple[str,
 
     Return the value of the device cookie with this account added as its latest, and whether the
     device is new to the account. A known device keeps its id until the password is reset. With
-    ``without_factor``, its logins need no second factor for ``REMEMBERED``. The caller holds
-    ``lock_user``, or has added the user in the same transaction.
+    ``without_factor``, it gets another one, and its logins need no second factor for
+    ``REMEMBERED``. The caller holds ``lock_user``, or has added the user in the same transaction.
     """
     accounts, at = _accounts(), now()
-    device = accounts.pop(str(user_id), "")
+    device, renewed = accounts.pop(str(user_id), ""), secrets.token_urlsafe(16)
     known = (Device.digest == _digest(device), Device.user_id == user_id)
     is_current = (Device.last_used_at > at - LIFETIME, Device.reset_at.is_(None))
-    used = update(Device).where(*known, *is_current).values(last_used_at=at)
-    is_new = not execute_in_transaction(used)
+    values: dict[str, Any] = {"last_used_at": at}
+    if without_factor:  # the cookie stands for the factor, so a copy from before must not
+        values |= {"digest": _digest(renewed), "remembered_until": at + REMEMBERED}
+    is_new = not execute_in_transaction(update(Device).where(*known, *is_current).values(values))
     if is_new:
         if device:
             execute_in_transaction(delete(Device).where(*known))
-        device = secrets.token_urlsafe(16)
         execute_in_transaction(_SURPLUS, {"user_id": user_id, "kept": MAXIMUM_DEVICES - 1})
-        row = Device(digest=_digest(device), user_id=user_id, created_at=at, last_used_at=at)
-        db.session.add(row)
+        row = {"digest": _digest(renewed), "user_id": user_id, "created_at": at}
+        db.session.add(Device(**row | values))
         db.session.flush()
-    if without_factor:
-        own = update(Device).where(Device.digest == _digest(device), Device.user_id == user_id)
-        execute_in_transaction(own.values(remembered_until=at + REMEMBERED))
+    if is_new or without_factor:
+        device = renewed
     latest = dict(list(accounts.items())[1 - MAXIMUM_ACCOUNTS :])
     return str(_serializer().dumps({**latest, str(user_id): device})), is_new
 

@@ -275,6 +275,19 @@ def test_a_proof_raises_the_next_token_and_removal_lowers_it(ada, enrolled, cloc
     assert code_of(answer) == (401, "insufficient_user_authentication")
 
 
+def test_a_copy_of_the_cookie_from_before_is_no_remembered_device(ada, app, enrolled, clock):
+    authenticator, _ = enrolled
+    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
+    copy = ada.client.get_cookie("device", path="/api/").value
+    clock.shift(30)
+    step = second_step(ada, half(ada), code=authenticator.code(), remember_device=True)
+    assert step.status_code == 200
+    thief = Caller(app.test_client())
+    thief.client.set_cookie("device", copy, path="/api/")
+    assert code_of(thief.try_login()) == (403, "second_factor_required")
+    assert ada.try_login().status_code == 200
+
+
 def test_a_remembered_device_still_proves_itself(ada, enrolled, clock):
     second_step(ada, half(ada), code=enrolled[0].code(), remember_device=True)
     ada.login()

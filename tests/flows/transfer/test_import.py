@@ -27,10 +27,11 @@ def test_ids_flags_and_times_are_kept_and_the_next_user_gets_a_new_id(import_lin
     user = rows(select(User).order_by(User.id))[0]
     assert (user.id, user.is_active, user.first_name) == (7, False, "Ada")
     assert user.date_joined.isoformat() == "2021-03-04T03:06:07+00:00"
-    assert anyone.register().json["user"]["id"] == 40_001
+    first = anyone.register().json["user"]["id"]
+    assert first > 40_000
     assert import_lines(line(9))[0]["added"] == 1
     anyone.email = "later@example.com"
-    assert anyone.register().json["user"]["id"] == 40_002
+    assert anyone.register().json["user"]["id"] == first + 1
 
 
 def test_csv_is_read_too_also_in_part_and_again(flask, tmp_path, rows):
