@@ -53,7 +53,7 @@ def test_every_call_is_in_the_document(app):
 def test_every_command_is_in_the_document(app):
     groups = {
         name: app.cli.commands[name]
-        for name in ("users", "keys", "services", "tokens", "mail", "audit")
+        for name in ("users", "takeover", "keys", "services", "tokens", "mail", "audit")
     }
     listed = " ".join(named(section(OPERATIONS, "Commands"), "[^`]+"))
     for name, group in groups.items():
