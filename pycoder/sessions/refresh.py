@@ -34,30 +34,36 @@ HINT = (
 
 
 def rotate_refresh_token(
-    state: TokenState | None, jti: str, *, idempotency_key: str | None
+    state: TokenState | None,
+    jti: str,
+    *,
+    idempotency_key: str | None = None,
+    adopted: bool = False,
 ) -> TokenPair:
     """Rotate a refresh token, and return the new pair. Reuse revokes the session.
 
     A client may repeat the request while the successor is unused, and gets that successor again: a
     lost response signs no user out (RFC 9700 §4.14.2). ``_may_repeat`` names the conditions. If
-    another request changes the session meanwhile, its new state decides. Raises ``TokenReused``,
+    another request changes the session meanwhile, its new state decides. ``adopted`` is for the
+    token of another platform that the session was traded for. Raises ``TokenReused``,
     ``TokenRevoked`` and ``TooManyRequests``.
     """
     key_hash = idempotency_key and hashlib.sha256(idempotency_key.encode()).hexdigest()
     while state:
-        if used := _use(state, jti, key_hash):
+        if used := _use(state, jti, key_hash, adopted):
             return issue_tokens(used)
         state = reload_token_state(state)
     raise TokenRevoked
 
 
-def _use(state: TokenState, jti: str, key_hash: str | None) -> TokenState | None:
+def _use(state: TokenState, jti: str, key_hash: str | None, adopted: bool) -> TokenState | None:
     """Use a refresh token, and return the state to issue tokens for.
 
     Returns ``None`` if another request has changed the session.
     """
     is_newest = jti == state.refresh_jti
-    if not (is_newest or _may_repeat(state, jti, key_hash)):
+    is_first = adopted and state.previous_jti is None  # the session's own token is unused
+    if not (is_newest or is_first or _may_repeat(state, jti, key_hash)):
         _revoke_reused(state, jti)
         raise TokenReused
     if state.is_over():
@@ -70,10 +76,9 @@ def _may_repeat(state: TokenState, jti: str, key_hash: str | None) -> bool:
 
     With ``REFRESH_ROTATION=until_used`` it may. With ``strict``, a client proves by the key of its
     first request that it repeats it, within ``REFRESH_RETRY_WINDOW``. A client that sends no key is
-    believed for ``REFRESH_REUSE_LEEWAY`` seconds. A session whose first refresh token is unused has
-    no other one but that which takeover/trade.py traded for it.
+    believed for ``REFRESH_REUSE_LEEWAY`` seconds.
     """
-    if jti in state.refresh_jtis() or state.previous_jti is None:
+    if jti in state.refresh_jtis():
         return True
     if jti != state.previous_jti or state.rotated_at is None:
         return False

@@ -78,7 +78,13 @@ def parse_token(line: bytes) -> dict[str, Any]:
     if type(values["jti"]) is not str or not JTI.fullmatch(values["jti"]):
         raise InvalidInput({"jti": ["This is not the jti of a token."]})
     if user_id is None:
-        raise InvalidInput({"user_id": ["This is not the number of an account."]})
+        raise InvalidInput(
+            {
+                "user_id": [
+                    "This is no number, and the external_id of no account. Import the users first."
+                ]
+            }
+        )
     if type(exp) is not int or not 0 <= exp < 2**33:
         raise InvalidInput({"exp": ["This is not a time in seconds since 1970."]})
     return {

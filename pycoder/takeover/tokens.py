@@ -9,12 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from jwt import InvalidTokenError
+from sqlalchemy import bindparam, select
 
 from pycoder.clock import now
+from pycoder.db.queries import fetch_one
 from pycoder.errors import TokenExpired, TokenInvalid, TokenProblem
 from pycoder.keys.key import jws
 from pycoder.keys.ring import COMPACT_JWS
 from pycoder.keys.store import CLOCK_SKEW
+from pycoder.models.user import User
 from pycoder.strict_json import strict_loads
 from pycoder.takeover.configuration import ALGORITHMS, RunningTakeover
 
@@ -89,15 +92,21 @@ def verify(takeover: RunningTakeover, token: str) -> EarlierToken:
 
 
 def account_id(claimed: Any) -> int | None:
-    """Return the id of the account that a claim names.
+    """Return the id of the account that a claim names, or ``None``.
 
-    Return ``None`` if it is the id of none. simplejwt wrote numbers before 5.5, and writes text
-    since then. Accounts keep their ids when they are imported.
+    simplejwt wrote numbers before 5.5, and writes text since then. Imported accounts keep their
+    number, or have another key, such as a UUID, as ``external_id``.
     """
     text = str(claimed) if type(claimed) is int else claimed
-    if type(text) is str and re.fullmatch(rf"[1-9][0-9]{{0,{LONGEST_ID - 1}}}", text):
+    if type(text) is not str or not text.isprintable():
+        return None
+    if re.fullmatch(rf"[1-9][0-9]{{0,{LONGEST_ID - 1}}}", text):
         return int(text)
-    return None
+    row = fetch_one(_BY_EXTERNAL_ID, {"external_id": text})
+    return row and int(row.id)
+
+
+_BY_EXTERNAL_ID = select(User.id).where(User.external_id == bindparam("external_id"))
 
 
 def _wrong_claim(takeover: RunningTakeover, claims: dict[str, Any]) -> str | None:

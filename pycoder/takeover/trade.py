@@ -192,7 +192,7 @@ def _repeat(earlier: EarlierToken, session_id: UUID | None) -> TokenPair:
     if session_id:
         claims = {"jti": "", "sid": str(session_id), "user_id": earlier.user_id}
         state = load_token_state(claims)
-    return rotate_refresh_token(state, earlier.jti, idempotency_key=None)
+    return rotate_refresh_token(state, earlier.jti, adopted=True)
 
 
 @contextmanager

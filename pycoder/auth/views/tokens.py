@@ -45,7 +45,7 @@ def refresh(body: dict[str, str], headers: dict[str, str | None]) -> Any:
     response sends an Idempotency-Key, and repeats the request with the same key.
     """
     state = current_token_state()
-    pair = rotate_refresh_token(state, current_jti(), **headers)
+    pair = rotate_refresh_token(state, current_jti(), idempotency_key=headers["idempotency_key"])
     response = token_pair_response(pair, state.transport)
     return response.get("tokens", response)
 

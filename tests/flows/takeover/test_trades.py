@@ -35,6 +35,16 @@ def test_a_token_is_traded_for_a_session(ada, token, trail, sessions):
     assert Event.TOKEN_ADOPTED in trail()
 
 
+def test_a_token_names_an_account_by_the_key_that_it_had_elsewhere(app, ada, flask, sessions):
+    key = "c0ffee00-0000-4000-8000-000000000000"
+    change(app, User.__table__.update().values(external_id=key))
+    token = earlier_token(key)
+    assert import_list(flask, listed(token)).exit_code == 0
+    assert start(flask).exit_code == 0
+    assert claims_of(traded(ada, token).access)["external_id"] == key
+    assert len(sessions()) == 1
+
+
 def test_the_new_session_claims_no_recent_authentication(app, ada, token):
     joined = datetime(2020, 2, 29, 12, tzinfo=UTC)
     change(app, User.__table__.update().values(date_joined=joined))
