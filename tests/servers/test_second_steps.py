@@ -100,7 +100,8 @@ def test_of_a_thousand_guesses_at_once_five_a_ticket_and_ten_an_account_count(se
     refused = select(func.count(AuditEvent.id)).where(AuditEvent.event == Event.SECOND_REFUSED)
     first = guess(tickets[:1], 100)
     assert (first.count("invalid_code"), scalar(refused)) == (5, 5)
-    assert set(first) == {"invalid_code", "ticket_invalid", "too_many_requests"}
+    assert {"invalid_code", "ticket_invalid"} <= set(first)
+    assert set(first) <= {"invalid_code", "ticket_invalid", "too_many_requests"}
     rest = guess(tickets[1:], GUESSES - 100)
     assert (rest.count("invalid_code"), scalar(refused)) == (5, 10)
     assert set(rest) <= {"invalid_code", "ticket_invalid", "too_many_requests"}
