@@ -23,9 +23,9 @@ except ImportError:
     old.get_distribution = lambda name: types.SimpleNamespace(version="")
     sys.modules["pkg_resources"] = old
 
-import django  # noqa: E402
-from django.conf import settings  # noqa: E402
-from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402
+import django  # noqa: E402 - after pkg_resources
+from django.conf import settings  # noqa: E402 - after pkg_resources
+from django.contrib.auth.hashers import PBKDF2PasswordHasher  # noqa: E402 - after pkg_resources
 
 
 class FastHasher(PBKDF2PasswordHasher):
@@ -68,18 +68,18 @@ settings.configure(
 sys.modules[__name__.strip("_") or __name__] = sys.modules[__name__]
 django.setup()
 
-from django.contrib.auth.models import User  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
-from django.urls import path  # noqa: E402
-from rest_framework.permissions import IsAuthenticated  # noqa: E402
-from rest_framework.response import Response  # noqa: E402
-from rest_framework.views import APIView  # noqa: E402
-from rest_framework_simplejwt.backends import TokenBackend  # noqa: E402
-from rest_framework_simplejwt.serializers import TokenRefreshSerializer  # noqa: E402
-from rest_framework_simplejwt.settings import api_settings  # noqa: E402
-from rest_framework_simplejwt.tokens import RefreshToken, SlidingToken  # noqa: E402
-from rest_framework_simplejwt.views import (  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402 - after setup()
+from django.core.management import call_command  # noqa: E402 - after setup()
+from django.core.wsgi import get_wsgi_application  # noqa: E402 - after setup()
+from django.urls import path  # noqa: E402 - after setup()
+from rest_framework.permissions import IsAuthenticated  # noqa: E402 - after setup()
+from rest_framework.response import Response  # noqa: E402 - after setup()
+from rest_framework.views import APIView  # noqa: E402 - after setup()
+from rest_framework_simplejwt.backends import TokenBackend  # noqa: E402 - after setup()
+from rest_framework_simplejwt.serializers import TokenRefreshSerializer  # noqa: E402 - after setup()
+from rest_framework_simplejwt.settings import api_settings  # noqa: E402 - after setup()
+from rest_framework_simplejwt.tokens import RefreshToken, SlidingToken  # noqa: E402 - after setup()
+from rest_framework_simplejwt.views import (  # noqa: E402 - after setup()
     TokenBlacklistView,
     TokenObtainPairView,
     TokenRefreshView,

@@ -284,13 +284,21 @@ def test_a_factor_that_a_thief_has_added_ends_with_the_change(ada, app, taken, m
     assert ada.get("/api/factors/").json["recovery_codes_left"] == 0
 
 
-def test_an_account_that_had_a_factor_keeps_one_also_if_it_was_replaced(ada, app, mails, clock):
+def change_with_a_lasting_factor(ada, app, mails, clock):
+    """Change the address of an account with a factor that nobody can undo any more.
+
+    Return its authenticator app, and the token of the link that undoes the change.
+    """
     authenticator, _ = enrol(ada, app)
-    clock.shift(timedelta(days=7, seconds=1))  # until then, the first factor can be undone
+    clock.shift(timedelta(days=7, seconds=1))
     assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
     clock.shift(30)
     proof = prove_both(ada, code=authenticator.code())
-    token = change_address(ada, THEIRS, mails, proof=proof)
+    return authenticator, change_address(ada, THEIRS, mails, proof=proof)
+
+
+def test_an_account_that_had_a_factor_keeps_one_also_if_it_was_replaced(ada, app, mails, clock):
+    authenticator, token = change_with_a_lasting_factor(ada, app, mails, clock)
     clock.shift(30)
     enrol(ada, app, proof=prove_both(ada, code=authenticator.code()))
     restore(ada, mails, token, NEW)
@@ -299,12 +307,7 @@ def test_an_account_that_had_a_factor_keeps_one_also_if_it_was_replaced(ada, app
 
 def test_an_account_that_was_without_a_factor_meanwhile_keeps_none(ada, app, mails, clock):
     """A thief of the password needs no proof by a former factor to add the next one."""
-    authenticator, _ = enrol(ada, app)
-    clock.shift(timedelta(days=7, seconds=1))
-    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
-    clock.shift(30)
-    proof = prove_both(ada, code=authenticator.code())
-    token = change_address(ada, THEIRS, mails, proof=proof)
+    authenticator, token = change_with_a_lasting_factor(ada, app, mails, clock)
     clock.shift(30)
     proof = prove_both(ada, code=authenticator.code())
     removed = ada.call("DELETE", "/api/factors/totp/", json={"proof": proof})
@@ -318,12 +321,7 @@ def test_an_account_that_was_without_a_factor_meanwhile_keeps_none(ada, app, mai
 
 def test_the_second_step_knows_a_device_after_the_undo(ada, app, mails, clock):
     """Else a reader of the mailbox before could shut out every device by wrong codes."""
-    authenticator, _ = enrol(ada, app)
-    clock.shift(timedelta(days=7, seconds=1))
-    assert second_step(ada, half(ada), code=authenticator.code()).status_code == 200
-    clock.shift(30)
-    proof = prove_both(ada, code=authenticator.code())
-    token = change_address(ada, THEIRS, mails, proof=proof)
+    authenticator, token = change_with_a_lasting_factor(ada, app, mails, clock)
     restore(ada, mails, token, NEW)
     stranger = visitor(app, ip="198.51.100.7")
     stranger.email, stranger.password = ada.email, ada.password
